@@ -1,0 +1,126 @@
+//! Email addresses, parsed once at the door (RFC 5321 §4.5.3.1 limits, IDNA for the domain).
+
+use std::fmt;
+
+/// An address that a mail server could take: `local@domain`, the domain in lower-case ASCII (IDNA).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EmailAddress {
+    local: String,
+    domain: String,
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    /// Nothing, or only blanks.
+    #[error("the address is empty")]
+    Empty,
+    /// No `@`.
+    #[error("{given:?} has no @; write local@domain")]
+    NoAt {
+        /// What was given.
+        given: String,
+    },
+    /// The part before the `@` is empty, over 64 octets, or has characters that need quoting.
+    #[error("{given:?} has a local part that mail servers do not take")]
+    BadLocal {
+        /// What was given.
+        given: String,
+    },
+    /// The part after the `@` is no host name.
+    #[error("{given:?} has a domain that is no host name")]
+    BadDomain {
+        /// What was given.
+        given: String,
+    },
+    /// RFC 5321 §4.5.3.1.3: a path has 256 octets with its brackets.
+    #[error("the address is longer than 254 octets")]
+    TooLong,
+}
+
+impl EmailAddress {
+    /// Parses `text` after trimming. The local part keeps its case; the domain becomes lower-case ASCII.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(BadAddress::Empty);
+        }
+        let given = || text.chars().take(80).collect::<String>();
+        let (local, domain) = text.rsplit_once('@').ok_or_else(|| BadAddress::NoAt { given: given() })?;
+        if !is_dot_atom(local) || local.len() > 64 {
+            return Err(BadAddress::BadLocal { given: given() });
+        }
+        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| BadAddress::BadDomain { given: given() })?;
+        let labels_fit = domain.split('.').all(|label| !label.is_empty() && label.len() <= 63);
+        let numeric_tld = domain.rsplit('.').next().is_some_and(|tld| tld.bytes().all(|b| b.is_ascii_digit()));
+        if !labels_fit || !domain.contains('.') || numeric_tld || domain.len() > 253 {
+            return Err(BadAddress::BadDomain { given: given() });
+        }
+        if local.len() + 1 + domain.len() > 254 {
+            return Err(BadAddress::TooLong);
+        }
+        Ok(Self { local: local.to_owned(), domain })
+    }
+
+    /// The domain, lower-case ASCII.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The part before the `@`, as it was written.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// What addresses are compared by: all in lower case.
+    pub fn key(&self) -> String {
+        self.to_string().to_lowercase()
+    }
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local, self.domain)
+    }
+}
+
+/// RFC 5322 dot-atom, and UTF-8 (RFC 6531) beside ASCII. Quoted local parts are legal and never seen on a person.
+fn is_dot_atom(local: &str) -> bool {
+    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && !c.is_whitespace() && !c.is_control());
+    !local.is_empty() && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let parsed = EmailAddress::parse(text).map(|a| a.to_string()).map_err(|e| e.to_string());
+        match expected {
+            Ok(address) => assert_eq!(parsed.as_deref(), Ok(address)),
+            Err(part) => assert!(parsed.clone().unwrap_err().contains(part), "{parsed:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses_are_trimmed_and_their_domains_made_ascii() {
+        check(" Ada@Example.ORG ", Ok("Ada@example.org"));
+        check("jörg@bücher.example", Ok("jörg@xn--bcher-kva.example"));
+        check("o'brien+tag@mail.example.co.uk", Ok("o'brien+tag@mail.example.co.uk"));
+    }
+
+    #[test]
+    fn what_no_server_takes_is_refused_with_its_reason() {
+        check("  ", Err("empty"));
+        check("ada.example.org", Err("no @"));
+        check("a..b@example.org", Err("local part"));
+        check(&format!("{}@example.org", "a".repeat(65)), Err("local part"));
+        check("a b@example.org", Err("local part"));
+        check("ada@localhost", Err("host name"));
+        check("ada@example..org", Err("host name"));
+        check("ada@127.0.0.1", Err("host name"));
+        check("ada@exa\u{0}mple.org", Err("host name"));
+        check("ada\r\nBcc: x@example.org", Err("local part"));
+    }
+}

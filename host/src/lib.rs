@@ -1,0 +1,9 @@
+//! `ampout`: a self-hosted cold-outreach email engine whose decisions are extensions.
+//!
+//! ARCHITECTURE.md tells how a message lives; the modules below stand in the order of its arrows: each may name those
+//! below it and none above.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod domain;
+pub mod secrets;
