@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod ids;
+pub mod smtp_reply;
 pub mod status;
 pub mod time;
 
