@@ -5,7 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod dns;
 pub mod domain;
+pub mod egress;
+pub mod http_client;
 pub mod secrets;
 pub mod store;
 pub mod wake;
+pub mod tls;
