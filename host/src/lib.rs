@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod demo;
 pub mod domain;
 pub mod secrets;

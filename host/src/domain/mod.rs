@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod ids;
+pub mod message_id;
 pub mod status;
 pub mod time;
 
