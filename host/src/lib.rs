@@ -6,5 +6,9 @@
 
 pub mod clock;
 pub mod demo;
+pub mod dns;
 pub mod domain;
+pub mod egress;
+pub mod http_client;
 pub mod secrets;
+pub mod tls;

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod ids;
 pub mod message_id;
+pub mod smtp_reply;
 pub mod status;
 pub mod time;
 
