@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod demo;
 pub mod dns;
 pub mod domain;
 pub mod egress;

@@ -12,6 +12,7 @@ pub mod merge_tags;
 pub mod pacing;
 pub mod rates;
 pub mod rotation;
+pub mod message_id;
 pub mod smtp_reply;
 pub mod status;
 pub mod time;
