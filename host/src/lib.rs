@@ -10,6 +10,7 @@ pub mod dns;
 pub mod domain;
 pub mod egress;
 pub mod http_client;
+pub mod extensions;
 pub mod secrets;
 pub mod store;
 pub mod wake;
