@@ -86,7 +86,11 @@ impl fmt::Display for EmailAddress {
 
 /// RFC 5322 dot-atom, and UTF-8 (RFC 6531) beside ASCII. Quoted local parts are legal and never seen on a person.
 fn is_dot_atom(local: &str) -> bool {
-    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && !c.is_whitespace() && !c.is_control());
+    let atom = |c: char| {
+        c.is_ascii_alphanumeric()
+            || "!#$%&'*+-/=?^_`{|}~".contains(c)
+            || (!c.is_ascii() && !c.is_whitespace() && !c.is_control())
+    };
     !local.is_empty() && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
 }
 
