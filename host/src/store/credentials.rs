@@ -9,6 +9,11 @@ use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::status::TlsMode;
 
+/// What the SMTP password of a row is sealed for.
+pub const SMTP_PASSWORD: &str = "smtp_credentials.smtp_password";
+/// What the IMAP password of a row is sealed for.
+pub const IMAP_PASSWORD: &str = "smtp_credentials.imap_password";
+
 /// Makes a credential with its counters.
 pub async fn insert(conn: &mut Conn, credential: &Credential) -> Result<()> {
     let imap = credential.imap.as_ref();
