@@ -28,5 +28,6 @@ pub mod server;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;
+pub mod smtp;
 pub mod tls;
 pub mod wake;
