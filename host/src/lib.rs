@@ -28,6 +28,5 @@ pub mod server;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;
-pub mod smtp;
 pub mod tls;
 pub mod wake;
