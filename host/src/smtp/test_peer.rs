@@ -48,6 +48,17 @@ impl Log {
         of_it.map(|(_, line)| line.split([' ', ':']).next().unwrap_or_default()).collect::<Vec<_>>().join(" ")
     }
 
+    /// Waits until the commands of a connection are these: the last one is sent without waiting for its reply.
+    pub(super) async fn wait_for(&self, connection: usize, verbs: &str) {
+        let seen = async {
+            while self.verbs(connection) != verbs {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let limit = std::time::Duration::from_secs(10);
+        assert!(tokio::time::timeout(limit, seen).await.is_ok(), "{} is not {verbs}", self.verbs(connection));
+    }
+
     pub(super) fn messages(&self) -> Vec<String> {
         self.messages.lock().unwrap().clone()
     }

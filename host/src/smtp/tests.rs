@@ -1,8 +1,8 @@
 use super::test_peer::{Act, Peer, Script};
 use super::*;
 use crate::dns::{Resolver, ResolverOptions};
+use crate::domain::EmailAddress;
 use crate::domain::ids::CredentialId;
-use crate::domain::{EmailAddress, Timestamp};
 use crate::egress::EgressGuard;
 use crate::tls::{Plaintext, TlsClient};
 
@@ -42,8 +42,8 @@ fn server(peer: &Peer, tls: TlsMode) -> SmtpServer {
     }
 }
 
-fn credential(number: i64) -> CredentialId {
-    CredentialId::new(Timestamp::from_millis(number))
+fn credential(number: u8) -> CredentialId {
+    format!("019ab7c0-0000-7000-8000-0000000000{number:02x}").parse().unwrap()
 }
 
 fn envelope() -> Envelope {
@@ -132,12 +132,12 @@ async fn tls_is_made_as_the_setting_says() {
     let peer = Peer::start(FULL, true, behaves).await;
     let report = connector(&peer, Plaintext::Forbidden).test(&server(&peer, TlsMode::Implicit)).await.unwrap();
     assert_eq!(report.tls, Some("TLS 1.3"));
-    assert_eq!(peer.log.verbs(0), "EHLO AUTH QUIT");
+    peer.log.wait_for(0, "EHLO AUTH QUIT").await;
 
     let peer = Peer::start(&["STARTTLS", "AUTH PLAIN"], false, behaves).await;
     let report = connector(&peer, Plaintext::Forbidden).test(&server(&peer, TlsMode::Auto)).await.unwrap();
     assert_eq!(report.tls, Some("TLS 1.3"));
-    assert_eq!(peer.log.verbs(0), "EHLO STARTTLS EHLO AUTH QUIT");
+    peer.log.wait_for(0, "EHLO STARTTLS EHLO AUTH QUIT").await;
 }
 
 /// A trial of a credential against a script, in plain text where `tls` is none.
