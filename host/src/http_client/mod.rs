@@ -120,6 +120,7 @@ pub enum HttpError {
 
 impl HttpClient {
     /// A client whose connections all pass `guard` and are secured by `tls`.
+    #[expect(clippy::disallowed_methods, reason = "the one guarded client, and the only door to reqwest")]
     pub fn new(guard: EgressGuard, tls: &TlsClient, plaintext: Plaintext) -> Result<Self, HttpError> {
         let client = reqwest::Client::builder()
             .dns_resolver(GuardedDns(guard.clone()))

@@ -26,7 +26,8 @@ pub struct PoolLimits {
     pub per_node: usize,
     /// How long an unused connection is kept.
     pub idle: Duration,
-    /// How many messages one connection carries. Providers count these; 100 is what most document as their own limit.
+    /// How many messages one connection carries. Servers have such a limit of their own; leaving before it is reached
+    /// costs less than being turned away.
     pub max_messages_per_connection: u32,
 }
 
@@ -129,12 +130,14 @@ impl Pools {
     /// Closes the connections that have been idle for too long. To be called every few seconds.
     pub async fn close_idle(&self) {
         let limit = self.shared.limits.idle;
-        say_goodbye(self.shared.lock().drain(|idle| idle.since.elapsed() >= limit)).await;
+        let too_old = self.shared.lock().drain(|idle| idle.since.elapsed() >= limit);
+        say_goodbye(too_old).await;
     }
 
     /// Closes all idle connections, for an orderly end.
     pub async fn close_all_idle(&self) {
-        say_goodbye(self.shared.lock().drain(|_| true)).await;
+        let all = self.shared.lock().drain(|_| true);
+        say_goodbye(all).await;
     }
 
     /// How many connections are open, idle ones among them.

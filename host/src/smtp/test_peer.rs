@@ -140,7 +140,7 @@ impl Session {
             }
             match verb {
                 "STARTTLS" => return Some(stream),
-                "DATA" if matches!((self.script)(self.number, "DATA"), None) => {
+                "DATA" if (self.script)(self.number, "DATA").is_none() => {
                     let message = read_message(&mut stream).await?;
                     if !self.take(&mut stream, message).await {
                         return None;
