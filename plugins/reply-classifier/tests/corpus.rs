@@ -70,12 +70,14 @@ fn the_floors_hold_on_the_labelled_mails() {
         let raw = std::fs::read(folder.join(file)).expect("the mail can be read");
         let message = raw_mail::message_of(&raw);
         let started = Instant::now();
+        let text = message.text.clone();
         let classification = classify(message);
         slowest = slowest.max(started.elapsed());
         let outcome = outcome(&classification);
         *matrix.counts.entry((label.to_owned(), outcome)).or_default() += 1;
         if show_misses && !agrees(label, outcome) {
             println!("{label:<18} {outcome:<12} {file} {} {:?}", row["reasons"], classification);
+            println!("    {:?}", text.chars().take(400).collect::<String>());
         }
     }
     for ((label, outcome), count) in &matrix.counts {

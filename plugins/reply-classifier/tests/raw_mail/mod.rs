@@ -6,7 +6,7 @@ use mail_parser::{MessageParser, MimeHeaders, PartType};
 const MOST_TEXT: usize = 64 * 1024;
 
 /// The classifier's record of a raw mail; an mbox separator line before it is left out.
-pub fn message_of(raw: &[u8]) -> Message {
+pub(crate) fn message_of(raw: &[u8]) -> Message {
     let raw = match raw.strip_prefix(b"From ") {
         Some(_) => raw.iter().position(|byte| *byte == b'\n').map_or(raw, |end| &raw[end + 1..]),
         None => raw,
@@ -48,8 +48,11 @@ fn collect_parts(mail: &mail_parser::Message<'_>, raw: &[u8], parts: &mut Vec<Pa
             .map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()).to_ascii_lowercase())
             .unwrap_or_default();
         match content_type.as_str() {
-            "message/delivery-status" | "message/global-delivery-status" | "message/feedback-report"
-            | "text/rfc822-headers" | "text/rfc822-header" => {
+            "message/delivery-status"
+            | "message/global-delivery-status"
+            | "message/feedback-report"
+            | "text/rfc822-headers"
+            | "text/rfc822-header" => {
                 let content = clip(&String::from_utf8_lossy(part.contents()));
                 parts.push(Part { content_type, content });
             }
