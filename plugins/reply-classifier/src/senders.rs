@@ -36,7 +36,8 @@ const DAEMON_NAMES: &[&str] = &[
 
 /// Reads the From header.
 pub(crate) fn sender_kind(message: &Message) -> SenderKind {
-    let from = fold(message.header("from").unwrap_or_default());
+    // A report without From is known by its return path, which some systems put in place of the empty one.
+    let from = fold(message.header("from").or(message.return_path.as_deref()).unwrap_or_default());
     let address = message.sender.clone().or_else(|| first_address(&from)).unwrap_or_default().to_ascii_lowercase();
     // Without an address the header itself is looked at: `From: MAILER-DAEMON`, `From: <>`.
     let local_part = match address.split_once('@') {

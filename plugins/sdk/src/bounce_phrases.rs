@@ -141,7 +141,7 @@ pub(crate) const DEAD_ADDRESS: &[&str] = &[
     "n'existe pas",
     "recipient address rejected: access denied",
     "recipient address rejected: undeliverable address",
-    "adresse d au moins un destinataire invalide",
+    "destinataire invalide",
     "adresse inconnue",
     "destinataire inconnu",
     "no existe",

@@ -26,7 +26,7 @@ pub(crate) fn message_of(raw: &[u8]) -> Message {
     }
     let texts: Vec<_> = (0..mail.text_body_count()).filter_map(|index| mail.body_text(index)).collect();
     message.text = clip(&texts.join("\n"));
-    collect_parts(&mail, raw, &mut message.parts, 0);
+    collect_parts(&mail, &mut message.parts, 0);
     message
 }
 
@@ -41,7 +41,7 @@ fn headers_of(mail: &mail_parser::Message<'_>, raw: &[u8]) -> Vec<Header> {
     mail.headers().iter().map(|header| Header { name: header.name().to_owned(), value: value_of(header) }).collect()
 }
 
-fn collect_parts(mail: &mail_parser::Message<'_>, raw: &[u8], parts: &mut Vec<Part>, depth: usize) {
+fn collect_parts(mail: &mail_parser::Message<'_>, parts: &mut Vec<Part>, depth: usize) {
     for part in &mail.parts {
         let content_type = part
             .content_type()
@@ -64,7 +64,7 @@ fn collect_parts(mail: &mail_parser::Message<'_>, raw: &[u8], parts: &mut Vec<Pa
             let content = clip(&String::from_utf8_lossy(&inner.raw_message[start..end]));
             parts.push(Part { content_type: "message/rfc822".to_owned(), content });
             if depth < 3 {
-                collect_parts(inner, raw, parts, depth + 1);
+                collect_parts(inner, parts, depth + 1);
             }
         }
     }
