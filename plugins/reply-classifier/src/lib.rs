@@ -7,12 +7,14 @@ mod bounce_text;
 mod bounce_words;
 mod challenge;
 mod complaint;
+mod date_words;
 mod dates;
 mod delivery_report;
 mod own_words;
 mod return_date;
 mod returned_message;
 mod senders;
+mod subject_words;
 mod subjects;
 mod unsubscribe;
 

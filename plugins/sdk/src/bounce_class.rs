@@ -69,6 +69,8 @@ impl BounceClass {
         let words = by_words(&fold(clip(text)));
         let stage = Stage::find(&fold(clip(transcript)));
         match (words, status) {
+            // RFC 7504 gave these codes one meaning each: the host, or the domain, takes no mail.
+            _ if matches!(reply.code, Some(521 | 556)) => Self::Hard,
             // Whoever states a temporary or a policy status speaks of now or of us, even where the words are harsher.
             (Some(Self::Hard) | None, Some(status)) if status.class == 4 => Self::Soft,
             (Some(Self::Hard), None) if reply.code.is_some_and(|code| code < 500) => Self::Soft,
@@ -148,8 +150,6 @@ fn by_code(code: u16) -> Option<BounceClass> {
         400..=499 => Some(BounceClass::Soft),
         // "User not local" and "mailbox name not allowed" (RFC 5321 section 4.2.3).
         551 => Some(BounceClass::Hard),
-        // The host or the domain takes no mail (RFC 7504).
-        521 | 556 => Some(BounceClass::Hard),
         552 => Some(BounceClass::Soft),
         _ => None,
     }
@@ -198,6 +198,7 @@ mod tests {
         check("552 5.3.4", Policy);
         check("450 4.1.1", Soft);
         check("551", Hard);
+        check("521 5.3.2 System not accepting network messages", Hard);
         check("550", Soft);
         check("", Soft);
     }
