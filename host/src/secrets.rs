@@ -45,7 +45,9 @@ pub enum SecretError {
         column: &'static str,
     },
     /// Sealed with a key that is not among ours.
-    #[error("a secret in {column} is sealed with key {key_id}, which is not configured; give AMPOUT_SECRET_KEY its old value")]
+    #[error(
+        "a secret in {column} is sealed with key {key_id}, which is not configured; give AMPOUT_SECRET_KEY its old value"
+    )]
     UnknownKey {
         /// Where it stood.
         column: &'static str,
@@ -64,7 +66,9 @@ impl SecretKey {
     /// Reads 64 hex digits or base64 of 32 bytes.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let text = text.trim();
-        let bytes = hex::decode(text).or_else(|_| BASE64.decode(text.trim_end_matches('='))).map_err(|_| SecretError::BadKey)?;
+        let bytes = hex::decode(text)
+            .or_else(|_| BASE64.decode(text.trim_end_matches('=')))
+            .map_err(|_| SecretError::BadKey)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| SecretError::BadKey)?;
         Ok(Self::from_bytes(bytes))
     }
@@ -125,7 +129,8 @@ impl Sealer {
         let bytes = BASE64.decode(text).map_err(|_| malformed())?;
         let (nonce, ciphertext) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(malformed)?;
         let payload = Payload { msg: ciphertext, aad: &place.associated_data() };
-        let plain = cipher(key).decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SecretError::Forged { column })?;
+        let plain =
+            cipher(key).decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SecretError::Forged { column })?;
         String::from_utf8(plain).map(SecretString::from).map_err(|_| malformed())
     }
 }

@@ -93,9 +93,7 @@ fn register_dates(engine: &mut Engine) {
     engine
         .register_fn("now", || call::now().to_string())
         .register_fn("parse_time", |text: &str| text_or_unit(parse_time(text).map(|time| time.to_string())))
-        .register_fn("from_unix", |seconds: i64| {
-            Timestamp::from_millis(seconds.saturating_mul(1000)).to_string()
-        })
+        .register_fn("from_unix", |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000)).to_string())
         .register_fn("unix", |time: &str| -> Fallible<i64> { Ok(read(time)?.as_millis().div_euclid(1000)) })
         .register_fn("add_seconds", |time: &str, seconds: i64| -> Fallible<String> {
             let millis = read(time)?.as_millis().saturating_add(seconds.saturating_mul(1000));

@@ -108,10 +108,10 @@ async fn a_shadow_is_recorded_and_not_obeyed() {
     let decided = host.classify(&NOBODY, Arc::new(reply::Message::default())).await;
     assert_eq!(decided.decision.verdict, reply::Verdict::HumanReply);
     let said: Vec<_> = decided.records.iter().map(|record| (record.mode, record.decision.clone().unwrap())).collect();
-    assert_eq!(said, [
-        (Mode::Active, json!({ "verdict": "human-reply" })),
-        (Mode::Shadow, json!({ "verdict": "ignore" })),
-    ]);
+    assert_eq!(
+        said,
+        [(Mode::Active, json!({ "verdict": "human-reply" })), (Mode::Shadow, json!({ "verdict": "ignore" })),]
+    );
 }
 
 #[tokio::test]
@@ -182,7 +182,8 @@ async fn a_call_under_way_finishes_on_the_old_version_and_the_next_is_on_the_new
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_swaps_under_load_fail_no_call() {
     let host = host();
-    let first = load_guest(&host, guest(Hook::ReplyClassifier, 2, "(i32.store8 (i32.const 0) (i32.const 1)) (i32.const 0)"));
+    let first =
+        load_guest(&host, guest(Hook::ReplyClassifier, 2, "(i32.store8 (i32.const 0) (i32.const 1)) (i32.const 0)"));
     let first = first.await.unwrap();
     let second = named(&host, "second", Hook::ReplyClassifier, &classifier("ignore")).await;
     host.set_bindings(&[bind(Scope::System, &first)]);

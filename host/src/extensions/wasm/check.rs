@@ -67,9 +67,10 @@ pub(super) fn exports(
     let component_type = component.component_type();
     for hook in Hook::ALL {
         let (interface, function) = interface_of(*hook);
-        let name = component_type.exports(engine).map(|(name, _)| name).find(|name| {
-            split(name).is_some_and(|(exported, _)| exported == interface)
-        });
+        let name = component_type
+            .exports(engine)
+            .map(|(name, _)| name)
+            .find(|name| split(name).is_some_and(|(exported, _)| exported == interface));
         match (name, hooks.contains(hook)) {
             (None, false) => {}
             (Some(name), false) => return Err(format!("exports {name}, but its manifest does not list {hook}")),

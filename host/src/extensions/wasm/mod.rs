@@ -57,7 +57,9 @@ impl ComponentProgram {
                         typed::<(wit::Message<'_>,), (wit::Classification,)>(&mut store, &instance, export)?;
                     }
                     Hook::ProviderAdapter => {
-                        typed::<IngestArguments<'_>, (Result<wit::Outcome, wit::Refusal>,)>(&mut store, &instance, export)?;
+                        typed::<IngestArguments<'_>, (Result<wit::Outcome, wit::Refusal>,)>(
+                            &mut store, &instance, export,
+                        )?;
                     }
                     Hook::BouncePolicy => {
                         typed::<(wit::Stats<'_>,), (wit::Judgement,)>(&mut store, &instance, export)?;
