@@ -10,5 +10,7 @@ pub mod dns;
 pub mod domain;
 pub mod egress;
 pub mod http_client;
+pub mod imap;
+pub mod inbox;
 pub mod secrets;
 pub mod tls;
