@@ -4,13 +4,30 @@
 //! below it and none above.
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod app;
+pub mod catalog;
 pub mod clock;
+pub mod config;
 pub mod demo;
+pub mod dispatch;
 pub mod dns;
 pub mod domain;
 pub mod egress;
+pub mod events;
+pub mod extensions;
+pub mod health;
 pub mod http_client;
 pub mod imap;
 pub mod inbox;
+pub mod inbound;
+pub mod inbox;
+pub mod key_file;
+pub mod links;
 pub mod secrets;
+pub mod server;
+pub mod smtp;
+pub mod store;
+pub mod telemetry;
 pub mod tls;
+pub mod wake;

@@ -1,1 +1,31 @@
+//! The harness of the end-to-end tests: real servers as peers of the engine, each with its own ports of 127.0.0.1 and its
+//! own folder, ended with the test whichever way it ends. The stories are in `tests/it`, one file each; `tests/setup`
+//! installs what the peers need.
+//!
+//! | peer | what it is | started |
+//! |---|---|---|
+//! | [`Dovecot`] | IMAP with STARTTLS, IMAPS, IDLE; mail put in by LMTP | once for each test |
+//! | [`DnsServers`] | NSD behind unbound: every answer a sender may meet | once for each test |
+//! | [`postgres`] | an empty PostgreSQL database for each test | once for all tests |
+//! | [`SmtpSink`] | Postfix's `smtp-sink` | once for each test |
+//! | [`WebhookReceiver`] | the other end of a webhook | once for each test |
+//!
+//! A failure shows the end of the server's log. `AMPOUT_TESTS_KEEP=1` keeps the servers' folders (`/tmp/ampout-*`).
+#![forbid(unsafe_code)]
 
+mod certificates;
+pub mod dns;
+mod dovecot;
+mod free_port;
+pub mod postgres;
+mod process;
+mod smtp_sink;
+mod wait;
+mod webhook_receiver;
+
+pub use certificates::{CertificateAuthority, ServerCertificate};
+pub use dns::DnsServers;
+pub use dovecot::{Dovecot, StoredMessage};
+pub use smtp_sink::{SinkBehaviour, SmtpSink};
+pub use wait::{PATIENCE, eventually, eventually_within};
+pub use webhook_receiver::{Answer, ReceivedRequest, WebhookReceiver};

@@ -2,7 +2,16 @@
 //! in a millisecond.
 
 pub mod address;
+pub mod api_key;
+pub mod campaign;
+pub mod contact;
+pub mod credential;
+pub mod event;
 pub mod ids;
+pub mod merge_tags;
+pub mod pacing;
+pub mod rates;
+pub mod rotation;
 pub mod message_id;
 pub mod smtp_reply;
 pub mod status;

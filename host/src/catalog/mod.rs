@@ -1,0 +1,1 @@
+//! Stored extensions and bindings, and what of them is loaded.

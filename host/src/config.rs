@@ -1,0 +1,379 @@
+//! Configuration: the documented defaults inside the binary, then `ampout.toml`, then `AMPOUT_*`, then flags. Values are
+//! parsed into types here, once; a misspelt name or a bad value is an error that names it and where it came from.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::{Figment, Metadata, Profile, Provider};
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Map, Value};
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::Url;
+
+use crate::secrets::SecretString;
+use crate::store::DatabaseUrl;
+
+/// The defaults, which are the documentation of the settings, too.
+pub const DEFAULTS: &str = include_str!("../ampout.default.toml");
+
+const VARIABLE_PREFIX: &str = "AMPOUT_";
+const SECRETS: [&str; 3] = ["secret_key", "old_secret_keys", "database_url"];
+
+/// Everything that an operator can set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where Prometheus reads.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The address from outside; none: made from where the API listens.
+    pub public_url: Option<Url>,
+    /// The installation's folder.
+    pub data_dir: PathBuf,
+    /// The database.
+    pub database_url: DatabaseUrl,
+    /// The key of secrets; none: the key file.
+    pub secret_key: Option<SecretString>,
+    /// Keys that still open what they sealed.
+    pub old_secret_keys: Vec<SecretString>,
+    /// Ranges beyond the public ones.
+    pub egress_allow: Vec<IpNet>,
+    /// Whether connections without TLS may be configured.
+    pub allow_plaintext: bool,
+    /// Certificate authorities beside the public ones.
+    pub extra_ca: Option<PathBuf>,
+    /// Recursive servers; empty: the system's.
+    pub dns_servers: Vec<SocketAddr>,
+    /// The EHLO name; none: the host of the public address.
+    pub ehlo_name: Option<String>,
+    /// Between two looks into a mailbox without IDLE.
+    pub imap_poll: Duration,
+    /// Between two health ticks.
+    pub health_interval: Duration,
+    /// How long a node holds a send without a sign of life.
+    pub lease: Duration,
+    /// Loaded at start.
+    pub plugins_dir: Option<PathBuf>,
+    /// Loaded at start.
+    pub scripts_dir: Option<PathBuf>,
+    /// Of one API key.
+    pub rate_limit_per_minute: u32,
+    /// Whether anybody may make an account.
+    pub signup: Signup,
+    /// Of one credential.
+    pub smtp_connections_per_credential: usize,
+    /// Of this node.
+    pub smtp_connections: usize,
+    /// An `EnvFilter`.
+    pub log: String,
+    /// How lines look.
+    pub log_format: LogFormat,
+}
+
+/// Whether anybody may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signup {
+    /// Accounts are made from the shell.
+    Closed,
+    /// `POST /signup` makes one.
+    Open,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a terminal.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One setting as it is in force, for `ampout config`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// Its value; hidden when it is a secret.
+    pub value: String,
+    /// The file, variable or flag that set it.
+    pub source: String,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file can't be read, a name is misspelt, or a value has the wrong type.
+    #[error("{0}")]
+    Unreadable(Box<figment::Error>),
+    /// A value is not what it has to be.
+    #[error("{name} = {given:?} (from {from}): {problem}")]
+    BadValue {
+        /// Which setting.
+        name: &'static str,
+        /// What was given; hidden when it is a secret.
+        given: String,
+        /// Who gave it.
+        from: String,
+        /// What it has to be.
+        problem: String,
+    },
+}
+
+/// The settings as they are written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    listen: String,
+    metrics_listen: String,
+    public_url: String,
+    data_dir: PathBuf,
+    database_url: String,
+    secret_key: String,
+    old_secret_keys: String,
+    egress_allow: String,
+    allow_plaintext: bool,
+    extra_ca: String,
+    dns_servers: String,
+    ehlo_name: String,
+    imap_poll_seconds: u64,
+    health_seconds: u64,
+    lease_seconds: u64,
+    plugins_dir: String,
+    scripts_dir: String,
+    rate_limit_per_minute: u32,
+    signup: Signup,
+    smtp_connections_per_credential: usize,
+    smtp_connections: usize,
+    log: String,
+    log_format: LogFormat,
+}
+
+/// Where settings come from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// A file that must exist; `ampout.toml` of the present folder is read when it is there.
+    pub file: Option<PathBuf>,
+    /// Flags of the command line: name and value.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+impl Config {
+    /// Reads all sources, `AMPOUT_*` of the process environment among them.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Self::from_figment(&figment(sources))
+    }
+
+    /// The defaults and `settings` alone: for tests and the demo, whatever the environment says.
+    pub fn from_settings(settings: &[(&'static str, String)]) -> Result<Self, ConfigError> {
+        let given = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Self::from_figment(&Figment::from(Toml::string(DEFAULTS)).merge(Given { by: GivenBy::Flags, values: given }))
+    }
+
+    fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
+        let written: Written = figment.extract().map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
+        let read = Reader { figment };
+        let database_url = match written.database_url.as_str() {
+            "" => DatabaseUrl::sqlite_file(&written.data_dir.join("ampout.db")),
+            text => DatabaseUrl::parse(text).map_err(|error| read.bad("database_url", text, error))?,
+        };
+        let secret = |text: &str| SecretString::from(text.to_owned());
+        let config = Self {
+            listen: read.parsed("listen", &written.listen, "write address:port")?,
+            metrics_listen: read.optional("metrics_listen", &written.metrics_listen, "write address:port")?,
+            public_url: read.public_url(&written.public_url)?,
+            database_url,
+            secret_key: (!written.secret_key.is_empty()).then(|| secret(&written.secret_key)),
+            old_secret_keys: pieces(&written.old_secret_keys).map(secret).collect(),
+            egress_allow: read.list("egress_allow", &written.egress_allow, "write CIDRs such as 10.1.0.0/16")?,
+            allow_plaintext: written.allow_plaintext,
+            extra_ca: path(&written.extra_ca),
+            dns_servers: read.list("dns_servers", &written.dns_servers, "write address:port")?,
+            ehlo_name: (!written.ehlo_name.is_empty()).then_some(written.ehlo_name),
+            imap_poll: read.seconds("imap_poll_seconds", written.imap_poll_seconds)?,
+            health_interval: read.seconds("health_seconds", written.health_seconds)?,
+            lease: read.seconds("lease_seconds", written.lease_seconds)?,
+            plugins_dir: path(&written.plugins_dir),
+            scripts_dir: path(&written.scripts_dir),
+            rate_limit_per_minute: read.positive("rate_limit_per_minute", written.rate_limit_per_minute)?,
+            signup: written.signup,
+            smtp_connections_per_credential: read
+                .positive("smtp_connections_per_credential", written.smtp_connections_per_credential)?,
+            smtp_connections: read.positive("smtp_connections", written.smtp_connections)?,
+            log: written.log,
+            log_format: written.log_format,
+            data_dir: written.data_dir,
+        };
+        Ok(config)
+    }
+}
+
+/// Every setting with its value and its source, secrets hidden.
+pub fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
+    let figment = figment(sources);
+    // Told first, so that a broken configuration is not printed as if it were in force.
+    Config::from_figment(&figment)?;
+    let dict: Dict = figment.extract().map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
+    let settings = dict.iter().map(|(name, value)| {
+        let value = match value {
+            Value::String(_, text) => text.clone(),
+            other => serde_json::to_string(other).unwrap_or_default(),
+        };
+        let value = match (SECRETS.contains(&name.as_str()), value.is_empty()) {
+            (true, false) if name == "database_url" => {
+                DatabaseUrl::parse(&value).map(|url| url.redacted()).unwrap_or_else(|_| "(hidden)".to_owned())
+            }
+            (true, false) => "(hidden)".to_owned(),
+            _ => value,
+        };
+        Setting { name: name.clone(), value, source: source_of(&figment, name) }
+    });
+    Ok(settings.collect())
+}
+
+fn figment(sources: &Sources) -> Figment {
+    let figment = Figment::from(Toml::string(DEFAULTS));
+    let figment = match &sources.file {
+        Some(file) => figment.merge(Toml::file_exact(file)),
+        // A missing ampout.toml is no error; one that can't be read is.
+        None if Path::new("ampout.toml").exists() => figment.merge(Toml::file_exact("ampout.toml")),
+        None => figment,
+    };
+    let variables = std::env::vars().filter_map(|(name, value)| {
+        let name = name.strip_prefix(VARIABLE_PREFIX)?.to_lowercase();
+        Some((name, value))
+    });
+    let flags = sources.flags.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    figment
+        .merge(Given { by: GivenBy::Environment, values: variables.collect() })
+        .merge(Given { by: GivenBy::Flags, values: flags.collect() })
+}
+
+/// Settings that come as texts. Only whole numbers and truth values are taken for more than texts: a key of hex digits
+/// must not become a float.
+struct Given {
+    by: GivenBy,
+    values: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy)]
+enum GivenBy {
+    Environment,
+    Flags,
+}
+
+impl GivenBy {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Flags => "flags",
+        }
+    }
+}
+
+impl Provider for Given {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.by.as_str())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let dict = self.values.iter().map(|(name, value)| (name.clone(), typed(value))).collect();
+        Ok(Map::from([(Profile::Default, dict)]))
+    }
+}
+
+struct Reader<'a> {
+    figment: &'a Figment,
+}
+
+impl Reader<'_> {
+    fn bad(&self, name: &'static str, given: &str, problem: impl std::fmt::Display) -> ConfigError {
+        let given = if SECRETS.contains(&name) { "(hidden)".to_owned() } else { given.to_owned() };
+        ConfigError::BadValue { name, given, from: source_of(self.figment, name), problem: problem.to_string() }
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<T, ConfigError> {
+        text.parse().map_err(|_| self.bad(name, text, form))
+    }
+
+    fn optional<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<Option<T>, ConfigError> {
+        if text.is_empty() { Ok(None) } else { self.parsed(name, text, form).map(Some) }
+    }
+
+    fn list<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<Vec<T>, ConfigError> {
+        pieces(text).map(|piece| self.parsed(name, piece, form)).collect()
+    }
+
+    fn public_url(&self, text: &str) -> Result<Option<Url>, ConfigError> {
+        let Some(url): Option<Url> = self.optional("public_url", text, "write https://host, without a path")? else {
+            return Ok(None);
+        };
+        let is_bare = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none();
+        if is_bare { Ok(Some(url)) } else { Err(self.bad("public_url", text, "write https://host, without a query")) }
+    }
+
+    fn seconds(&self, name: &'static str, seconds: u64) -> Result<Duration, ConfigError> {
+        self.positive(name, seconds).map(Duration::from_secs)
+    }
+
+    fn positive<T: PartialEq + Default + std::fmt::Display>(&self, name: &'static str, value: T) -> Result<T, ConfigError> {
+        if value == T::default() { Err(self.bad(name, "0", "must be at least 1")) } else { Ok(value) }
+    }
+}
+
+fn source_of(figment: &Figment, name: &str) -> String {
+    let Some(metadata) = figment.find_metadata(name) else { return "the defaults".to_owned() };
+    match &metadata.source {
+        Some(figment::Source::File(path)) => path.display().to_string(),
+        _ if metadata.name == GivenBy::Environment.as_str() => format!("{VARIABLE_PREFIX}{}", name.to_uppercase()),
+        _ if metadata.name == GivenBy::Flags.as_str() => format!("--{}", name.replace('_', "-")),
+        _ => "the defaults".to_owned(),
+    }
+}
+
+/// A text as the type that a file would give it.
+fn typed(text: &str) -> Value {
+    match text {
+        "true" => true.into(),
+        "false" => false.into(),
+        _ => text.parse::<u64>().map_or_else(|_| text.into(), Into::into),
+    }
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|piece| !piece.is_empty())
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete_and_in_force() {
+        let config = Config::from_settings(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8025");
+        assert_eq!(config.lease, Duration::from_secs(30));
+        assert_eq!(config.database_url.sqlite_path().unwrap(), Path::new("./ampout-data/ampout.db"));
+    }
+
+    #[test]
+    fn a_misspelt_name_is_an_error_that_names_it() {
+        let error = Config::from_settings(&[("lissten", "127.0.0.1:1".to_owned())]).unwrap_err().to_string();
+        assert!(error.contains("lissten") && error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_mend() {
+        let error = Config::from_settings(&[("egress_allow", "10.0.0.0/8, nonsense".to_owned())]).unwrap_err();
+        assert_eq!(error.to_string(), "egress_allow = \"nonsense\" (from --egress-allow): write CIDRs such as 10.1.0.0/16");
+        let error = Config::from_settings(&[("lease_seconds", "0".to_owned())]).unwrap_err();
+        assert!(error.to_string().ends_with("must be at least 1"), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Credentials: the SMTP (and perhaps IMAP) accounts that a campaign sends through.
+
+use super::ids::{AccountId, CampaignId, CredentialId};
+use super::status::TlsMode;
+use super::time::Timestamp;
+
+/// A credential as it is stored: its passwords are sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Its id.
+    pub id: CredentialId,
+    /// Its owner.
+    pub account_id: AccountId,
+    /// The campaign that it is attached to.
+    pub campaign_id: CampaignId,
+    /// For people.
+    pub label: Option<String>,
+    /// Where it sends.
+    pub smtp: Endpoint,
+    /// Where its answers arrive; reply detection is on when it is there.
+    pub imap: Option<Endpoint>,
+    /// The name in From.
+    pub from_name: String,
+    /// The address in From and in the envelope.
+    pub from_email: String,
+    /// First-step sends of a UTC day.
+    pub daily_limit: u64,
+    /// What a bounce policy throttled it to.
+    pub throttled_limit: Option<u64>,
+    /// Since when it is enabled.
+    pub enabled_at: Timestamp,
+    /// Disabled by a policy or a person.
+    pub disabled: Option<Disabled>,
+    /// Its server refused it; left alone until then.
+    pub resting_until: Option<Timestamp>,
+    /// How often it rested in a row.
+    pub rests: u32,
+    /// The server's last complaint about it.
+    pub last_error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A server and an account on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Login name.
+    pub username: String,
+    /// Sealed; see `crate::secrets`.
+    pub sealed_password: String,
+    /// How the connection is secured.
+    pub tls: TlsMode,
+}
+
+/// Since when and why a credential is disabled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disabled {
+    /// Since when.
+    pub at: Timestamp,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Credential {
+    /// The limit that binds.
+    pub fn effective_limit(&self) -> u64 {
+        self.throttled_limit.map_or(self.daily_limit, |throttled| throttled.min(self.daily_limit))
+    }
+
+    /// Whether it may send at `now`.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        self.disabled.is_none() && self.resting_until.is_none_or(|until| until <= now)
+    }
+}

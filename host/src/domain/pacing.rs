@@ -1,0 +1,73 @@
+//! Pacing: when each send is due. Randomness is a parameter, like time.
+
+use std::time::Duration;
+
+use super::campaign::Waits;
+use super::time::Timestamp;
+
+/// After how long a send that the server put off is tried again (RFC 5321 §4.5.4.1 asks for at least half an hour
+/// between tries in general; senders of single messages meet greylisting sooner). After the last one it has failed.
+const RETRY_AFTER: [Duration; 4] = [
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(60 * 60),
+    Duration::from_secs(4 * 3600),
+];
+
+/// A credential whose server refuses it rests this long at first, twice as long each further time, up to the longest.
+const SHORTEST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_secs(30 * 60);
+
+/// The due times of one batch's first steps: the first at `start`, each next one a random gap later.
+pub fn first_steps(start: Timestamp, waits: Waits, mut draw: impl FnMut() -> f64) -> impl Iterator<Item = Timestamp> {
+    let mut next = start;
+    std::iter::from_fn(move || {
+        let due = next;
+        next = next.plus(waits.gap(draw()));
+        Some(due)
+    })
+}
+
+/// When a follow-up is due: its delay after the step before was accepted, plus a gap.
+pub fn follow_up(accepted_at: Timestamp, delay: Duration, waits: Waits, draw: f64) -> Timestamp {
+    accepted_at.plus(delay).plus(waits.gap(draw))
+}
+
+/// When to try again after the `attempts`-th try was put off; `None` when that was the last.
+pub fn retry(now: Timestamp, attempts: u32) -> Option<Timestamp> {
+    let nth = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    RETRY_AFTER.get(nth).map(|wait| now.plus(*wait))
+}
+
+/// Until when a credential rests that has already rested `rests` times in a row.
+pub fn rest(now: Timestamp, rests: u32) -> Timestamp {
+    now.plus(SHORTEST_REST.saturating_mul(1 << rests.min(10)).min(LONGEST_REST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(0);
+    const WAITS: Waits = Waits { min: Duration::from_secs(120), max: Duration::from_secs(420) };
+
+    #[test]
+    fn first_steps_are_spaced_by_gaps_within_the_waits() {
+        let mut draws = [0.0, 1.0, 0.5].into_iter().cycle();
+        let due: Vec<_> = first_steps(START, WAITS, || draws.next().unwrap()).take(4).collect();
+        let seconds: Vec<_> = due.iter().map(|t| t.as_millis() / 1000).collect();
+        assert_eq!(seconds, [0, 120, 540, 810]);
+    }
+
+    #[test]
+    fn a_put_off_send_is_tried_four_more_times() {
+        let waits: Vec<_> = (1..=5).map(|n| retry(START, n).map(|t| t.as_millis() / 60_000)).collect();
+        assert_eq!(waits, [Some(5), Some(15), Some(60), Some(240), None]);
+    }
+
+    #[test]
+    fn rests_grow_from_one_minute_to_thirty() {
+        let minutes: Vec<_> = [0, 1, 4, 5, 40].map(|n| rest(START, n).as_millis() / 60_000).to_vec();
+        assert_eq!(minutes, [1, 2, 16, 30, 30]);
+    }
+}

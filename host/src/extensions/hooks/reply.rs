@@ -1,0 +1,390 @@
+//! Reply classification: what is this inbound message? The contract's `reply-classifier`.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::answer::{BadAnswer, EnhancedStatus, Fields, civil_date, clip, known, unknown_word};
+use super::{Extra, bytes_form, json_of};
+use crate::domain::Timestamp;
+use crate::domain::status::{BounceClass, words};
+
+const SHAPE: &str = r#"#{ verdict: "pass" }"#;
+const VERDICTS: &str = "pass, human-reply, auto-reply, bounce, complaint, unsubscribe-request, challenge, ignore";
+
+/// A header field: unfolded, RFC 2047 decoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// As written, such as `Auto-Submitted`.
+    pub name: String,
+    /// The decoded value.
+    pub value: String,
+}
+
+/// A machine-readable part, at most 64 KiB of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Lower case, without parameters, such as `message/delivery-status`.
+    pub content_type: String,
+    /// Its text; of a `message/rfc822` the header block alone.
+    pub content: String,
+}
+
+words! {
+    /// How a message was matched to an enrollment.
+    MatchedBy {
+        /// In-Reply-To or References name a message of ours.
+        ReplyHeader = "reply-header",
+        /// A returned part names a message of ours.
+        ReturnedPart = "returned-part",
+        /// The address has our plus or VERP token.
+        PlusToken = "plus-token",
+        /// The sender is a contact that this mailbox wrote to.
+        SenderAddress = "sender-address",
+    }
+}
+
+/// The enrollment that the message answers, as the host matched it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchedEnrollment {
+    /// Its id.
+    pub enrollment_id: String,
+    /// The campaign's id.
+    pub campaign_id: String,
+    /// Whom we wrote to.
+    pub contact_email: String,
+    /// The step whose message was matched, from 1.
+    pub step: u32,
+    /// By what it was matched.
+    pub matched_by: MatchedBy,
+    /// When that step was sent.
+    #[serde(default)]
+    pub sent_at: Option<Timestamp>,
+    /// Unforeseen facts.
+    #[serde(default)]
+    pub extra: Extra,
+}
+
+/// An inbound message, as a classifier sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Message {
+    /// In the order of the message.
+    pub headers: Vec<Header>,
+    /// The header block as it arrived, at most 64 KiB.
+    #[serde(with = "bytes_form")]
+    pub raw_headers: Bytes,
+    /// The address in From.
+    pub sender: Option<String>,
+    /// The address in Return-Path; an empty string is the null path `<>`.
+    pub return_path: Option<String>,
+    /// To, Cc and Delivered-To.
+    pub recipients: Vec<String>,
+    /// Decoded.
+    pub subject: String,
+    /// The plain text, or the HTML turned into text; at most 64 KiB.
+    pub text: String,
+    /// The machine-readable parts.
+    pub parts: Vec<Part>,
+    /// Message-IDs of ours found anywhere in it, without `<>`.
+    pub our_message_ids: Vec<String>,
+    /// What it answers, if that is known.
+    pub enrollment: Option<MatchedEnrollment>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Unforeseen facts.
+    pub extra: Extra,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            headers: Vec::new(),
+            raw_headers: Bytes::new(),
+            sender: None,
+            return_path: None,
+            recipients: Vec::new(),
+            subject: String::new(),
+            text: String::new(),
+            parts: Vec::new(),
+            our_message_ids: Vec::new(),
+            enrollment: None,
+            received_at: Timestamp::from_millis(0),
+            extra: Extra::default(),
+        }
+    }
+}
+
+words! {
+    /// What answered by itself.
+    AutoReplyKind {
+        /// The person is away.
+        OutOfOffice = "out-of-office",
+        /// The message was received or read.
+        Receipt = "receipt",
+        /// Some other machine.
+        Other = "other",
+    }
+}
+
+words! {
+    /// The Action of RFC 3464 §2.3.3.
+    Action {
+        /// It could not be delivered.
+        Failed = "failed",
+        /// It could not be delivered yet.
+        Delayed = "delayed",
+        /// It was delivered.
+        Delivered = "delivered",
+        /// It went on to a system that tells nothing.
+        Relayed = "relayed",
+        /// It was delivered and sent on to many.
+        Expanded = "expanded",
+    }
+}
+
+/// What a report says of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BouncedRecipient {
+    /// As the report writes it, without `rfc822;`.
+    pub recipient: String,
+    /// What happened.
+    pub action: Action,
+    /// The enhanced status.
+    pub status: Option<EnhancedStatus>,
+    /// What it says of the address.
+    pub class: BounceClass,
+    /// The server's words.
+    pub diagnostic: Option<String>,
+}
+
+/// What the message is. `Unclassified` is the host's own: no extension may answer it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// A person wrote it.
+    HumanReply,
+    /// A machine answered.
+    AutoReply {
+        /// What kind of machine.
+        kind: AutoReplyKind,
+        /// The day on which the person is back.
+        return_date: Option<jiff::civil::Date>,
+    },
+    /// Told of recipients; an empty list means whomever the message was matched to.
+    Bounce(Vec<BouncedRecipient>),
+    /// A feedback report (RFC 5965).
+    Complaint {
+        /// Often redacted by the reporter.
+        recipient: Option<String>,
+        /// `abuse`, `fraud`, `virus`, `other`, …
+        feedback_type: Option<String>,
+    },
+    /// They want no more mail.
+    UnsubscribeRequest,
+    /// A challenge-response system asks who we are.
+    Challenge,
+    /// It means nothing for the enrollment.
+    Ignore,
+    /// Nobody could tell: the sequence stops and the message is kept for replay.
+    Unclassified,
+}
+
+/// A verdict with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classification {
+    /// What the message is.
+    pub verdict: Verdict,
+    /// For people; shown in the timeline.
+    pub reason: Option<String>,
+    /// Unforeseen facts.
+    pub extra: Extra,
+}
+
+/// What one extension answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Not for me: the next in line is asked.
+    Pass,
+    /// The message is this.
+    Classified(Classification),
+}
+
+impl BouncedRecipient {
+    /// Checks the words of a report; the error names the field and what was expected.
+    pub fn checked(
+        recipient: String,
+        action: &str,
+        status: Option<&str>,
+        class: &str,
+        diagnostic: Option<String>,
+    ) -> Result<Self, BadAnswer> {
+        Ok(Self {
+            recipient: clip(recipient),
+            action: known(action, "action", Action::parse, Action::ALL)?,
+            status: status.map(EnhancedStatus::parse).transpose()?,
+            class: known(class, "class", BounceClass::parse, BounceClass::ALL)?,
+            diagnostic: diagnostic.map(clip),
+        })
+    }
+}
+
+impl Verdict {
+    /// Checks the words of an auto-reply.
+    pub fn auto_reply(kind: &str, return_date: Option<&str>) -> Result<Self, BadAnswer> {
+        Ok(Self::AutoReply {
+            kind: known(kind, "kind of auto-reply", AutoReplyKind::parse, AutoReplyKind::ALL)?,
+            return_date: return_date.map(civil_date).transpose()?,
+        })
+    }
+
+    /// The word of the contract. A bounce that tells of delays alone is `delayed`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::HumanReply => "human-reply",
+            Self::AutoReply { .. } => "auto-reply",
+            Self::Bounce(told) if !told.is_empty() && told.iter().all(|one| one.action == Action::Delayed) => "delayed",
+            Self::Bounce(_) => "bounce",
+            Self::Complaint { .. } => "complaint",
+            Self::UnsubscribeRequest => "unsubscribe-request",
+            Self::Challenge => "challenge",
+            Self::Ignore => "ignore",
+            Self::Unclassified => "unclassified",
+        }
+    }
+}
+
+impl Classification {
+    /// A verdict with a reason for people, cut to a length that a row can hold.
+    pub fn new(verdict: Verdict, reason: Option<String>, extra: Extra) -> Self {
+        Self { verdict, reason: reason.map(clip), extra }
+    }
+}
+
+impl Answer {
+    /// Reads `#{ verdict: "…", … }`.
+    pub fn from_json(value: Value) -> Result<Self, BadAnswer> {
+        let mut fields = Fields::of(value, "the answer", SHAPE)?;
+        let word = fields.needed_text("verdict")?;
+        let mut keys = vec!["verdict", "reason", "extra"];
+        let verdict = match word.as_str() {
+            "pass" => None,
+            "human-reply" => Some(Verdict::HumanReply),
+            "auto-reply" => {
+                keys.extend(["kind", "return_date"]);
+                let (kind, date) = (fields.needed_text("kind")?, fields.text("return_date")?);
+                Some(Verdict::auto_reply(&kind, date.as_deref())?)
+            }
+            "bounce" => {
+                keys.push("bounces");
+                let told = fields.list("bounces")?.unwrap_or_default();
+                Some(Verdict::Bounce(
+                    told.into_iter().enumerate().map(|(i, one)| bounced(one, i)).collect::<Result<_, _>>()?,
+                ))
+            }
+            "complaint" => {
+                keys.extend(["recipient", "feedback_type"]);
+                let (recipient, feedback_type) = (fields.text("recipient")?, fields.text("feedback_type")?);
+                Some(Verdict::Complaint { recipient: recipient.map(clip), feedback_type: feedback_type.map(clip) })
+            }
+            "unsubscribe-request" => Some(Verdict::UnsubscribeRequest),
+            "challenge" => Some(Verdict::Challenge),
+            "ignore" => Some(Verdict::Ignore),
+            other => return Err(unknown_word(other, "verdict", VERDICTS)),
+        };
+        let (reason, extra) = (fields.text("reason")?, fields.extra()?);
+        fields.finish(&keys)?;
+        Ok(verdict.map_or(Self::Pass, |verdict| Self::Classified(Classification::new(verdict, reason, extra))))
+    }
+
+    /// The contract's words.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Pass => json!({ "verdict": "pass" }),
+            Self::Classified(classification) => classification.to_json(),
+        }
+    }
+}
+
+impl Classification {
+    /// The contract's words: `{"verdict": "bounce", "bounces": […], "reason": "…"}`.
+    pub fn to_json(&self) -> Value {
+        let mut form = match &self.verdict {
+            Verdict::AutoReply { kind, return_date } => {
+                let mut form = json!({ "verdict": "auto-reply", "kind": kind });
+                if let Some(date) = return_date {
+                    form["return_date"] = json_of(&date.to_string());
+                }
+                form
+            }
+            Verdict::Bounce(told) => json!({ "verdict": "bounce", "bounces": told }),
+            Verdict::Complaint { recipient, feedback_type } => {
+                json!({ "verdict": "complaint", "recipient": recipient, "feedback_type": feedback_type })
+            }
+            other => json!({ "verdict": other.word() }),
+        };
+        if let Some(reason) = &self.reason {
+            form["reason"] = json_of(reason);
+        }
+        if !self.extra.is_empty() {
+            form["extra"] = json_of(&self.extra);
+        }
+        form
+    }
+}
+
+fn bounced(value: Value, index: usize) -> Result<BouncedRecipient, BadAnswer> {
+    let shape = r#"#{ recipient: "a@example.org", action: "failed", status: "5.1.1", class: "hard" }"#;
+    let mut fields = Fields::of(value, &format!("bounces[{index}]"), shape)?;
+    let (recipient, action) = (fields.needed_text("recipient")?, fields.needed_text("action")?);
+    let (status, class) = (fields.text("status")?, fields.needed_text("class")?);
+    let diagnostic = fields.text("diagnostic")?;
+    let checked = BouncedRecipient::checked(recipient, &action, status.as_deref(), &class, diagnostic);
+    let checked = fields.inside(checked)?;
+    fields.finish(&["recipient", "action", "status", "class", "diagnostic"])?;
+    Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(answer: Value, expected: Result<Value, &str>) {
+        match (Answer::from_json(answer), expected) {
+            (Ok(answer), Ok(form)) => assert_eq!(answer.to_json(), form),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+            (answer, _) => panic!("{answer:?}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_in_the_contracts_words_comes_back_the_same() {
+        for form in [
+            json!({ "verdict": "pass" }),
+            json!({ "verdict": "human-reply", "reason": "signed by a person" }),
+            json!({ "verdict": "auto-reply", "kind": "out-of-office", "return_date": "2026-12-01" }),
+            json!({ "verdict": "unsubscribe-request", "extra": { "phrase": "stop" } }),
+            json!({ "verdict": "bounce", "bounces": [{ "recipient": "a@example.org", "action": "failed",
+                "status": "5.1.1", "class": "hard", "diagnostic": "no such user" }] }),
+        ] {
+            check(form.clone(), Ok(form));
+        }
+    }
+
+    #[test]
+    fn an_answer_outside_the_vocabulary_says_what_was_expected() {
+        check(json!("bounce"), Err(r#"is a text; expected a map such as #{ verdict"#));
+        check(json!({}), Err(r#"has no "verdict""#));
+        check(json!({ "verdict": "bounced" }), Err("expected one of pass, human-reply"));
+        check(json!({ "verdict": "unclassified" }), Err("expected one of pass, human-reply"));
+        check(json!({ "verdict": "pass", "resaon": "x" }), Err(r#"unknown key "resaon"; the keys here are verdict, reason"#));
+        check(json!({ "verdict": "auto-reply", "kind": "vacation" }), Err("expected one of out-of-office, receipt, other"));
+        check(json!({ "verdict": "auto-reply", "kind": "other", "return_date": "tomorrow" }), Err("write it as 2026-12-01"));
+        check(json!({ "verdict": "human-reply", "bounces": [] }), Err(r#"unknown key "bounces""#));
+        let recipient = json!({ "recipient": "a@b.example", "action": "failed", "class": "dead" });
+        check(json!({ "verdict": "bounce", "bounces": [recipient] }), Err("bounces[0]"));
+    }
+}

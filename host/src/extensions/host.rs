@@ -1,0 +1,340 @@
+//! The door to both engines: load an extension, ask one, ask the line of those that are bound. Every call goes one way:
+//! permit, fresh instance with limits, wall clock, call, check of the answer, record.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Notify, Semaphore};
+
+use super::breaker::{Change, Permission};
+use super::chain::{Binding, BindingTable, CallScope, Line};
+use super::decision::{Author, Decided, DecisionRecord, Mode, Suspension};
+use super::error::{CallError, LoadError, StartError};
+use super::extension::{EngineKind, LoadedExtension};
+use super::hooks::{HookDecision, HookInput, bounce, gate, ingest, reply};
+use super::limits::Limits;
+use super::load;
+use super::record::CallRecord;
+use super::rhai::ScriptEngine;
+use super::wasm::ComponentEngine;
+use super::extension::Program;
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+use crate::domain::status::Hook;
+
+/// How long a message waits when its gate can't answer.
+const GATE_FAILED_WAIT: Duration = Duration::from_secs(5 * 60);
+/// News of suspensions that nobody fetched; older ones are dropped.
+const MOST_SUSPENSIONS: usize = 256;
+
+/// What the host of extensions is started with.
+#[derive(Debug, Clone)]
+pub struct HostOptions {
+    /// What a call may cost.
+    pub limits: Limits,
+    /// A folder of our own for compiled components; none compiles at every start.
+    pub cache_folder: Option<PathBuf>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// The host of all extensions. Cheap to clone; clones are the same host.
+#[derive(Clone)]
+pub struct ExtensionHost(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) components: ComponentEngine,
+    pub(super) scripts: ScriptEngine,
+    pub(super) limits: Limits,
+    permits: Semaphore,
+    clock: Clock,
+    table: ArcSwap<BindingTable>,
+    suspensions: Mutex<VecDeque<Suspension>>,
+    suspended: Notify,
+}
+
+/// One call: the answer and what it took.
+#[derive(Debug)]
+pub struct Called {
+    /// The checked answer, or why there is none.
+    pub answer: Result<HookDecision, CallError>,
+    /// What it took.
+    pub record: CallRecord,
+}
+
+/// What became of a provider's request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ingested {
+    /// The adapter read it.
+    Outcome(ingest::Outcome),
+    /// The adapter refused it.
+    Refused(ingest::Refusal),
+    /// The adapter failed or rests: the request is kept and asked again.
+    Unavailable {
+        /// For people.
+        reason: String,
+    },
+    /// There is no adapter of that name.
+    UnknownProvider,
+}
+
+/// What came of asking a line.
+enum Asked {
+    Answered(HookDecision, Author),
+    Failed(CallError),
+    /// Nobody was there, all rested, or all passed.
+    Nobody,
+}
+
+impl ExtensionHost {
+    /// Starts both engines. Nothing is bound.
+    pub fn start(options: HostOptions) -> Result<Self, StartError> {
+        let HostOptions { limits, cache_folder, clock } = options;
+        Ok(Self(Arc::new(Inner {
+            components: ComponentEngine::start(&limits, cache_folder.as_deref())?,
+            scripts: ScriptEngine::start(&limits.script),
+            permits: Semaphore::new(limits.concurrent_calls),
+            limits,
+            clock,
+            table: ArcSwap::default(),
+            suspensions: Mutex::default(),
+            suspended: Notify::new(),
+        })))
+    }
+
+    /// Whether the memory of components comes from a pool; without one a call takes about twice the time.
+    pub fn is_pooled(&self) -> bool {
+        self.0.components.is_pooled()
+    }
+
+    /// Checks a file: reads its manifest, compiles it off the asynchronous threads, type-checks it against its hooks,
+    /// makes an instance and runs its examples. Nothing is bound by this; the error is one line with the mend.
+    pub async fn load(
+        &self,
+        bytes: impl Into<Bytes>,
+        engine: EngineKind,
+        file: &str,
+    ) -> Result<Arc<LoadedExtension>, LoadError> {
+        let bytes = bytes.into();
+        let (inner, name, input) = (Arc::clone(&self.0), file.to_owned(), bytes.clone());
+        let compiled = tokio::task::spawn_blocking(move || load::compile(&inner, &input, engine, &name)).await;
+        let (manifest, program) = compiled
+            .map_err(|error| LoadError::Engine { file: file.to_owned(), reason: error.to_string() })??;
+        let extension = LoadedExtension {
+            manifest,
+            sha256: hex::encode(Sha256::digest(&bytes)),
+            file: file.to_owned(),
+            program,
+            breaker: Default::default(),
+        };
+        load::try_out(self, &extension).await?;
+        Ok(Arc::new(extension))
+    }
+
+    /// Asks one extension, whatever is bound: for tests, examples and replay. The breaker is neither asked nor told.
+    pub async fn call(&self, extension: &LoadedExtension, input: &HookInput) -> Called {
+        self.call_at(extension, input, self.0.clock.now()).await
+    }
+
+    /// The same as if it were `now`.
+    pub async fn call_at(&self, extension: &LoadedExtension, input: &HookInput, now: Timestamp) -> Called {
+        let mut record = CallRecord::default();
+        let turn = tokio::time::timeout(self.0.limits.queue_wait, self.0.permits.acquire()).await;
+        let Ok(Ok(_permit)) = turn else {
+            return Called { answer: Err(CallError::Busy), record };
+        };
+        let began = Instant::now();
+        let answer = match &extension.program {
+            Program::Component(program) => program.call(&self.0.components, input, now, &mut record).await,
+            Program::Script(program) => program.call(&self.0.scripts, input, now, &mut record).await,
+        };
+        record.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Called { answer, record }
+    }
+
+    /// Puts these bindings in the place of all that are there, at once. Calls under way finish on the old ones.
+    pub fn set_bindings(&self, bindings: &[Binding]) {
+        self.0.table.rcu(|table| table.with_bindings(bindings));
+    }
+
+    /// Puts these extensions behind all bindings, in this order.
+    pub fn set_shipped(&self, shipped: &[Arc<LoadedExtension>]) {
+        self.0.table.rcu(|table| table.with_shipped(shipped));
+    }
+
+    /// What is this inbound message? Where nobody can tell, it is [`reply::Verdict::Unclassified`].
+    pub async fn classify(&self, scope: &CallScope, message: Arc<reply::Message>) -> Decided<reply::Classification> {
+        let line = self.line(Hook::ReplyClassifier, scope);
+        let (asked, records) = self.ask(line, HookInput::ReplyClassifier(message)).await;
+        let unclassified = |reason: String| {
+            reply::Classification::new(reply::Verdict::Unclassified, Some(reason), Default::default())
+        };
+        match asked {
+            Asked::Answered(HookDecision::ReplyClassifier(reply::Answer::Classified(decision)), author) => {
+                Decided { decision, by: Some(author), records }
+            }
+            Asked::Failed(error) => Decided { decision: unclassified(error.to_string()), by: None, records },
+            _ => Decided { decision: unclassified("no classifier could tell".to_owned()), by: None, records },
+        }
+    }
+
+    /// What does this provider's request say?
+    pub async fn ingest(
+        &self,
+        scope: &CallScope,
+        provider: &str,
+        request: Arc<ingest::Request>,
+        settings: Arc<ingest::Settings>,
+    ) -> Decided<Ingested> {
+        let line = self.line(Hook::ProviderAdapter, scope).of_provider(provider);
+        if line.active.is_empty() {
+            return Decided { decision: Ingested::UnknownProvider, by: None, records: Vec::new() };
+        }
+        let (asked, records) = self.ask(line, HookInput::ProviderAdapter(request, settings)).await;
+        match asked {
+            Asked::Answered(HookDecision::ProviderAdapter(answer), author) => {
+                let decision = answer.map_or_else(Ingested::Refused, Ingested::Outcome);
+                Decided { decision, by: Some(author), records }
+            }
+            Asked::Failed(error) => {
+                Decided { decision: Ingested::Unavailable { reason: error.to_string() }, by: None, records }
+            }
+            _ => {
+                let reason = "the adapter is suspended".to_owned();
+                Decided { decision: Ingested::Unavailable { reason }, by: None, records }
+            }
+        }
+    }
+
+    /// The adapter that would be asked first for `provider`: its settings and the status for "try again" are in its
+    /// manifest.
+    pub fn adapter(&self, scope: &CallScope, provider: &str) -> Option<Arc<LoadedExtension>> {
+        self.line(Hook::ProviderAdapter, scope).of_provider(provider).active.into_iter().next()
+    }
+
+    /// Are these bounces too many? Where no policy can tell, the host's own threshold rule does.
+    pub async fn judge(&self, scope: &CallScope, stats: Arc<bounce::Stats>) -> Decided<bounce::Judgement> {
+        let line = self.line(Hook::BouncePolicy, scope);
+        let (asked, records) = self.ask(line, HookInput::BouncePolicy(Arc::clone(&stats))).await;
+        match asked {
+            Asked::Answered(HookDecision::BouncePolicy(decision), author) => {
+                Decided { decision, by: Some(author), records }
+            }
+            _ => Decided { decision: bounce::Judgement::by_threshold(&stats), by: None, records },
+        }
+    }
+
+    /// May this message leave now? Where no gate is bound, it may; where the gate can't answer, in five minutes.
+    pub async fn admit(&self, scope: &CallScope, send: Arc<gate::Send>) -> Decided<gate::Admission> {
+        let line = self.line(Hook::SendGate, scope);
+        let is_open = line.active.is_empty();
+        let (asked, records) = self.ask(line, HookInput::SendGate(send)).await;
+        let wait = |reason: String| gate::Admission::Defer { until: self.0.clock.now().plus(GATE_FAILED_WAIT), reason };
+        match asked {
+            Asked::Answered(HookDecision::SendGate(decision), author) => Decided { decision, by: Some(author), records },
+            Asked::Failed(error) => {
+                Decided { decision: wait(format!("the send gate failed: {error}")), by: None, records }
+            }
+            _ if is_open => Decided { decision: gate::Admission::Admit, by: None, records },
+            _ => Decided { decision: wait("the send gate is suspended".to_owned()), by: None, records },
+        }
+    }
+
+    /// Whether any extension is bound to the send gate for this scope. Where none is, the facts need not be gathered.
+    pub fn has_gate(&self, scope: &CallScope) -> bool {
+        let line = self.line(Hook::SendGate, scope);
+        !line.active.is_empty() || !line.shadows.is_empty()
+    }
+
+    /// Takes the news of extensions that were suspended or brought back since the last time; at most 256 are kept.
+    pub fn drain_suspensions(&self) -> Vec<Suspension> {
+        self.0.suspensions.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+
+    /// Waits until there may be such news.
+    pub async fn suspension_told(&self) {
+        self.0.suspended.notified().await;
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    fn line(&self, hook: Hook, scope: &CallScope) -> Line {
+        self.0.table.load().line(hook, scope)
+    }
+
+    /// Asks the active ones in turn and all shadows beside them.
+    async fn ask(&self, line: Line, input: HookInput) -> (Asked, Vec<DecisionRecord>) {
+        let shadows = line.shadows.iter().map(|shadow| self.shadow(shadow, &input));
+        let ((asked, mut records), shadowed) = tokio::join!(self.ask_in_turn(&line.active, &input), join_all(shadows));
+        records.extend(shadowed.into_iter().flatten());
+        (asked, records)
+    }
+
+    async fn ask_in_turn(&self, line: &[Arc<LoadedExtension>], input: &HookInput) -> (Asked, Vec<DecisionRecord>) {
+        let mut records = Vec::with_capacity(1);
+        for extension in line {
+            let permission = extension.breaker.permission(self.0.clock.now());
+            if permission == Permission::Rest {
+                continue;
+            }
+            let (answer, change) = self.ask_one(extension, input, permission, Mode::Active, &mut records).await;
+            match answer {
+                Ok(HookDecision::ReplyClassifier(reply::Answer::Pass)) => {}
+                Ok(decision) => return (Asked::Answered(decision, Author::of(extension)), records),
+                // From its suspension on, the next in line answers.
+                Err(_) if change == Change::Suspended || permission == Permission::Probe => {}
+                Err(error) => return (Asked::Failed(error), records),
+            }
+        }
+        (Asked::Nobody, records)
+    }
+
+    async fn shadow(&self, extension: &Arc<LoadedExtension>, input: &HookInput) -> Option<DecisionRecord> {
+        let permission = extension.breaker.permission(self.0.clock.now());
+        if permission == Permission::Rest {
+            return None;
+        }
+        let mut records = Vec::with_capacity(1);
+        self.ask_one(extension, input, permission, Mode::Shadow, &mut records).await.0.ok();
+        records.pop()
+    }
+
+    async fn ask_one(
+        &self,
+        extension: &LoadedExtension,
+        input: &HookInput,
+        permission: Permission,
+        mode: Mode,
+        records: &mut Vec<DecisionRecord>,
+    ) -> (Result<HookDecision, CallError>, Change) {
+        let Called { answer, record } = self.call(extension, input).await;
+        let change = match &answer {
+            Ok(_) => extension.breaker.answered(permission),
+            Err(error) if error.is_the_extensions_fault() => extension.breaker.failed(self.0.clock.now()),
+            Err(_) => Change::None,
+        };
+        if change != Change::None {
+            let error = answer.as_ref().err().map(ToString::to_string);
+            self.tell(Suspension { author: Author::of(extension), hook: input.hook(), at: self.0.clock.now(), error });
+        }
+        records.push(DecisionRecord::of(extension, input.hook(), mode, &answer, record));
+        (answer, change)
+    }
+
+    fn tell(&self, news: Suspension) {
+        let mut kept = self.0.suspensions.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_SUSPENSIONS {
+            kept.pop_front();
+        }
+        kept.push_back(news);
+        self.0.suspended.notify_one();
+    }
+}

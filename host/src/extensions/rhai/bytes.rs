@@ -1,0 +1,173 @@
+//! Bytes and parsed JSON as scripts see them. Both are opaque and shared: a request of 1 MiB is neither copied nor
+//! counted against the limits of the script's own values; what is taken out of them is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString};
+use serde_json::Value;
+
+use super::call;
+
+type Fallible<T> = Result<T, Box<EvalAltResult>>;
+
+/// Bytes, such as a request's body or a signature.
+#[derive(Debug, Clone)]
+pub(super) struct ByteView(pub(super) Bytes);
+
+/// A map or a list of JSON. What is inside is read by key or index; what isn't there reads as `()`.
+#[derive(Debug, Clone)]
+pub(super) enum Json {
+    Map(Arc<BTreeMap<ImmutableString, Dynamic>>),
+    List(Arc<Vec<Dynamic>>),
+}
+
+pub(super) fn register(engine: &mut Engine, string_bytes: usize) {
+    engine
+        .register_type_with_name::<ByteView>("Bytes")
+        .register_get("len", |bytes: &mut ByteView| length(bytes.0.len()))
+        .register_fn("len", |bytes: &mut ByteView| length(bytes.0.len()))
+        .register_fn("text", move |bytes: &mut ByteView| bytes.text(string_bytes))
+        .register_fn("json", |bytes: &mut ByteView| parse_json(&bytes.0))
+        .register_fn("form", |bytes: &mut ByteView| form(&bytes.0))
+        .register_fn("to_hex", |bytes: &mut ByteView| hex::encode(&bytes.0))
+        .register_fn("to_base64", |bytes: &mut ByteView| STANDARD.encode(&bytes.0))
+        .register_fn("parse_json", |text: &str| parse_json(text.as_bytes()))
+        .register_fn("parse_form", |text: &str| form(text.as_bytes()))
+        .register_fn("base64_encode", |data: Dynamic| Ok::<_, Box<EvalAltResult>>(STANDARD.encode(bytes_of(&data)?)))
+        .register_fn("base64_decode", |text: &str| match STANDARD.decode(text.trim()) {
+            Ok(bytes) => Ok(ByteView(bytes.into())),
+            Err(_) => Err(Box::<EvalAltResult>::from("the text is not base64")),
+        })
+        .register_fn("hex_encode", |data: Dynamic| Ok::<_, Box<EvalAltResult>>(hex::encode(bytes_of(&data)?)))
+        .register_fn("hex_decode", |text: &str| match hex::decode(text.trim()) {
+            Ok(bytes) => Ok(ByteView(bytes.into())),
+            Err(_) => Err(Box::<EvalAltResult>::from("the text is not hexadecimal")),
+        });
+    engine
+        .register_type_with_name::<Json>("Json")
+        .register_indexer_get(|json: &mut Json, key: ImmutableString| json.at_key(&key))
+        .register_indexer_get(|json: &mut Json, index: i64| json.at_index(index))
+        .register_get("len", |json: &mut Json| length(json.len()))
+        .register_fn("len", |json: &mut Json| length(json.len()))
+        .register_fn("contains", |json: &mut Json, key: &str| json.has(key))
+        .register_fn("keys", |json: &mut Json| json.keys())
+        .register_fn("is_map", |json: &mut Json| matches!(json, Json::Map(_)))
+        .register_fn("is_list", |json: &mut Json| matches!(json, Json::List(_)))
+        .register_iterator::<Json>();
+}
+
+/// The bytes of a text or of [`ByteView`].
+pub(super) fn bytes_of(data: &Dynamic) -> Fallible<Bytes> {
+    call::after_some_work();
+    if let Some(bytes) = data.read_lock::<ByteView>() {
+        return Ok(bytes.0.clone());
+    }
+    match data.read_lock::<ImmutableString>() {
+        Some(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
+        None => Err(format!("expected a text or bytes, found {}", data.type_name()).into()),
+    }
+}
+
+/// Numbers of the host as the script's, whose integers have a sign.
+pub(super) fn length(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl ByteView {
+    fn text(&self, limit: usize) -> Fallible<ImmutableString> {
+        call::after_some_work();
+        if self.0.len() > limit {
+            return Err(format!("{} bytes are over the {limit} of a text; use json() or form()", self.0.len()).into());
+        }
+        Ok(String::from_utf8_lossy(&self.0).as_ref().into())
+    }
+}
+
+impl Json {
+    fn at_key(&self, key: &ImmutableString) -> Dynamic {
+        match self {
+            Self::Map(map) => map.get(key).cloned().unwrap_or(Dynamic::UNIT),
+            Self::List(_) => Dynamic::UNIT,
+        }
+    }
+
+    fn at_index(&self, index: i64) -> Dynamic {
+        match self {
+            Self::Map(_) => Dynamic::UNIT,
+            Self::List(list) => {
+                let index = usize::try_from(index).ok();
+                index.and_then(|index| list.get(index)).cloned().unwrap_or(Dynamic::UNIT)
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Map(map) => map.len(),
+            Self::List(list) => list.len(),
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        matches!(self, Self::Map(map) if map.contains_key(key))
+    }
+
+    fn keys(&self) -> Array {
+        match self {
+            Self::Map(map) => map.keys().cloned().map(Dynamic::from).collect(),
+            Self::List(_) => Array::new(),
+        }
+    }
+}
+
+/// A list gives its elements, a map its values.
+impl IntoIterator for Json {
+    type Item = Dynamic;
+    type IntoIter = std::vec::IntoIter<Dynamic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let values: Vec<Dynamic> = match self {
+            Self::Map(map) => map.values().cloned().collect(),
+            Self::List(list) => list.as_ref().clone(),
+        };
+        values.into_iter()
+    }
+}
+
+fn parse_json(bytes: &[u8]) -> Fallible<Dynamic> {
+    call::after_some_work();
+    // serde_json stops at 128 levels, which bounds the recursion below.
+    match serde_json::from_slice(bytes) {
+        Ok(value) => Ok(dynamic_of(value)),
+        Err(error) => Err(format!("bad JSON: {error}").into()),
+    }
+}
+
+/// A field of a form that is there twice counts with its last value.
+fn form(bytes: &[u8]) -> Json {
+    call::after_some_work();
+    let fields = form_urlencoded::parse(bytes).map(|(key, value)| (key.as_ref().into(), value.into_owned().into()));
+    Json::Map(Arc::new(fields.collect()))
+}
+
+fn dynamic_of(value: Value) -> Dynamic {
+    match value {
+        Value::Null => Dynamic::UNIT,
+        Value::Bool(truth) => truth.into(),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(float)) => float.into(),
+            (None, None) => Dynamic::UNIT,
+        },
+        Value::String(text) => text.into(),
+        Value::Array(list) => Dynamic::from(Json::List(Arc::new(list.into_iter().map(dynamic_of).collect()))),
+        Value::Object(map) => {
+            let entries = map.into_iter().map(|(key, value)| (key.into(), dynamic_of(value)));
+            Dynamic::from(Json::Map(Arc::new(entries.collect())))
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What belongs to the one call that runs on this thread: its deadline, its time, its log. The interpreter's hooks have
+//! no argument for it and one engine serves all threads, so it stands in a thread-local; an evaluation never leaves its
+//! thread.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use rhai::{Dynamic, EvalAltResult, Position};
+
+use crate::domain::Timestamp;
+use crate::extensions::record::{LogBuffer, LogLevel};
+
+/// The clock is read once in so many operations.
+const OPERATIONS_PER_LOOK: u64 = 32;
+
+thread_local! {
+    static CALL: Call = const { Call::idle() };
+}
+
+struct Call {
+    deadline: Cell<Option<Instant>>,
+    look_now: Cell<bool>,
+    may_hand_over: Cell<bool>,
+    stopped: Cell<Option<Stop>>,
+    operations: Cell<u64>,
+    now: Cell<Timestamp>,
+    logs: RefCell<Option<LogBuffer>>,
+}
+
+/// Why an evaluation was stopped from outside the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Its time is over.
+    Deadline,
+    /// It is about to do something long, which does not belong on an asynchronous thread.
+    HandOver,
+}
+
+/// What an evaluation may take, and what it sees.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    pub(super) time: Duration,
+    pub(super) now: Timestamp,
+    /// Whether [`before_long_work`] stops it.
+    pub(super) may_hand_over: bool,
+}
+
+/// What an evaluation took.
+pub(super) struct Spent {
+    pub(super) stopped: Option<Stop>,
+    pub(super) operations: u64,
+    pub(super) logs: LogBuffer,
+}
+
+impl Call {
+    const fn idle() -> Self {
+        Self {
+            deadline: Cell::new(None),
+            look_now: Cell::new(false),
+            may_hand_over: Cell::new(false),
+            stopped: Cell::new(None),
+            operations: Cell::new(0),
+            now: Cell::new(Timestamp::from_millis(0)),
+            logs: RefCell::new(None),
+        }
+    }
+}
+
+/// Runs `evaluate` as the call of this thread.
+pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spent) {
+    CALL.with(|call| {
+        call.deadline.set(Instant::now().checked_add(budget.time));
+        call.look_now.set(false);
+        call.may_hand_over.set(budget.may_hand_over);
+        call.stopped.set(None);
+        call.operations.set(0);
+        call.now.set(budget.now);
+        call.logs.replace(Some(LogBuffer::default()));
+    });
+    let result = evaluate();
+    let spent = CALL.with(|call| {
+        call.deadline.set(None);
+        Spent {
+            stopped: call.stopped.take(),
+            operations: call.operations.get(),
+            logs: call.logs.take().unwrap_or_default(),
+        }
+    });
+    (result, spent)
+}
+
+/// The interpreter's progress hook: a value ends the evaluation.
+pub(super) fn progress(operations: u64) -> Option<Dynamic> {
+    CALL.with(|call| {
+        call.operations.set(operations);
+        if !operations.is_multiple_of(OPERATIONS_PER_LOOK) && !call.look_now.take() {
+            return None;
+        }
+        let over = call.deadline.get().is_some_and(|deadline| Instant::now() >= deadline);
+        over.then(|| {
+            call.stopped.set(Some(Stop::Deadline));
+            Dynamic::UNIT
+        })
+    })
+}
+
+/// Called by a helper whose work may take longer than a few microseconds: the clock is looked at right after it.
+pub(super) fn after_some_work() {
+    CALL.with(|call| call.look_now.set(true));
+}
+
+/// Called by a helper before work that may take milliseconds: on an asynchronous thread the evaluation ends here, and is
+/// begun again elsewhere.
+pub(super) fn before_long_work() -> Result<(), Box<EvalAltResult>> {
+    CALL.with(|call| {
+        call.look_now.set(true);
+        if !call.may_hand_over.get() {
+            return Ok(());
+        }
+        call.stopped.set(Some(Stop::HandOver));
+        Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into())
+    })
+}
+
+/// The time that this call sees.
+pub(super) fn now() -> Timestamp {
+    CALL.with(|call| call.now.get())
+}
+
+/// Writes to the log of this call.
+pub(super) fn log(level: LogLevel, message: &str) {
+    CALL.with(|call| {
+        if let Some(logs) = call.logs.borrow_mut().as_mut() {
+            logs.write(level, message);
+        }
+    });
+}

@@ -1,0 +1,220 @@
+//! Rhai scripts: the only place that names the `rhai` crate. A [`ScriptProgram`] is a script compiled once; a call has a
+//! scope of its own and takes no lock.
+//!
+//! Where a call runs. A typical one takes a few microseconds, a tenth of what handing it to another thread and back
+//! costs, so it is begun on the asynchronous thread that asks. There it has 2 ms; one that needs more, or that is about
+//! to do something long, is stopped and begun again with its whole time on a thread that may block. Scripts are pure, so
+//! beginning again changes nothing. A script that once needed this goes there at once, until it is quick again.
+
+mod bytes;
+mod call;
+mod decisions;
+mod engine;
+mod helpers;
+mod text;
+mod views;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Position, Scope};
+
+use self::call::{Budget, Spent, Stop};
+use super::error::{CallError, LoadError, ScriptError};
+use super::hooks::{HookDecision, HookInput};
+use super::limits::ScriptLimits;
+use super::record::CallRecord;
+use crate::domain::Timestamp;
+use crate::domain::status::Hook;
+
+const LONGEST_LINE_SHOWN: usize = 120;
+const LONGEST_MESSAGE: usize = 400;
+
+/// The interpreter of all scripts of one host. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ScriptEngine {
+    engine: Arc<Engine>,
+    limits: Arc<ScriptLimits>,
+}
+
+/// A script that compiled and has the functions of its hooks. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ScriptProgram(Arc<Compiled>);
+
+struct Compiled {
+    ast: AST,
+    name: String,
+    source: String,
+    /// The script has constants at its top level, which are evaluated before each call.
+    has_constants: bool,
+    /// It did not fit on an asynchronous thread the last time.
+    slow: AtomicBool,
+}
+
+impl ScriptEngine {
+    pub(super) fn start(limits: &ScriptLimits) -> Self {
+        Self { engine: Arc::new(engine::build(limits)), limits: Arc::new(limits.clone()) }
+    }
+}
+
+impl ScriptProgram {
+    /// Compiles `source`. Not for an asynchronous thread.
+    pub(super) fn compile(engine: &ScriptEngine, source: &str, hooks: &[Hook], name: &str) -> Result<Self, LoadError> {
+        let compiled = catch_unwind(AssertUnwindSafe(|| engine.engine.compile(source)));
+        let compiled = compiled.map_err(|_| LoadError::Script(fault(name, source, Position::NONE, PANICKED)))?;
+        let ast = compiled.map_err(|error| {
+            LoadError::Script(fault(name, source, error.position(), &error.err_type().to_string()))
+        })?;
+        let constants = ast.iter_literal_variables(true, false).next().is_some();
+        let program = Compiled {
+            ast,
+            name: name.to_owned(),
+            source: source.to_owned(),
+            has_constants: constants,
+            slow: AtomicBool::new(false),
+        };
+        for hook in hooks {
+            let (function, shape) = function_of(*hook);
+            let wanted = |found: rhai::ScriptFnMetadata<'_>| {
+                found.name == function && found.params.len() == shape.split(',').count()
+            };
+            if !program.ast.iter_functions().any(wanted) {
+                let message = format!("has no function for {hook}; write fn {function}({shape}) {{ … }}");
+                return Err(LoadError::Script(fault(name, source, Position::NONE, &message)));
+            }
+        }
+        Ok(Self(Arc::new(program)))
+    }
+
+    /// Asks the script. The record is filled whatever the outcome.
+    pub(super) async fn call(
+        &self,
+        engine: &ScriptEngine,
+        input: &HookInput,
+        now: Timestamp,
+        record: &mut CallRecord,
+    ) -> Result<HookDecision, CallError> {
+        let limits = &engine.limits;
+        if !self.0.slow.load(Ordering::Relaxed) {
+            let budget = Budget { time: limits.inline_time.min(limits.time), now, may_hand_over: true };
+            let (answer, spent) = self.0.evaluate(&engine.engine, input, budget, limits);
+            if spent.stopped.is_none() || limits.time <= limits.inline_time {
+                return finish(answer, spent, record);
+            }
+            self.0.slow.store(true, Ordering::Relaxed);
+        }
+        let (program, engine, input) = (Arc::clone(&self.0), engine.clone(), input.clone());
+        let begun = tokio::task::spawn_blocking(move || {
+            let limits = &engine.limits;
+            let began = std::time::Instant::now();
+            let budget = Budget { time: limits.time, now, may_hand_over: false };
+            let ended = program.evaluate(&engine.engine, &input, budget, limits);
+            program.slow.store(began.elapsed() > limits.inline_time / 2, Ordering::Relaxed);
+            ended
+        });
+        match begun.await {
+            Ok((answer, spent)) => finish(answer, spent, record),
+            Err(error) => Err(CallError::Engine { reason: error.to_string() }),
+        }
+    }
+}
+
+const PANICKED: &str = "the interpreter failed on it; please report the script";
+
+fn finish(
+    answer: Result<HookDecision, CallError>,
+    spent: Spent,
+    record: &mut CallRecord,
+) -> Result<HookDecision, CallError> {
+    record.logs = spent.logs.finish();
+    record.operations = Some(spent.operations);
+    answer
+}
+
+impl Compiled {
+    fn evaluate(
+        &self,
+        engine: &Engine,
+        input: &HookInput,
+        budget: Budget,
+        limits: &ScriptLimits,
+    ) -> (Result<HookDecision, CallError>, Spent) {
+        let (answer, spent) = call::within(budget, || {
+            // The interpreter has internal assertions; none of them may end the thread that asks.
+            catch_unwind(AssertUnwindSafe(|| self.ask(engine, input)))
+        });
+        let answer = match answer {
+            Ok(Ok(answer)) => decisions::to_json(&answer)
+                .and_then(|answer| HookDecision::from_json(input.hook(), answer))
+                .map_err(CallError::BadAnswer),
+            Ok(Err(error)) => Err(CallError::Script(self.fault_of(&error, spent.stopped, limits))),
+            Err(_) => Err(CallError::Script(fault(&self.name, &self.source, Position::NONE, PANICKED))),
+        };
+        (answer, spent)
+    }
+
+    fn ask(&self, engine: &Engine, input: &HookInput) -> Result<Dynamic, Box<EvalAltResult>> {
+        let (function, _) = function_of(input.hook());
+        let options = CallFnOptions::new().eval_ast(self.has_constants);
+        let scope = &mut Scope::new();
+        match input {
+            HookInput::ReplyClassifier(message) => {
+                engine.call_fn_with_options(options, scope, &self.ast, function, (views::MessageView::of(message),))
+            }
+            HookInput::ProviderAdapter(request, settings) => {
+                let facts = (views::RequestView(Arc::clone(request)), views::SettingsView(Arc::clone(settings)));
+                engine.call_fn_with_options(options, scope, &self.ast, function, facts)
+            }
+            HookInput::BouncePolicy(stats) => {
+                let facts = (views::StatsView(Arc::clone(stats)),);
+                engine.call_fn_with_options(options, scope, &self.ast, function, facts)
+            }
+            HookInput::SendGate(send) => {
+                let facts = (views::SendView(Arc::clone(send)),);
+                engine.call_fn_with_options(options, scope, &self.ast, function, facts)
+            }
+        }
+    }
+
+    fn fault_of(&self, error: &EvalAltResult, stopped: Option<Stop>, limits: &ScriptLimits) -> ScriptError {
+        let inner = error.unwrap_inner();
+        let position = if inner.position().is_none() { error.position() } else { inner.position() };
+        if stopped.is_some() {
+            let message = format!("ran past its limit of {:?}", limits.time);
+            return fault(&self.name, &self.source, position, &message);
+        }
+        let message = match inner {
+            EvalAltResult::ErrorTooManyOperations(_) => format!("took over {} operations", limits.operations),
+            EvalAltResult::ErrorStackOverflow(_) => format!("calls went over {} deep", limits.call_depth),
+            other => {
+                let text = other.to_string();
+                // The place is told apart from the message.
+                text.rsplit_once(" (line ").map_or(text.clone(), |(message, _)| message.to_owned())
+            }
+        };
+        fault(&self.name, &self.source, position, &message)
+    }
+}
+
+/// The function of a hook and its parameters.
+fn function_of(hook: Hook) -> (&'static str, &'static str) {
+    match hook {
+        Hook::ReplyClassifier => ("classify", "message"),
+        Hook::ProviderAdapter => ("ingest", "request, settings"),
+        Hook::BouncePolicy => ("judge", "stats"),
+        Hook::SendGate => ("admit", "send"),
+    }
+}
+
+fn fault(script: &str, source: &str, position: Position, message: &str) -> ScriptError {
+    let line = position.line().unwrap_or(0);
+    let text = line.checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default().trim();
+    ScriptError {
+        script: script.to_owned(),
+        line,
+        column: position.position().unwrap_or(if line == 0 { 0 } else { 1 }),
+        text: text.chars().take(LONGEST_LINE_SHOWN).collect(),
+        message: message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_MESSAGE).collect(),
+    }
+}

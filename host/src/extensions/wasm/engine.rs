@@ -1,0 +1,165 @@
+//! wasmtime, configured once: pooled memory, copy-on-write images, epochs as the guest's clock, a private compile cache.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::UpdateDeadline;
+
+use super::bindings::Imports;
+use super::state::{MOST_INSTANCES, MOST_MEMORIES, MOST_TABLES, State};
+use crate::domain::Timestamp;
+use crate::extensions::error::StartError;
+use crate::extensions::limits::Limits;
+
+/// How often the epoch moves: the guest's own time is counted in it, and other work has its turn at each.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What stays resident of a memory between two calls. Without `pagemap_scan` all of it would be cleared each time.
+const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
+
+/// The engine of all components of one host.
+pub(in crate::extensions) struct ComponentEngine {
+    engine: Engine,
+    linker: Linker<State>,
+    limits: Limits,
+    pooled: bool,
+}
+
+impl ComponentEngine {
+    /// Starts the engine and its clock thread, which ends with it. Where the address space is too small for a pool,
+    /// memory is allocated for each call.
+    pub(in crate::extensions) fn start(limits: &Limits, cache: Option<&Path>) -> Result<Self, StartError> {
+        let cache = cache.map(open_cache).transpose()?;
+        let (engine, pooled) = match Engine::new(&config(cache.clone(), Some(pool(limits)))) {
+            Ok(engine) => (engine, true),
+            Err(_) => match Engine::new(&config(cache, None)) {
+                Ok(engine) => (engine, false),
+                Err(error) => return Err(StartError::Engine(format!("{error:#}"))),
+            },
+        };
+        let mut linker = Linker::new(&engine);
+        Imports::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+            .map_err(|error| StartError::Engine(format!("{error:#}")))?;
+        tick(&engine)?;
+        Ok(Self { engine, linker, limits: limits.clone(), pooled })
+    }
+
+    /// Whether memory comes from a pool.
+    pub(in crate::extensions) fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Compiles a component: milliseconds for Rust, seconds for JavaScript and Python. Not for an asynchronous thread.
+    pub(super) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        Component::from_binary(&self.engine, bytes)
+    }
+
+    /// Matches a component's imports with ours.
+    pub(super) fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<State>> {
+        self.linker.instantiate_pre(component)
+    }
+
+    /// The one place that makes stores, so that none is without limits.
+    pub(super) fn fresh_store(&self, memory_bytes: usize, now: Timestamp) -> Store<State> {
+        let limits = &self.limits.component;
+        let mut store = Store::new(&self.engine, State::new(memory_bytes, limits.table_elements, now));
+        store.limiter(|state| &mut state.guard);
+        store.set_hostcall_fuel(limits.copied_bytes);
+        store.set_max_component_handles(limits.handles);
+        // The tick that runs may be almost over: a call gets one more than its time has.
+        let mut ticks_left = limits.own_time.as_millis().div_ceil(TICK.as_millis());
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| {
+            if ticks_left == 0 {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            ticks_left -= 1;
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store
+    }
+}
+
+fn config(cache: Option<Cache>, pool: Option<PoolingAllocationConfig>) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    // Guests are stripped: a backtrace would be numbers, and traps are told in one line.
+    config.wasm_backtrace_max_frames(None);
+    // Registering unwind tables is quadratic in loaded modules, and nothing unwinds through a guest.
+    config.native_unwind_info(false);
+    config.cache(cache);
+    if let Some(pool) = pool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let calls = u32::try_from(limits.concurrent_calls).unwrap_or(u32::MAX / 64);
+    let (instances, tables, memories) = (MOST_INSTANCES as u32, MOST_TABLES as u32, MOST_MEMORIES as u32);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(calls)
+        .total_core_instances(calls.saturating_mul(instances))
+        .total_memories(calls.saturating_mul(memories))
+        .total_tables(calls.saturating_mul(tables))
+        .total_stacks(calls)
+        .max_core_instances_per_component(instances)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
+        .max_component_instance_size(4 * 1024 * 1024)
+        .max_core_instance_size(4 * 1024 * 1024)
+        .max_memory_size(limits.component.max_memory_bytes)
+        .table_elements(limits.component.table_elements)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(64 * 1024)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// A folder that only we can read: what lies in it is run as machine code.
+fn open_cache(folder: &Path) -> Result<Cache, StartError> {
+    let refused = |reason: String| StartError::Cache { folder: folder.display().to_string(), reason };
+    make_private(folder).map_err(|error| refused(error.to_string()))?;
+    let folder = folder.canonicalize().map_err(|error| refused(error.to_string()))?;
+    let mut config = CacheConfig::new();
+    config.with_directory(folder);
+    Cache::new(config).map_err(|error| refused(format!("{error:#}")))
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)
+}
+
+/// A thread of the system moves the epoch: a busy asynchronous thread must not hold the clock back.
+fn tick(engine: &Engine) -> Result<(), StartError> {
+    let engine = engine.weak();
+    let run = move || {
+        loop {
+            thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    };
+    thread::Builder::new().name("wasm-epoch".to_owned()).spawn(run).map(drop).map_err(StartError::Thread)
+}

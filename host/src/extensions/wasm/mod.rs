@@ -1,0 +1,172 @@
+//! WebAssembly components: the only place that names wasmtime. A [`ComponentProgram`] is a compiled component; each call
+//! of it has a fresh instance, which is dropped with its store whatever happened.
+
+mod bindings;
+mod check;
+mod convert;
+mod engine;
+mod host_functions;
+mod state;
+
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+
+use self::bindings as wit;
+use self::state::State;
+use super::error::CallError;
+use super::hooks::{HookDecision, HookInput};
+use super::record::CallRecord;
+use crate::domain::Timestamp;
+use crate::domain::status::Hook;
+
+pub(super) use self::check::{read_manifest, serves};
+pub(super) use self::engine::ComponentEngine;
+
+/// A compiled component that was found to serve its hooks.
+pub(super) struct ComponentProgram {
+    instance: InstancePre<State>,
+    exports: Vec<(Hook, ComponentExportIndex)>,
+    memory_bytes: usize,
+}
+
+impl ComponentProgram {
+    /// Compiles and type-checks. The error is one line that says how to mend it. Not for an asynchronous thread.
+    pub(super) fn compile(
+        engine: &ComponentEngine,
+        bytes: &[u8],
+        hooks: &[Hook],
+        memory_bytes: usize,
+    ) -> Result<Self, String> {
+        let component = engine.compile(bytes).map_err(|error| check::one_line(&error))?;
+        check::imports(engine.engine(), &component)?;
+        let exports = check::exports(engine.engine(), &component, hooks)?;
+        let instance = engine.link(&component).map_err(|error| check::one_line(&error))?;
+        Ok(Self { instance, exports, memory_bytes })
+    }
+
+    /// Makes an instance and checks the types of its exports: linking alone does not tell of a record with another
+    /// number of fields.
+    pub(super) async fn trial(&self, engine: &ComponentEngine, now: Timestamp) -> Result<(), CallError> {
+        let mut store = engine.fresh_store(self.memory_bytes, now);
+        let wall_time = engine.limits().component.wall_time;
+        let trial = async {
+            let instance = self.instance.instantiate_async(&mut store).await?;
+            for (hook, export) in &self.exports {
+                match hook {
+                    Hook::ReplyClassifier => {
+                        typed::<(wit::Message<'_>,), (wit::Classification,)>(&mut store, &instance, export)?;
+                    }
+                    Hook::ProviderAdapter => {
+                        typed::<IngestArguments<'_>, (Result<wit::Outcome, wit::Refusal>,)>(&mut store, &instance, export)?;
+                    }
+                    Hook::BouncePolicy => {
+                        typed::<(wit::Stats<'_>,), (wit::Judgement,)>(&mut store, &instance, export)?;
+                    }
+                    Hook::SendGate => {
+                        typed::<(wit::SendFacts<'_>,), (wit::Admission,)>(&mut store, &instance, export)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        let ended = tokio::time::timeout(wall_time, trial).await;
+        self.judge(engine, &store, ended).map(drop)
+    }
+
+    /// Asks the component. The record is filled whatever the outcome.
+    pub(super) async fn call(
+        &self,
+        engine: &ComponentEngine,
+        input: &HookInput,
+        now: Timestamp,
+        record: &mut CallRecord,
+    ) -> Result<HookDecision, CallError> {
+        let hook = input.hook();
+        let Some((_, export)) = self.exports.iter().find(|(served, _)| *served == hook) else {
+            return Err(CallError::NotServed { hook });
+        };
+        let mut store = engine.fresh_store(self.memory_bytes, now);
+        let wall_time = engine.limits().component.wall_time;
+        let ended = tokio::time::timeout(wall_time, self.ask(&mut store, export, input)).await;
+        let answer = self.judge(engine, &store, ended);
+        let state = store.into_data();
+        record.logs = state.logs.finish();
+        record.memory_bytes = u64::try_from(state.guard.peak_bytes).ok();
+        answer?.map_err(CallError::BadAnswer)
+    }
+
+    async fn ask(
+        &self,
+        store: &mut Store<State>,
+        export: &ComponentExportIndex,
+        input: &HookInput,
+    ) -> wasmtime::Result<Result<HookDecision, super::hooks::BadAnswer>> {
+        let instance = self.instance.instantiate_async(&mut *store).await?;
+        Ok(match input {
+            HookInput::ReplyClassifier(message) => {
+                let lists = convert::MessageLists::of(message);
+                let function = typed(store, &instance, export)?;
+                let (answer,): (wit::Classification,) =
+                    function.call_async(store, (convert::message(message, &lists),)).await?;
+                convert::classification(answer).map(HookDecision::ReplyClassifier)
+            }
+            HookInput::ProviderAdapter(request, settings) => {
+                let settings: Vec<_> = settings.exposed().collect();
+                let function = typed(store, &instance, export)?;
+                let (answer,): (Result<wit::Outcome, wit::Refusal>,) =
+                    function.call_async(store, (convert::request(request), settings.as_slice())).await?;
+                convert::outcome(answer).map(HookDecision::ProviderAdapter)
+            }
+            HookInput::BouncePolicy(stats) => {
+                let function = typed(store, &instance, export)?;
+                let (answer,): (wit::Judgement,) = function.call_async(store, (convert::stats(stats),)).await?;
+                Ok(HookDecision::BouncePolicy(convert::judgement(answer)))
+            }
+            HookInput::SendGate(send) => {
+                let function = typed(store, &instance, export)?;
+                let (answer,): (wit::Admission,) = function.call_async(store, (convert::send(send),)).await?;
+                convert::admission(answer).map(HookDecision::SendGate)
+            }
+        })
+    }
+
+    /// Turns an engine's error into one that a caller can act on.
+    fn judge<T>(
+        &self,
+        engine: &ComponentEngine,
+        store: &Store<State>,
+        ended: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T, CallError> {
+        let limits = &engine.limits().component;
+        let error = match ended {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(CallError::OutOfTime { limit: limits.wall_time }),
+        };
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Err(CallError::Engine { reason: check::one_line(&error) });
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Err(CallError::OutOfTime { limit: limits.own_time }),
+            // Whatever a guest does after it was refused memory, the refusal is the cause.
+            _ if store.data().guard.refused => Err(CallError::OutOfMemory { limit_bytes: self.memory_bytes }),
+            Some(trap) => Err(CallError::Trapped { reason: trap.to_string() }),
+            None if check::copies_too_much(&error) => Err(CallError::TooLarge { limit_bytes: limits.copied_bytes }),
+            None => Err(CallError::Trapped { reason: check::one_line(&error) }),
+        }
+    }
+}
+
+type IngestArguments<'a> = (wit::Request<'a>, &'a [(&'a str, &'a str)]);
+
+fn typed<Params, Return>(
+    store: &mut Store<State>,
+    instance: &Instance,
+    export: &ComponentExportIndex,
+) -> wasmtime::Result<wasmtime::component::TypedFunc<Params, Return>>
+where
+    Params: ComponentNamedList + Lower,
+    Return: ComponentNamedList + Lift,
+{
+    instance.get_typed_func(store, export)
+}

@@ -1,0 +1,197 @@
+//! Campaigns and their steps.
+
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+
+use super::row::RowExt;
+use super::{Conn, Page, Result, counters};
+use crate::domain::campaign::{Campaign, Step, Waits};
+use crate::domain::ids::{AccountId, CampaignId, CredentialId};
+use crate::domain::status::CampaignStatus;
+
+/// Makes a campaign with its counters.
+pub async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO campaigns (id, account_id, outreach_id, name, status, min_wait_seconds, max_wait_seconds,
+                                verify_email_mx, bounce_rate_threshold, track_opens, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(campaign.id.to_string())
+    .bind(campaign.account_id.to_string())
+    .bind(campaign.outreach_id.map(|id| id.to_string()))
+    .bind(&campaign.name)
+    .bind(campaign.status.as_str())
+    .bind(seconds(campaign.waits.min))
+    .bind(seconds(campaign.waits.max))
+    .bind(i64::from(campaign.verify_email_mx))
+    .bind(campaign.bounce_rate_threshold)
+    .bind(i64::from(campaign.track_opens))
+    .bind(campaign.created_at.as_millis())
+    .execute(&mut *conn)
+    .await?;
+    counters::start_campaign(conn, campaign.id).await
+}
+
+/// Adds a step.
+pub async fn insert_step(conn: &mut Conn, campaign: CampaignId, step: &Step) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO sequence_steps (id, campaign_id, position, subject, body_html, body_text, delay_minutes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(step.id.to_string())
+    .bind(campaign.to_string())
+    .bind(i64::from(step.position))
+    .bind(&step.subject)
+    .bind(&step.body_html)
+    .bind(step.body_text.as_deref())
+    .bind(seconds(step.delay) / 60)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// One campaign of an account.
+pub async fn find(conn: &mut Conn, account: AccountId, id: CampaignId) -> Result<Option<Campaign>> {
+    let row = sqlx::query("SELECT * FROM campaigns WHERE id = $1 AND account_id = $2")
+        .bind(id.to_string())
+        .bind(account.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(campaign_of).transpose()
+}
+
+/// One campaign, for the engine itself.
+pub async fn get(conn: &mut Conn, id: CampaignId) -> Result<Option<Campaign>> {
+    let row = sqlx::query("SELECT * FROM campaigns WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(campaign_of).transpose()
+}
+
+/// An account's campaigns, newest first.
+pub async fn list(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Vec<Campaign>> {
+    let rows = sqlx::query("SELECT * FROM campaigns WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+        .bind(account.to_string())
+        .bind(page.before())
+        .bind(page.limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(campaign_of).collect()
+}
+
+/// The ids of all campaigns that send.
+pub async fn active(conn: &mut Conn) -> Result<Vec<CampaignId>> {
+    let rows = sqlx::query("SELECT id FROM campaigns WHERE status = 'active' ORDER BY id").fetch_all(conn).await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// A campaign's steps in order.
+pub async fn steps(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Step>> {
+    let rows = sqlx::query("SELECT * FROM sequence_steps WHERE campaign_id = $1 ORDER BY position")
+        .bind(campaign.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Step {
+                id: row.id("id")?,
+                position: row.small("position")?,
+                subject: row.text("subject")?,
+                body_html: row.text("body_html")?,
+                body_text: row.opt_text("body_text")?,
+                delay: Duration::from_secs(row.count("delay_minutes")? * 60),
+            })
+        })
+        .collect()
+}
+
+/// Writes the fields that PATCH may change.
+pub async fn update(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
+    sqlx::query(
+        "UPDATE campaigns SET name = $2, min_wait_seconds = $3, max_wait_seconds = $4, verify_email_mx = $5,
+                bounce_rate_threshold = $6, track_opens = $7
+         WHERE id = $1",
+    )
+    .bind(campaign.id.to_string())
+    .bind(&campaign.name)
+    .bind(seconds(campaign.waits.min))
+    .bind(seconds(campaign.waits.max))
+    .bind(i64::from(campaign.verify_email_mx))
+    .bind(campaign.bounce_rate_threshold)
+    .bind(i64::from(campaign.track_opens))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Moves it from one of `from` to `to`; false when it was in none of them.
+pub async fn move_status(
+    conn: &mut Conn,
+    id: CampaignId,
+    from: &[CampaignStatus],
+    to: CampaignStatus,
+    paused_reason: Option<&str>,
+) -> Result<bool> {
+    // The vocabulary has four words, so the list is padded to four.
+    let word = |n: usize| from.get(n).or(from.first()).map_or("", |status| status.as_str());
+    let done = sqlx::query(
+        "UPDATE campaigns SET status = $2, paused_reason = $3 WHERE id = $1 AND status IN ($4, $5, $6, $7)",
+    )
+    .bind(id.to_string())
+    .bind(to.as_str())
+    .bind(paused_reason)
+    .bind(word(0))
+    .bind(word(1))
+    .bind(word(2))
+    .bind(word(3))
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Notes which credential the rotation used last.
+pub async fn set_last_credential(conn: &mut Conn, id: CampaignId, credential: CredentialId) -> Result<()> {
+    sqlx::query("UPDATE campaigns SET last_credential_id = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(credential.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// An active campaign that has nothing left to send, and nothing to wait for, is finished; false when that is not so.
+/// Enrollments that were never dispatched do not hold it open: they wait for a dispatch of their own.
+pub async fn finish_if_done(conn: &mut Conn, id: CampaignId) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE campaigns SET status = 'finished' WHERE id = $1 AND status = 'active'
+           AND NOT EXISTS (SELECT 1 FROM sends WHERE campaign_id = $1 AND state = 'due')
+           AND NOT EXISTS (SELECT 1 FROM sends WHERE state IN ('claimed', 'sending') AND campaign_id = $1)",
+    )
+    .bind(id.to_string())
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+fn campaign_of(row: &AnyRow) -> Result<Campaign> {
+    Ok(Campaign {
+        id: row.id("id")?,
+        account_id: row.id("account_id")?,
+        outreach_id: row.opt_id("outreach_id")?,
+        name: row.text("name")?,
+        status: row.word("status", CampaignStatus::parse)?,
+        paused_reason: row.opt_text("paused_reason")?,
+        waits: Waits {
+            min: Duration::from_secs(row.count("min_wait_seconds")?),
+            max: Duration::from_secs(row.count("max_wait_seconds")?),
+        },
+        verify_email_mx: row.flag("verify_email_mx")?,
+        bounce_rate_threshold: row.float("bounce_rate_threshold")?,
+        track_opens: row.flag("track_opens")?,
+        last_credential_id: row.opt_id("last_credential_id")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

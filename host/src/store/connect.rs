@@ -1,0 +1,212 @@
+//! Opening the database, and its transactions.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::AnyPool;
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyPoolOptions;
+use sqlx::pool::PoolConnection;
+
+use super::{Conn, Dialect, Result, StoreError, migrations};
+use crate::wake::{Wake, Wakeups};
+
+/// SQLite: memory of one connection's page cache in KiB. Ten connections stay below 25 MB.
+const SQLITE_CACHE_KIB: u32 = 2048;
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    dialect: Dialect,
+    url: String,
+}
+
+/// How the database is used.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Connections for reading (and, on PostgreSQL, for writing, too).
+    pub connections: u32,
+    /// How long a caller waits for a connection before the database counts as gone.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { connections: 8, acquire_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// The door to the database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dialect: Dialect,
+    readers: AnyPool,
+    /// SQLite has one writer at a time: a pool of one queues them fairly, where several would time out on a busy file.
+    writers: AnyPool,
+    wakeups: Wakeups,
+}
+
+/// A writing transaction. It rolls back when dropped.
+#[derive(Debug)]
+pub struct Tx {
+    inner: sqlx::Transaction<'static, sqlx::Any>,
+    dialect: Dialect,
+    wakeups: Wakeups,
+    wakes: Vec<Wake>,
+}
+
+impl DatabaseUrl {
+    /// Reads `sqlite:///path/to/file.db` or `postgres://…`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let dialect = match text.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Dialect::Sqlite,
+            Some("postgres" | "postgresql") => Dialect::Postgres,
+            _ => return Err(StoreError::BadUrl { given: without_password(text) }),
+        };
+        Ok(Self { dialect, url: text.to_owned() })
+    }
+
+    /// The SQLite file at `path`.
+    pub fn sqlite_file(path: &Path) -> Self {
+        Self { dialect: Dialect::Sqlite, url: format!("sqlite://{}", path.display()) }
+    }
+
+    /// Which database it is.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The file, where the database is one.
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        let rest = self.url.strip_prefix("sqlite:")?.trim_start_matches("//");
+        Some(PathBuf::from(rest.split('?').next().unwrap_or(rest)))
+    }
+
+    /// For people: without a password.
+    pub fn redacted(&self) -> String {
+        without_password(&self.url)
+    }
+
+    fn for_driver(&self) -> String {
+        match self.dialect {
+            Dialect::Sqlite if self.url.contains('?') => format!("{}&mode=rwc", self.url),
+            Dialect::Sqlite => format!("{}?mode=rwc", self.url),
+            Dialect::Postgres => self.url.clone(),
+        }
+    }
+}
+
+impl Store {
+    /// Connects; the schema is not touched (see [`Store::migrate`]).
+    pub async fn open(url: &DatabaseUrl, options: &StoreOptions, wakeups: Wakeups) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let dialect = url.dialect();
+        let driver_url = url.for_driver();
+        let pool = |connections: u32| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(options.acquire_timeout)
+                .after_connect(move |conn, _| Box::pin(async move { prepare_connection(conn, dialect).await }))
+        };
+        // The writer comes first: it switches the file to WAL before a reader opens it.
+        let (readers, writers) = match dialect {
+            Dialect::Sqlite => {
+                let writers = pool(1).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
+                (pool(options.connections).connect(&driver_url).await.map_err(StoreError::Unavailable)?, writers)
+            }
+            Dialect::Postgres => {
+                let both = pool(options.connections * 2).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
+                (both.clone(), both)
+            }
+        };
+        Ok(Self { dialect, readers, writers, wakeups })
+    }
+
+    /// Applies the numbered migrations that are not yet applied; gives their numbers.
+    pub async fn migrate(&self) -> Result<Vec<i64>> {
+        migrations::run(&self.writers, self.dialect).await
+    }
+
+    /// A connection to read with.
+    pub async fn read(&self) -> Result<PoolConnection<sqlx::Any>> {
+        Ok(self.readers.acquire().await?)
+    }
+
+    /// A transaction to write in.
+    pub async fn begin(&self) -> Result<Tx> {
+        let inner = match self.dialect {
+            // A deferred transaction that turns into a writer half-way fails at once when another process has written.
+            Dialect::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
+            Dialect::Postgres => self.writers.begin().await?,
+        };
+        Ok(Tx { inner, dialect: self.dialect, wakeups: self.wakeups.clone(), wakes: Vec::new() })
+    }
+
+    /// Which database answers.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The bells that commits ring.
+    pub fn wakeups(&self) -> &Wakeups {
+        &self.wakeups
+    }
+
+    /// Closes all connections; SQLite's log is folded into its file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+impl Tx {
+    /// The connection, for the functions of the tables.
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.inner
+    }
+
+    /// Which database answers.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Rings a loop's bell once this is committed.
+    pub fn wake(&mut self, wake: Wake) {
+        if !self.wakes.contains(&wake) {
+            self.wakes.push(wake);
+        }
+    }
+
+    /// Makes it lasting.
+    pub async fn commit(self) -> Result<()> {
+        self.inner.commit().await?;
+        for wake in self.wakes {
+            self.wakeups.ring(wake);
+        }
+        Ok(())
+    }
+}
+
+async fn prepare_connection(conn: &mut Conn, dialect: Dialect) -> sqlx::Result<()> {
+    if dialect == Dialect::Sqlite {
+        // FULL: what the ledger says was about to be sent must survive a power cut; commits are grouped, so it costs
+        // little. No mmap and a small cache: memory of many connections adds up.
+        let pragmas = format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
+             PRAGMA foreign_keys = ON; PRAGMA cache_size = -{SQLITE_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+        );
+        sqlx::raw_sql(AssertSqlSafe(pragmas)).execute(conn).await?;
+    }
+    Ok(())
+}
+
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // Only an address that can't have a password refuses one.
+            let _ = parsed.set_password(Some("…"));
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}

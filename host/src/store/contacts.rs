@@ -1,0 +1,250 @@
+//! Contacts and the imports that they came with.
+
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::row::RowExt;
+use super::{Conn, Page, Result, Tx};
+use crate::domain::contact::Contact;
+use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
+use crate::domain::status::EnrollmentStatus;
+use crate::domain::{EmailAddress, Timestamp};
+
+/// One import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactImport {
+    /// Its id.
+    pub id: ContactImportId,
+    /// For people.
+    pub name: String,
+    /// Rows that were given.
+    pub record_count: u64,
+    /// Contacts that came of them.
+    pub contact_count: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A contact that is about to be made.
+#[derive(Debug, Clone)]
+pub struct NewContact {
+    /// Its id.
+    pub id: ContactId,
+    /// Its address.
+    pub email: EmailAddress,
+    /// May be unknown.
+    pub first_name: Option<String>,
+    /// May be unknown.
+    pub last_name: Option<String>,
+    /// May be unknown.
+    pub company: Option<String>,
+}
+
+/// An enrollment in a contact's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrollmentOfContact {
+    /// Its id.
+    pub id: EnrollmentId,
+    /// Where it is enrolled.
+    pub campaign_id: CampaignId,
+    /// How far it got.
+    pub status: EnrollmentStatus,
+    /// In which batch.
+    pub batch_number: i64,
+    /// When step 1 was accepted.
+    pub sent_at: Option<Timestamp>,
+}
+
+/// Makes an import.
+pub async fn insert_import(conn: &mut Conn, account: AccountId, import: &ContactImport) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO contact_imports (id, account_id, name, record_count, contact_count, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(import.id.to_string())
+    .bind(account.to_string())
+    .bind(&import.name)
+    .bind(signed(import.record_count))
+    .bind(signed(import.contact_count))
+    .bind(import.created_at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds to an import's counts.
+pub async fn grow_import(conn: &mut Conn, id: ContactImportId, records: u64, contacts: u64) -> Result<()> {
+    sqlx::query(
+        "UPDATE contact_imports SET record_count = record_count + $2, contact_count = contact_count + $3 WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(signed(records))
+    .bind(signed(contacts))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes many contacts by one statement; addresses that the account has are passed over. Gives how many were made.
+pub async fn insert_many(
+    tx: &mut Tx,
+    account: AccountId,
+    import: ContactImportId,
+    contacts: &[NewContact],
+    now: Timestamp,
+) -> Result<u64> {
+    let rows: Vec<_> = contacts
+        .iter()
+        .map(|c| {
+            let (email, key, domain) = (c.email.to_string(), c.email.key(), c.email.domain().to_owned());
+            (
+                c.id.to_string(),
+                email,
+                key,
+                domain,
+                c.first_name.as_deref(),
+                c.last_name.as_deref(),
+                c.company.as_deref(),
+            )
+        })
+        .collect();
+    // «WHERE true» keeps SQLite from reading ON as part of a join.
+    let sql = format!(
+        "INSERT INTO contacts (id, email, email_key, domain, first_name, last_name, company, account_id,
+                               contact_import_id, created_at)
+         SELECT c0, c1, c2, c3, c4, c5, c6, $2, $3, $4 FROM {} AS given WHERE true
+         ON CONFLICT (account_id, email_key) DO NOTHING",
+        tx.dialect().json_rows(7)
+    );
+    let done = sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(account.to_string())
+        .bind(import.to_string())
+        .bind(now.as_millis())
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// One import of an account.
+pub async fn find_import(conn: &mut Conn, account: AccountId, id: ContactImportId) -> Result<Option<ContactImport>> {
+    let row = sqlx::query("SELECT * FROM contact_imports WHERE id = $1 AND account_id = $2")
+        .bind(id.to_string())
+        .bind(account.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(import_of).transpose()
+}
+
+/// An account's imports, newest first.
+pub async fn list_imports(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Vec<ContactImport>> {
+    let rows = sqlx::query("SELECT * FROM contact_imports WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+        .bind(account.to_string())
+        .bind(page.before())
+        .bind(page.limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(import_of).collect()
+}
+
+/// The contacts of an import, newest first.
+pub async fn of_import(conn: &mut Conn, import: ContactImportId, page: &Page) -> Result<Vec<Contact>> {
+    let rows = sqlx::query("SELECT * FROM contacts WHERE contact_import_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+        .bind(import.to_string())
+        .bind(page.before())
+        .bind(page.limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(contact_of).collect()
+}
+
+/// One contact of an account.
+pub async fn find(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<Option<Contact>> {
+    let row = sqlx::query("SELECT * FROM contacts WHERE id = $1 AND account_id = $2")
+        .bind(id.to_string())
+        .bind(account.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(contact_of).transpose()
+}
+
+/// Writes the fields that PATCH may change; false when another contact has the address.
+pub async fn update(conn: &mut Conn, contact: &Contact, email: &EmailAddress) -> Result<bool> {
+    let written = sqlx::query(
+        "UPDATE contacts SET email = $2, email_key = $3, domain = $4, first_name = $5, last_name = $6, company = $7
+         WHERE id = $1",
+    )
+    .bind(contact.id.to_string())
+    .bind(email.to_string())
+    .bind(email.key())
+    .bind(email.domain())
+    .bind(contact.first_name.as_deref())
+    .bind(contact.last_name.as_deref())
+    .bind(contact.company.as_deref())
+    .execute(conn)
+    .await;
+    match written {
+        Err(error) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => Ok(false),
+        other => other.map(|_| true).map_err(Into::into),
+    }
+}
+
+/// A contact's enrollments, newest first.
+pub async fn enrollments(conn: &mut Conn, contact: ContactId) -> Result<Vec<EnrollmentOfContact>> {
+    let rows = sqlx::query("SELECT * FROM enrollments WHERE contact_id = $1 ORDER BY id DESC")
+        .bind(contact.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(EnrollmentOfContact {
+                id: row.id("id")?,
+                campaign_id: row.id("campaign_id")?,
+                status: row.word("status", EnrollmentStatus::parse)?,
+                batch_number: row.int("batch_number")?,
+                sent_at: row.opt_time("sent_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Marks it unsubscribed; false when it was already.
+pub async fn unsubscribe(conn: &mut Conn, account: AccountId, id: ContactId, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE contacts SET unsubscribed_at = $2 WHERE id = $1 AND account_id = $3 AND unsubscribed_at IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(now.as_millis())
+    .bind(account.to_string())
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) fn contact_of(row: &AnyRow) -> Result<Contact> {
+    Ok(Contact {
+        id: row.id("id")?,
+        contact_import_id: row.id("contact_import_id")?,
+        email: row.text("email")?,
+        domain: row.text("domain")?,
+        first_name: row.opt_text("first_name")?,
+        last_name: row.opt_text("last_name")?,
+        company: row.opt_text("company")?,
+        unsubscribed_at: row.opt_time("unsubscribed_at")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn import_of(row: &AnyRow) -> Result<ContactImport> {
+    Ok(ContactImport {
+        id: row.id("id")?,
+        name: row.text("name")?,
+        record_count: row.count("record_count")?,
+        contact_count: row.count("contact_count")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

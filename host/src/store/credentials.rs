@@ -1,0 +1,278 @@
+//! SMTP credentials of campaigns, and their daily reservations.
+
+use sqlx::any::AnyRow;
+
+use super::row::RowExt;
+use super::{Conn, Result, counters};
+use crate::domain::Timestamp;
+use crate::domain::credential::{Credential, Disabled, Endpoint};
+use crate::domain::ids::{AccountId, CampaignId, CredentialId};
+use crate::domain::status::TlsMode;
+
+/// Makes a credential with its counters.
+pub async fn insert(conn: &mut Conn, credential: &Credential) -> Result<()> {
+    let imap = credential.imap.as_ref();
+    sqlx::query(
+        "INSERT INTO smtp_credentials (id, account_id, campaign_id, label, smtp_host, smtp_port, smtp_username,
+             smtp_password, smtp_tls, from_name, from_email, daily_limit, imap_host, imap_port, imap_username,
+             imap_password, imap_tls, enabled_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+    )
+    .bind(credential.id.to_string())
+    .bind(credential.account_id.to_string())
+    .bind(credential.campaign_id.to_string())
+    .bind(credential.label.as_deref())
+    .bind(&credential.smtp.host)
+    .bind(i64::from(credential.smtp.port))
+    .bind(&credential.smtp.username)
+    .bind(&credential.smtp.sealed_password)
+    .bind(credential.smtp.tls.as_str())
+    .bind(&credential.from_name)
+    .bind(&credential.from_email)
+    .bind(signed(credential.daily_limit))
+    .bind(imap.map(|imap| imap.host.clone()))
+    .bind(imap.map(|imap| i64::from(imap.port)))
+    .bind(imap.map(|imap| imap.username.clone()))
+    .bind(imap.map(|imap| imap.sealed_password.clone()))
+    .bind(imap.map(|imap| imap.tls.as_str()))
+    .bind(credential.enabled_at.as_millis())
+    .bind(credential.created_at.as_millis())
+    .execute(&mut *conn)
+    .await?;
+    counters::start_credential(conn, credential.id).await
+}
+
+/// Writes the fields that PATCH may change.
+pub async fn update(conn: &mut Conn, credential: &Credential) -> Result<()> {
+    let imap = credential.imap.as_ref();
+    sqlx::query(
+        "UPDATE smtp_credentials SET label = $2, smtp_host = $3, smtp_port = $4, smtp_username = $5, smtp_password = $6,
+                smtp_tls = $7, from_name = $8, from_email = $9, daily_limit = $10, imap_host = $11, imap_port = $12,
+                imap_username = $13, imap_password = $14, imap_tls = $15, resting_until = NULL, rests = 0
+         WHERE id = $1",
+    )
+    .bind(credential.id.to_string())
+    .bind(credential.label.as_deref())
+    .bind(&credential.smtp.host)
+    .bind(i64::from(credential.smtp.port))
+    .bind(&credential.smtp.username)
+    .bind(&credential.smtp.sealed_password)
+    .bind(credential.smtp.tls.as_str())
+    .bind(&credential.from_name)
+    .bind(&credential.from_email)
+    .bind(signed(credential.daily_limit))
+    .bind(imap.map(|imap| imap.host.clone()))
+    .bind(imap.map(|imap| i64::from(imap.port)))
+    .bind(imap.map(|imap| imap.username.clone()))
+    .bind(imap.map(|imap| imap.sealed_password.clone()))
+    .bind(imap.map(|imap| imap.tls.as_str()))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A campaign's credentials in the order of rotation.
+pub async fn of_campaign(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Credential>> {
+    let rows = sqlx::query("SELECT * FROM smtp_credentials WHERE campaign_id = $1 AND deleted_at IS NULL ORDER BY id")
+        .bind(campaign.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(credential_of).collect()
+}
+
+/// One credential of an account's campaign.
+pub async fn find(
+    conn: &mut Conn,
+    account: AccountId,
+    campaign: CampaignId,
+    id: CredentialId,
+) -> Result<Option<Credential>> {
+    let row = sqlx::query(
+        "SELECT * FROM smtp_credentials WHERE id = $1 AND account_id = $2 AND campaign_id = $3 AND deleted_at IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(account.to_string())
+    .bind(campaign.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(credential_of).transpose()
+}
+
+/// One credential, for the engine itself; a deleted one, too.
+pub async fn get(conn: &mut Conn, id: CredentialId) -> Result<Option<Credential>> {
+    let row =
+        sqlx::query("SELECT * FROM smtp_credentials WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(credential_of).transpose()
+}
+
+/// Marks it deleted; its history stays.
+pub async fn delete(conn: &mut Conn, id: CredentialId, now: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE smtp_credentials SET deleted_at = $2, judge_at = NULL WHERE id = $1")
+        .bind(id.to_string())
+        .bind(now.as_millis())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("DELETE FROM mailboxes WHERE credential_id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Disables it; false when it already was.
+pub async fn disable(conn: &mut Conn, id: CredentialId, reason: &str, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE smtp_credentials SET disabled_at = $2, disabled_reason = $3 WHERE id = $1 AND disabled_at IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(now.as_millis())
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Enables it again: its counts since then begin anew, a throttle and a rest end.
+pub async fn reenable(conn: &mut Conn, id: CredentialId, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "UPDATE smtp_credentials SET disabled_at = NULL, disabled_reason = NULL, enabled_at = $2, throttled_limit = NULL,
+                resting_until = NULL, rests = 0, last_error = NULL, judge_at = NULL
+         WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(now.as_millis())
+    .execute(&mut *conn)
+    .await?;
+    counters::restart_since_enabled(conn, id).await
+}
+
+/// Lowers its daily limit on a policy's word.
+pub async fn throttle(conn: &mut Conn, id: CredentialId, daily_limit: u64) -> Result<()> {
+    sqlx::query("UPDATE smtp_credentials SET throttled_limit = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(signed(daily_limit))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Leaves it alone until `until`, with the server's word for it.
+pub async fn rest(conn: &mut Conn, id: CredentialId, until: Timestamp, error: &str) -> Result<()> {
+    sqlx::query("UPDATE smtp_credentials SET resting_until = $2, rests = rests + 1, last_error = $3 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(until.as_millis())
+        .bind(error)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Its server took a message: it is well.
+pub async fn recovered(conn: &mut Conn, id: CredentialId) -> Result<()> {
+    sqlx::query(
+        "UPDATE smtp_credentials SET resting_until = NULL, rests = 0, last_error = NULL WHERE id = $1 AND rests > 0",
+    )
+    .bind(id.to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Has the bounce policy asked at `at` or sooner.
+pub async fn judge_by(conn: &mut Conn, id: CredentialId, at: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE smtp_credentials SET judge_at = $2 WHERE id = $1 AND (judge_at IS NULL OR judge_at > $2)")
+        .bind(id.to_string())
+        .bind(at.as_millis())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The credentials whose policy has to be asked by `now`.
+pub async fn to_judge(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<Credential>> {
+    let rows = sqlx::query(
+        "SELECT * FROM smtp_credentials WHERE judge_at <= $1 AND disabled_at IS NULL AND deleted_at IS NULL
+         ORDER BY judge_at LIMIT $2",
+    )
+    .bind(now.as_millis())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(credential_of).collect()
+}
+
+/// The policy was asked; it is asked again at `next`, if ever.
+pub async fn judged(conn: &mut Conn, id: CredentialId, next: Option<Timestamp>) -> Result<()> {
+    sqlx::query("UPDATE smtp_credentials SET judge_at = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(next.map(Timestamp::as_millis))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// First-step sends of a UTC day, made and reserved.
+pub async fn reserved(conn: &mut Conn, id: CredentialId, utc_day: i64) -> Result<u64> {
+    let row = sqlx::query("SELECT reserved FROM credential_days WHERE credential_id = $1 AND utc_day = $2")
+        .bind(id.to_string())
+        .bind(utc_day)
+        .fetch_optional(conn)
+        .await?;
+    row.map_or(Ok(0), |row| row.count("reserved"))
+}
+
+/// Takes `count` places of a day's limit; negative gives them back.
+pub async fn reserve(conn: &mut Conn, id: CredentialId, utc_day: i64, count: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO credential_days (credential_id, utc_day, reserved) VALUES ($1, $2, $3)
+         ON CONFLICT (credential_id, utc_day) DO UPDATE SET reserved = credential_days.reserved + excluded.reserved",
+    )
+    .bind(id.to_string())
+    .bind(utc_day)
+    .bind(count)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn credential_of(row: &AnyRow) -> Result<Credential> {
+    let imap = match row.opt_text("imap_host")? {
+        None => None,
+        Some(host) => Some(Endpoint {
+            host,
+            port: row.small("imap_port")?,
+            username: row.text("imap_username")?,
+            sealed_password: row.text("imap_password")?,
+            tls: row.word("imap_tls", TlsMode::parse)?,
+        }),
+    };
+    let disabled = match row.opt_time("disabled_at")? {
+        None => None,
+        Some(at) => Some(Disabled { at, reason: row.opt_text("disabled_reason")?.unwrap_or_default() }),
+    };
+    Ok(Credential {
+        id: row.id("id")?,
+        account_id: row.id("account_id")?,
+        campaign_id: row.id("campaign_id")?,
+        label: row.opt_text("label")?,
+        smtp: Endpoint {
+            host: row.text("smtp_host")?,
+            port: row.small("smtp_port")?,
+            username: row.text("smtp_username")?,
+            sealed_password: row.text("smtp_password")?,
+            tls: row.word("smtp_tls", TlsMode::parse)?,
+        },
+        imap,
+        from_name: row.text("from_name")?,
+        from_email: row.text("from_email")?,
+        daily_limit: row.count("daily_limit")?,
+        throttled_limit: row.opt_int("throttled_limit")?.map(|limit| u64::try_from(limit).unwrap_or(0)),
+        enabled_at: row.time("enabled_at")?,
+        disabled,
+        resting_until: row.opt_time("resting_until")?,
+        rests: row.small("rests")?,
+        last_error: row.opt_text("last_error")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

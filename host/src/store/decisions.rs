@@ -1,0 +1,125 @@
+//! The record of what extensions decided, written in the transaction that acted on it.
+
+use sqlx::any::AnyRow;
+
+use super::row::RowExt;
+use super::{Conn, Page, Result};
+use crate::domain::Timestamp;
+use crate::domain::ids::{AccountId, DecisionId, EnrollmentId};
+use crate::domain::status::Hook;
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Its id.
+    pub id: DecisionId,
+    /// Whose matter it was.
+    pub account_id: AccountId,
+    /// What was asked.
+    pub hook: Hook,
+    /// The inbound message, provider request, credential or send that was judged.
+    pub subject_id: String,
+    /// The enrollment that it was about.
+    pub enrollment_id: Option<EnrollmentId>,
+    /// Who decided; none for the host's own rule.
+    pub by: Option<DecidedBy>,
+    /// `active` or `shadow`.
+    pub mode: String,
+    /// What was decided; none when the call failed.
+    pub decision: Option<serde_json::Value>,
+    /// Why the call failed.
+    pub error: Option<String>,
+    /// What the extension logged.
+    pub logs: Vec<String>,
+    /// How long it took.
+    pub micros: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The version that decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecidedBy {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Of its content.
+    pub sha256: String,
+}
+
+/// Records a decision.
+pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
+    let by = decision.by.as_ref();
+    let logs = (!decision.logs.is_empty()).then(|| serde_json::to_string(&decision.logs).unwrap_or_default());
+    sqlx::query(
+        "INSERT INTO decisions (id, account_id, hook, subject_id, enrollment_id, extension_name, extension_version,
+                                extension_sha256, mode, decision, error, logs, micros, at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(decision.id.to_string())
+    .bind(decision.account_id.to_string())
+    .bind(decision.hook.as_str())
+    .bind(&decision.subject_id)
+    .bind(decision.enrollment_id.map(|id| id.to_string()))
+    .bind(by.map(|by| by.name.clone()))
+    .bind(by.map(|by| by.version.clone()))
+    .bind(by.map(|by| by.sha256.clone()))
+    .bind(&decision.mode)
+    .bind(decision.decision.as_ref().map(ToString::to_string))
+    .bind(decision.error.as_deref())
+    .bind(logs)
+    .bind(i64::try_from(decision.micros).unwrap_or(i64::MAX))
+    .bind(decision.at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// An account's decisions, newest first.
+pub async fn list(conn: &mut Conn, account: AccountId, hook: Option<Hook>, page: &Page) -> Result<Vec<Decision>> {
+    let rows = sqlx::query(
+        "SELECT * FROM decisions WHERE account_id = $1 AND id < $2 AND ($3 IS NULL OR hook = $3) ORDER BY id DESC LIMIT $4",
+    )
+    .bind(account.to_string())
+    .bind(page.before())
+    .bind(hook.map(Hook::as_str))
+    .bind(page.limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(decision_of).collect()
+}
+
+/// The decisions about a subject, oldest first.
+pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Decision>> {
+    let rows = sqlx::query("SELECT * FROM decisions WHERE subject_id = $1 ORDER BY id LIMIT 100")
+        .bind(subject_id)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(decision_of).collect()
+}
+
+fn decision_of(row: &AnyRow) -> Result<Decision> {
+    let by = match row.opt_text("extension_name")? {
+        None => None,
+        Some(name) => Some(DecidedBy {
+            name,
+            version: row.opt_text("extension_version")?.unwrap_or_default(),
+            sha256: row.opt_text("extension_sha256")?.unwrap_or_default(),
+        }),
+    };
+    Ok(Decision {
+        id: row.id("id")?,
+        account_id: row.id("account_id")?,
+        hook: row.word("hook", Hook::parse)?,
+        subject_id: row.text("subject_id")?,
+        enrollment_id: row.opt_id("enrollment_id")?,
+        by,
+        mode: row.text("mode")?,
+        decision: row.opt_text("decision")?.and_then(|text| serde_json::from_str(&text).ok()),
+        error: row.opt_text("error")?,
+        logs: row.opt_text("logs")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        micros: row.count("micros")?,
+        at: row.time("at")?,
+    })
+}

@@ -1,0 +1,239 @@
+//! Stored versions of extensions and their bindings.
+
+use sqlx::any::AnyRow;
+
+use super::row::RowExt;
+use super::{Conn, Page, Result, Tx, meta};
+use crate::domain::Timestamp;
+use crate::domain::ids::{AccountId, ExtensionId};
+use crate::domain::status::Hook;
+
+const BINDINGS_VERSION: &str = "bindings.version";
+
+/// A stored version of an extension.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredExtension {
+    /// Its id.
+    pub id: ExtensionId,
+    /// Its owner; none for the system's.
+    pub account_id: Option<AccountId>,
+    /// Its name.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// `component` or `script`.
+    pub engine: String,
+    /// What it serves.
+    pub hooks: Vec<Hook>,
+    /// Of its content, in hex.
+    pub sha256: String,
+    /// `shipped`, `folder` or `upload`.
+    pub origin: String,
+    /// `checked`, `active`, `shadow`, `suspended` or `retired`.
+    pub status: String,
+    /// As JSON.
+    pub manifest: serde_json::Value,
+    /// When it was stored.
+    pub created_at: Timestamp,
+}
+
+/// One binding of a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBinding {
+    /// The owner of the scope; none for the system.
+    pub account_id: Option<AccountId>,
+    /// `system`, `account`, `campaign` or `credential`.
+    pub scope: String,
+    /// Empty for the system.
+    pub scope_id: String,
+    /// Which hook.
+    pub hook: Hook,
+    /// Asked in this order.
+    pub position: i64,
+    /// Which version.
+    pub extension_id: ExtensionId,
+    /// `active` or `shadow`.
+    pub mode: String,
+}
+
+/// Stores a version; one with the same content keeps its row. Gives the id that stands.
+pub async fn insert(conn: &mut Conn, extension: &StoredExtension, content: Option<Vec<u8>>) -> Result<ExtensionId> {
+    sqlx::query(
+        "INSERT INTO extensions (id, account_id, name, version, engine, hooks, sha256, origin, status, manifest, content,
+                                 created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT (account_id, sha256) DO NOTHING",
+    )
+    .bind(extension.id.to_string())
+    .bind(owner(extension.account_id))
+    .bind(&extension.name)
+    .bind(&extension.version)
+    .bind(&extension.engine)
+    .bind(serde_json::to_string(&extension.hooks).unwrap_or_default())
+    .bind(&extension.sha256)
+    .bind(&extension.origin)
+    .bind(&extension.status)
+    .bind(extension.manifest.to_string())
+    .bind(content)
+    .bind(extension.created_at.as_millis())
+    .execute(&mut *conn)
+    .await?;
+    let row = sqlx::query("SELECT id FROM extensions WHERE account_id = $1 AND sha256 = $2")
+        .bind(owner(extension.account_id))
+        .bind(&extension.sha256)
+        .fetch_one(conn)
+        .await?;
+    row.id("id")
+}
+
+/// A version by name, if it is stored: its content must then be the same.
+pub async fn by_version(
+    conn: &mut Conn,
+    account: Option<AccountId>,
+    name: &str,
+    version: &str,
+) -> Result<Option<StoredExtension>> {
+    let row = sqlx::query("SELECT * FROM extensions WHERE account_id = $1 AND name = $2 AND version = $3")
+        .bind(owner(account))
+        .bind(name)
+        .bind(version)
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(extension_of).transpose()
+}
+
+/// One stored version.
+pub async fn get(conn: &mut Conn, id: ExtensionId) -> Result<Option<StoredExtension>> {
+    let row = sqlx::query("SELECT * FROM extensions WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(extension_of).transpose()
+}
+
+/// The bytes of a stored version; none for a shipped one.
+pub async fn content(conn: &mut Conn, id: ExtensionId) -> Result<Option<Vec<u8>>> {
+    let row = sqlx::query("SELECT content FROM extensions WHERE id = $1 AND content IS NOT NULL")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| row.bytes("content")).transpose()
+}
+
+/// The system's versions and an account's own, newest first.
+pub async fn list(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Vec<StoredExtension>> {
+    let rows = sqlx::query(
+        "SELECT * FROM extensions WHERE (account_id = '' OR account_id = $1) AND id < $2 ORDER BY id DESC LIMIT $3",
+    )
+    .bind(account.to_string())
+    .bind(page.before())
+    .bind(page.limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(extension_of).collect()
+}
+
+/// Every stored version that is bound or shipped: what a node has to have loaded.
+pub async fn in_use(conn: &mut Conn) -> Result<Vec<StoredExtension>> {
+    let rows = sqlx::query(
+        "SELECT * FROM extensions WHERE origin = 'shipped' OR id IN (SELECT extension_id FROM bindings) ORDER BY id",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(extension_of).collect()
+}
+
+/// Whether any binding names it.
+pub async fn is_bound(conn: &mut Conn, id: ExtensionId) -> Result<bool> {
+    let row = sqlx::query("SELECT COUNT(*) AS bound FROM bindings WHERE extension_id = $1")
+        .bind(id.to_string())
+        .fetch_one(conn)
+        .await?;
+    row.flag("bound")
+}
+
+/// Deletes an unbound version.
+pub async fn delete(conn: &mut Conn, id: ExtensionId) -> Result<()> {
+    sqlx::query("DELETE FROM extensions WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Sets a version's status.
+pub async fn set_status(conn: &mut Conn, id: ExtensionId, status: &str) -> Result<()> {
+    sqlx::query("UPDATE extensions SET status = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(status)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// All bindings of the installation.
+pub async fn all_bindings(conn: &mut Conn) -> Result<Vec<StoredBinding>> {
+    let rows = sqlx::query("SELECT * FROM bindings ORDER BY scope, scope_id, hook, position").fetch_all(conn).await?;
+    rows.iter().map(binding_of).collect()
+}
+
+/// Replaces the bindings of a scope, and counts the installation's version up.
+pub async fn replace_bindings(tx: &mut Tx, scope: &str, scope_id: &str, bindings: &[StoredBinding]) -> Result<()> {
+    sqlx::query("DELETE FROM bindings WHERE scope = $1 AND scope_id = $2")
+        .bind(scope)
+        .bind(scope_id)
+        .execute(tx.conn())
+        .await?;
+    for binding in bindings {
+        sqlx::query(
+            "INSERT INTO bindings (account_id, scope, scope_id, hook, position, extension_id, mode)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(owner(binding.account_id))
+        .bind(&binding.scope)
+        .bind(&binding.scope_id)
+        .bind(binding.hook.as_str())
+        .bind(binding.position)
+        .bind(binding.extension_id.to_string())
+        .bind(&binding.mode)
+        .execute(tx.conn())
+        .await?;
+    }
+    let version = bindings_version(tx.conn()).await? + 1;
+    meta::set(tx.conn(), BINDINGS_VERSION, &version.to_string()).await
+}
+
+/// Counts up with every change of a binding; nodes poll it.
+pub async fn bindings_version(conn: &mut Conn) -> Result<i64> {
+    Ok(meta::get(conn, BINDINGS_VERSION).await?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+fn owner(account: Option<AccountId>) -> String {
+    account.map(|id| id.to_string()).unwrap_or_default()
+}
+
+fn owner_of(row: &AnyRow) -> Result<Option<AccountId>> {
+    if row.text("account_id")?.is_empty() { Ok(None) } else { row.id("account_id").map(Some) }
+}
+
+fn extension_of(row: &AnyRow) -> Result<StoredExtension> {
+    Ok(StoredExtension {
+        id: row.id("id")?,
+        account_id: owner_of(row)?,
+        name: row.text("name")?,
+        version: row.text("version")?,
+        engine: row.text("engine")?,
+        hooks: row.json("hooks")?,
+        sha256: row.text("sha256")?,
+        origin: row.text("origin")?,
+        status: row.text("status")?,
+        manifest: row.json("manifest")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn binding_of(row: &AnyRow) -> Result<StoredBinding> {
+    Ok(StoredBinding {
+        account_id: owner_of(row)?,
+        scope: row.text("scope")?,
+        scope_id: row.text("scope_id")?,
+        hook: row.word("hook", Hook::parse)?,
+        position: row.int("position")?,
+        extension_id: row.id("extension_id")?,
+        mode: row.text("mode")?,
+    })
+}

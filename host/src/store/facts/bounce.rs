@@ -1,0 +1,104 @@
+//! Bounces and complaints: charged once to the credential and step that sent, whatever the number of sources.
+
+use super::{move_status, stop, tell};
+use crate::domain::Timestamp;
+use crate::domain::event::EventType;
+use crate::domain::ids::EnrollmentId;
+use crate::domain::status::{BounceClass, EnrollmentStatus};
+use crate::store::counters::CredentialCounter;
+use crate::store::sends::Send;
+use crate::store::{Result, Tx, charges, contacts, counters, credentials, enrollments, sends, suppressions};
+use crate::wake::Wake;
+
+/// Who told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The server's reply in the transaction.
+    Smtp,
+    /// A delivery status notification in the mailbox.
+    Dsn,
+    /// A provider's webhook.
+    Provider,
+    /// A feedback report (RFC 5965).
+    FeedbackReport,
+}
+
+/// A bounce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounce {
+    /// What it says of the address.
+    pub class: BounceClass,
+    /// Who told of it.
+    pub source: Source,
+    /// For people: the server's words.
+    pub reason: String,
+}
+
+impl Source {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Dsn => "dsn",
+            Self::Provider => "provider",
+            Self::FeedbackReport => "arf",
+        }
+    }
+}
+
+/// A send bounced; false when that was known.
+pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<bool> {
+    let source = bounce.source.as_str();
+    let class = bounce.class;
+    if !charges::insert(tx.conn(), send, "bounce", class.as_str(), source, &bounce.reason, now).await? {
+        return Ok(false);
+    }
+    if let Some(credential) = send.smtp_credential_id {
+        counters::credential(tx.conn(), credential, CredentialCounter::Bounce(class), now).await?;
+        credentials::judge_by(tx.conn(), credential, now).await?;
+        tx.wake(Wake::Health);
+    }
+    sends::settle_bounced(tx.conn(), send.id, &bounce.reason).await?;
+    mark_enrollment(tx, send.enrollment_id, &bounce.reason, now).await?;
+    if class == BounceClass::Hard {
+        suppress_contact(tx, send, "hard bounce", now).await?;
+    }
+    Ok(true)
+}
+
+/// A recipient reported it as spam: never mailed again; false when that was known.
+pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, now: Timestamp) -> Result<bool> {
+    if !charges::insert(tx.conn(), send, "complaint", "", source.as_str(), reason, now).await? {
+        return Ok(false);
+    }
+    if let Some(credential) = send.smtp_credential_id {
+        counters::credential(tx.conn(), credential, CredentialCounter::Complaint, now).await?;
+        credentials::judge_by(tx.conn(), credential, now).await?;
+        tx.wake(Wake::Health);
+    }
+    sends::settle_sent(tx.conn(), send.id, now).await?;
+    suppress_contact(tx, send, "complaint", now).await?;
+    super::unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, "complaint", now).await?;
+    Ok(true)
+}
+
+/// Moves an enrollment to `bounced` where the contract allows it, and ends its sequence.
+pub(super) async fn mark_enrollment(tx: &mut Tx, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<()> {
+    stop(tx, id, "bounced", now).await?;
+    let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(()) };
+    let may_bounce =
+        matches!(enrollment.status, EnrollmentStatus::Pending | EnrollmentStatus::Sent | EnrollmentStatus::Opened);
+    if may_bounce {
+        enrollments::set_bounced(tx.conn(), id, reason, now).await?;
+        move_status(tx, &enrollment, EnrollmentStatus::Bounced, true).await?;
+        tell(tx, id, EventType::EnrollmentBounced, now).await?;
+    }
+    Ok(())
+}
+
+async fn suppress_contact(tx: &mut Tx, send: &Send, reason: &str, now: Timestamp) -> Result<()> {
+    if let Some(contact) = contacts::find(tx.conn(), send.account_id, send.contact_id).await? {
+        suppressions::add_address(tx.conn(), send.account_id, &contact.email.to_lowercase(), reason, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What happens to campaigns and credentials as a whole.
+
+use serde_json::json;
+
+use crate::domain::Timestamp;
+use crate::domain::campaign::Campaign;
+use crate::domain::credential::Credential;
+use crate::domain::event::EventType;
+use crate::domain::rates::percent;
+use crate::domain::status::CampaignStatus;
+use crate::store::{Result, Tx, campaigns, counters, credentials, events, sends};
+use crate::wake::Wake;
+
+/// Turns a credential off on a policy's word; pauses the campaign when none is left. False when it was off.
+pub async fn disable_credential(
+    tx: &mut Tx,
+    credential: &Credential,
+    campaign: &Campaign,
+    reason: &str,
+    decided_by: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    if !credentials::disable(tx.conn(), credential.id, reason, now).await? {
+        return Ok(false);
+    }
+    // First steps that the server had put off wait for nobody: they go out through another credential.
+    sends::free_first_steps(tx.conn(), campaign.id, credential.id).await?;
+    let counts = counters::since_enabled(tx.conn(), credential.id).await?;
+    let data = json!({
+        "credential_id": credential.id,
+        "campaign_id": campaign.id,
+        "from_email": credential.from_email,
+        "bounce_rate": percent(counts.bounces(), counts.transactions),
+        "threshold": campaign.bounce_rate_threshold,
+        "reason": reason,
+        "decided_by": decided_by,
+    });
+    events::insert(tx, credential.account_id, EventType::CredentialDisabled, &credential.id.to_string(), &data, now)
+        .await?;
+    let left = credentials::of_campaign(tx.conn(), campaign.id).await?.iter().any(|other| other.disabled.is_none());
+    if !left {
+        pause(tx, campaign, "all credentials are disabled", now).await?;
+    }
+    tx.wake(Wake::Dispatch);
+    Ok(true)
+}
+
+/// Pauses an active campaign; false when it was not active.
+pub async fn pause(tx: &mut Tx, campaign: &Campaign, reason: &str, now: Timestamp) -> Result<bool> {
+    let active = [CampaignStatus::Active];
+    if !campaigns::move_status(tx.conn(), campaign.id, &active, CampaignStatus::Paused, Some(reason)).await? {
+        return Ok(false);
+    }
+    let data = json!({ "campaign_id": campaign.id, "reason": reason });
+    events::insert(tx, campaign.account_id, EventType::CampaignPaused, &campaign.id.to_string(), &data, now).await?;
+    Ok(true)
+}
+
+/// Marks an active campaign finished when nothing is left to send; false when something is.
+pub async fn finish_if_done(tx: &mut Tx, campaign: &Campaign, now: Timestamp) -> Result<bool> {
+    if !campaigns::finish_if_done(tx.conn(), campaign.id).await? {
+        return Ok(false);
+    }
+    let data = json!({ "campaign_id": campaign.id });
+    events::insert(tx, campaign.account_id, EventType::CampaignFinished, &campaign.id.to_string(), &data, now).await?;
+    Ok(true)
+}

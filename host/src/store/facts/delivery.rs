@@ -1,0 +1,173 @@
+//! How a send that a node held came out.
+
+use super::{move_status, stop, tell};
+use crate::domain::Timestamp;
+use crate::domain::event::EventType;
+use crate::domain::ids::TransactionId;
+use crate::domain::status::{EnrollmentStatus, SendState};
+use crate::store::counters::{CredentialCounter, SkipCounter};
+use crate::store::sends::{ClaimedSend, Ending, NewSend};
+use crate::store::transactions::Transaction;
+use crate::store::{Result, Tx, counters, credentials, enrollments, sends, transactions};
+
+/// The server took it. `next` is the step that follows, where there is one.
+pub async fn accepted(
+    tx: &mut Tx,
+    held: &ClaimedSend,
+    ending: &Ending,
+    next: Option<&NewSend>,
+    now: Timestamp,
+) -> Result<()> {
+    if !sends::finish(tx.conn(), held.send.id, SendState::Sent, ending, now).await? {
+        return Ok(());
+    }
+    record(tx, held, "accepted", ending, now).await?;
+    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
+    credentials::recovered(tx.conn(), held.credential_id).await?;
+    let Some(enrollment) = enrollments::get(tx.conn(), held.send.enrollment_id).await? else { return Ok(()) };
+    if enrollment.first_send_id.is_none() {
+        enrollments::opened_thread(tx.conn(), enrollment.id, held.send.id, held.credential_id, now).await?;
+    }
+    if enrollment.status == EnrollmentStatus::Pending {
+        move_status(tx, &enrollment, EnrollmentStatus::Sent, true).await?;
+    }
+    tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
+    plan_next(tx, held, next, now).await
+}
+
+/// The server put it off. It is tried again through the same credential at `retry_at`, or has failed for good.
+pub async fn deferred(
+    tx: &mut Tx,
+    held: &ClaimedSend,
+    ending: &Ending,
+    retry_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    record(tx, held, if retry_at.is_some() { "deferred" } else { "failed" }, ending, now).await?;
+    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
+    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Deferral, now).await?;
+    match retry_at {
+        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await,
+        None => give_up(tx, held, ending, now).await,
+    }
+}
+
+/// It can't be sent: its message could not be built, or the server will never take it.
+pub async fn failed(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
+    record(tx, held, "failed", ending, now).await?;
+    release(tx, held).await?;
+    give_up(tx, held, ending, now).await
+}
+
+/// The credential is at fault: it rests, and its message goes back to due, for another credential where it can.
+pub async fn credential_at_fault(
+    tx: &mut Tx,
+    held: &ClaimedSend,
+    ending: &Ending,
+    rest_until: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    record(tx, held, "credential_fault", ending, now).await?;
+    let reason = ending.reason.as_deref().unwrap_or_default();
+    credentials::rest(tx.conn(), held.credential_id, rest_until, reason).await?;
+    give_back(tx, held, now, reason).await
+}
+
+/// Nothing has left; it is due again at `due_at`.
+pub async fn give_back(tx: &mut Tx, held: &ClaimedSend, due_at: Timestamp, reason: &str) -> Result<()> {
+    if sends::give_back(tx.conn(), held, due_at, reason).await? {
+        release(tx, held).await?;
+    }
+    Ok(())
+}
+
+/// The connection was lost when the server may have had it.
+pub async fn in_doubt(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
+    if sends::finish(tx.conn(), held.send.id, SendState::InDoubt, ending, now).await? {
+        record(tx, held, "in_doubt", ending, now).await?;
+    }
+    Ok(())
+}
+
+/// Not to be sent. `next` is planned where the sequence goes on without it.
+pub async fn skipped(
+    tx: &mut Tx,
+    held: &ClaimedSend,
+    reason: &str,
+    next: Option<&NewSend>,
+    now: Timestamp,
+) -> Result<()> {
+    let ending = Ending { reason: Some(reason.to_owned()), ..Ending::default() };
+    if sends::finish(tx.conn(), held.send.id, SendState::Skipped, &ending, now).await? {
+        release(tx, held).await?;
+        plan_next(tx, held, next, now).await?;
+    }
+    Ok(())
+}
+
+/// Not to be sent to this contact at all, for a reason that the campaign's page counts.
+pub async fn passed_over(
+    tx: &mut Tx,
+    held: &ClaimedSend,
+    why: SkipCounter,
+    reason: &str,
+    now: Timestamp,
+) -> Result<()> {
+    skipped(tx, held, reason, None, now).await?;
+    counters::skipped(tx.conn(), held.send.campaign_id, why, 1).await?;
+    stop(tx, held.send.enrollment_id, reason, now).await?;
+    Ok(())
+}
+
+/// The domain takes no mail: bounced without an SMTP transaction, and in no rate.
+pub async fn domain_takes_no_mail(tx: &mut Tx, held: &ClaimedSend, reason: &str, now: Timestamp) -> Result<()> {
+    let ending = Ending { reason: Some(reason.to_owned()), ..Ending::default() };
+    if !sends::finish(tx.conn(), held.send.id, SendState::Bounced, &ending, now).await? {
+        return Ok(());
+    }
+    release(tx, held).await?;
+    counters::skipped(tx.conn(), held.send.campaign_id, SkipCounter::MxInvalid, 1).await?;
+    super::bounce::mark_enrollment(tx, held.send.enrollment_id, reason, now).await
+}
+
+/// Records the transaction of a held send.
+pub async fn record(tx: &mut Tx, held: &ClaimedSend, outcome: &str, ending: &Ending, now: Timestamp) -> Result<()> {
+    let transaction = Transaction {
+        id: TransactionId::new(now),
+        account_id: held.send.account_id,
+        enrollment_id: held.send.enrollment_id,
+        send_id: held.send.id,
+        credential_id: held.credential_id,
+        outcome: outcome.to_owned(),
+        smtp_code: ending.smtp_code,
+        smtp_status: ending.smtp_status.clone(),
+        reply: ending.smtp_reply.clone().or_else(|| ending.reason.clone()).unwrap_or_default(),
+        at: now,
+    };
+    transactions::insert(tx.conn(), &transaction).await
+}
+
+async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
+    if sends::finish(tx.conn(), held.send.id, SendState::Failed, ending, now).await? {
+        stop(tx, held.send.enrollment_id, "failed", now).await?;
+    }
+    Ok(())
+}
+
+async fn plan_next(tx: &mut Tx, held: &ClaimedSend, next: Option<&NewSend>, now: Timestamp) -> Result<()> {
+    let Some(next) = next else { return Ok(()) };
+    let stopped = enrollments::get(tx.conn(), held.send.enrollment_id).await?.is_none_or(|e| e.stopped_at.is_some());
+    if !stopped {
+        let planned = std::slice::from_ref(next);
+        sends::plan_many(tx, held.send.account_id, held.send.campaign_id, planned, now).await?;
+    }
+    Ok(())
+}
+
+/// Gives the place of the daily limit back.
+async fn release(tx: &mut Tx, held: &ClaimedSend) -> Result<()> {
+    match held.send.reserved_day {
+        Some(day) => credentials::reserve(tx.conn(), held.credential_id, day, -1).await,
+        None => Ok(()),
+    }
+}

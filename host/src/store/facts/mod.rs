@@ -1,0 +1,50 @@
+//! Facts: what happened, written with all that follows from it in one transaction: the row, the counters, the event.
+//!
+//! Dispatch, inbox and inbound meet here. An SMTP reply, a DSN, a provider's event and a feedback report that tell of the
+//! same bounce are one fact, whichever comes first.
+
+pub mod bounce;
+pub mod campaign;
+pub mod delivery;
+pub mod reply;
+pub mod unsubscribe;
+
+use serde_json::json;
+
+use super::enrollments::{self, Enrollment};
+use super::{Result, Tx, counters, events, sends};
+use crate::domain::Timestamp;
+use crate::domain::event::EventType;
+use crate::domain::ids::EnrollmentId;
+use crate::domain::status::EnrollmentStatus;
+
+/// Tells the customer's app of an enrollment, as it stands at this point of the transaction.
+async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -> Result<()> {
+    let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(()) };
+    let email = super::contacts::find(tx.conn(), enrollment.account_id, enrollment.contact_id).await?.map(|c| c.email);
+    let data = json!({
+        "enrollment_id": enrollment.id,
+        "contact_id": enrollment.contact_id,
+        "contact_email": email,
+        "campaign_id": enrollment.campaign_id,
+        "status": enrollment.status,
+        "sent_at": enrollment.sent_at,
+        "replied_at": enrollment.replied_at,
+        "bounce_reason": enrollment.bounce_reason,
+    });
+    events::insert(tx, enrollment.account_id, event, &id.to_string(), &data, now).await?;
+    Ok(())
+}
+
+/// Writes a new status and keeps the counters; `first_time` when the enrollment had never been there.
+async fn move_status(tx: &mut Tx, enrollment: &Enrollment, to: EnrollmentStatus, first_time: bool) -> Result<()> {
+    enrollments::set_status(tx.conn(), enrollment.id, to).await?;
+    counters::moved(tx.conn(), enrollment.campaign_id, enrollment.batch_number, enrollment.status, to, first_time).await
+}
+
+/// Nothing more is sent to an enrollment.
+async fn stop(tx: &mut Tx, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<bool> {
+    let stopped = enrollments::stop(tx.conn(), id, reason, now).await?;
+    sends::cancel_due(tx.conn(), id, reason).await?;
+    Ok(stopped)
+}

@@ -1,0 +1,56 @@
+//! Answers: of people, of machines, and of nobody knows whom; and the pixel that says that a message was looked at.
+
+use super::{move_status, stop, tell};
+use crate::domain::Timestamp;
+use crate::domain::event::EventType;
+use crate::domain::ids::{EnrollmentId, SendId};
+use crate::domain::status::EnrollmentStatus;
+use crate::store::{Result, Tx, enrollments, sends};
+
+/// A person answered: the sequence ends; false when that was known.
+pub async fn replied(tx: &mut Tx, id: EnrollmentId, send: Option<SendId>, now: Timestamp) -> Result<bool> {
+    if let Some(send) = send {
+        // An answer is evidence that the message arrived.
+        sends::settle_sent(tx.conn(), send, now).await?;
+    }
+    stop(tx, id, "replied", now).await?;
+    let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(false) };
+    if enrollment.replied_at.is_some() {
+        return Ok(false);
+    }
+    enrollments::set_replied(tx.conn(), id, now).await?;
+    // A bounce that was told before stays the status; the answer is kept beside it.
+    if enrollment.status != EnrollmentStatus::Bounced {
+        move_status(tx, &enrollment, EnrollmentStatus::Replied, true).await?;
+    }
+    tell(tx, id, EventType::EnrollmentReplied, now).await?;
+    Ok(true)
+}
+
+/// A machine answered: the customer's app is told, the sequence goes on.
+pub async fn auto_replied(tx: &mut Tx, id: EnrollmentId, send: Option<SendId>, now: Timestamp) -> Result<()> {
+    if let Some(send) = send {
+        sends::settle_sent(tx.conn(), send, now).await?;
+    }
+    tell(tx, id, EventType::EnrollmentAutoReplied, now).await
+}
+
+/// Something answered that no classifier could read: never mail on doubt.
+pub async fn unclassified(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> Result<()> {
+    stop(tx, id, "unclassified", now).await?;
+    Ok(())
+}
+
+/// The pixel was loaded; false when that was known or the enrollment is past it.
+pub async fn opened(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> Result<bool> {
+    let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(false) };
+    if enrollment.opened_at.is_some() {
+        return Ok(false);
+    }
+    enrollments::set_opened(tx.conn(), id, now).await?;
+    if enrollment.status == EnrollmentStatus::Sent {
+        move_status(tx, &enrollment, EnrollmentStatus::Opened, true).await?;
+    }
+    tell(tx, id, EventType::EnrollmentOpened, now).await?;
+    Ok(true)
+}

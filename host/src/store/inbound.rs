@@ -1,0 +1,281 @@
+//! Providers' webhooks: endpoints, the requests as they came, and the events that were read from them.
+
+use sqlx::any::AnyRow;
+
+use super::row::RowExt;
+use super::{Conn, Page, Result};
+use crate::domain::Timestamp;
+use crate::domain::ids::{AccountId, EnrollmentId, InboundEndpointId, InboundRequestId, ProviderEventId, SendId};
+
+/// A provider's webhook address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundEndpoint {
+    /// Its id.
+    pub id: InboundEndpointId,
+    /// Its owner.
+    pub account_id: AccountId,
+    /// The name of the adapter.
+    pub provider: String,
+    /// The unguessable part of its address.
+    pub token: String,
+    /// Sealed.
+    pub signing_secret: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// One request of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundRequest {
+    /// Its id.
+    pub id: InboundRequestId,
+    /// Its owner.
+    pub account_id: AccountId,
+    /// Which endpoint took it.
+    pub endpoint_id: InboundEndpointId,
+    /// `POST`, mostly.
+    pub method: String,
+    /// With the token: never shown.
+    pub path: String,
+    /// Without the question mark.
+    pub query: String,
+    /// In order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The raw bytes.
+    pub body: Vec<u8>,
+    /// How often it was read.
+    pub attempts: u32,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// An event of a provider, matched or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderEvent {
+    /// Its id.
+    pub id: ProviderEventId,
+    /// Its owner.
+    pub account_id: AccountId,
+    /// The request that told it.
+    pub request_id: InboundRequestId,
+    /// The adapter's name.
+    pub provider: String,
+    /// Events with the same key are one.
+    pub dedupe_key: String,
+    /// The kind's word.
+    pub kind: String,
+    /// The address.
+    pub recipient: Option<String>,
+    /// The send that it is about.
+    pub send_id: Option<SendId>,
+    /// The enrollment that it is about.
+    pub enrollment_id: Option<EnrollmentId>,
+    /// How that was found.
+    pub matched_by: Option<String>,
+    /// The provider's id of the message.
+    pub provider_message_id: Option<String>,
+    /// The server's reply.
+    pub smtp_code: Option<u16>,
+    /// The enhanced code.
+    pub smtp_status: Option<String>,
+    /// For people.
+    pub reason: Option<String>,
+    /// The provider's time of it.
+    pub occurred_at: Option<Timestamp>,
+    /// When it was taken in.
+    pub at: Timestamp,
+}
+
+/// Makes an endpoint.
+pub async fn insert_endpoint(conn: &mut Conn, endpoint: &InboundEndpoint) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO inbound_endpoints (id, account_id, provider, token, signing_secret, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(endpoint.id.to_string())
+    .bind(endpoint.account_id.to_string())
+    .bind(&endpoint.provider)
+    .bind(&endpoint.token)
+    .bind(endpoint.signing_secret.as_deref())
+    .bind(endpoint.created_at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// An account's endpoints, newest first.
+pub async fn list_endpoints(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Vec<InboundEndpoint>> {
+    let rows =
+        sqlx::query("SELECT * FROM inbound_endpoints WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+            .bind(account.to_string())
+            .bind(page.before())
+            .bind(page.limit)
+            .fetch_all(conn)
+            .await?;
+    rows.iter().map(endpoint_of).collect()
+}
+
+/// The endpoint of a called address.
+pub async fn endpoint_by_token(conn: &mut Conn, provider: &str, token: &str) -> Result<Option<InboundEndpoint>> {
+    let row = sqlx::query("SELECT * FROM inbound_endpoints WHERE token = $1 AND provider = $2")
+        .bind(token)
+        .bind(provider)
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(endpoint_of).transpose()
+}
+
+/// An endpoint by its id, for requests that are read again.
+pub async fn get_endpoint(conn: &mut Conn, id: InboundEndpointId) -> Result<Option<InboundEndpoint>> {
+    let row =
+        sqlx::query("SELECT * FROM inbound_endpoints WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(endpoint_of).transpose()
+}
+
+/// Deletes an endpoint; false when the account has no such one.
+pub async fn delete_endpoint(conn: &mut Conn, account: AccountId, id: InboundEndpointId) -> Result<bool> {
+    let done = sqlx::query("DELETE FROM inbound_endpoints WHERE id = $1 AND account_id = $2")
+        .bind(id.to_string())
+        .bind(account.to_string())
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Stores a request before anything reads it.
+pub async fn insert_request(conn: &mut Conn, request: &InboundRequest) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO inbound_requests (id, account_id, endpoint_id, method, path, query, headers, body, state, attempts,
+                                       next_try_at, received_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'stored', 0, $9, $10)",
+    )
+    .bind(request.id.to_string())
+    .bind(request.account_id.to_string())
+    .bind(request.endpoint_id.to_string())
+    .bind(&request.method)
+    .bind(&request.path)
+    .bind(&request.query)
+    .bind(serde_json::to_string(&request.headers).unwrap_or_default())
+    .bind(request.body.clone())
+    // Until it is read: if the node dies before, another reads it after a minute.
+    .bind(request.received_at.as_millis() + 60_000)
+    .bind(request.received_at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes how reading a request went: `applied`, `unauthorized`, `malformed` or `retry`.
+pub async fn finish_request(
+    conn: &mut Conn,
+    id: InboundRequestId,
+    state: &str,
+    error: Option<&str>,
+    next_try_at: Option<Timestamp>,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE inbound_requests SET state = $2, error = $3, next_try_at = $4, attempts = attempts + 1 WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(state)
+    .bind(error)
+    .bind(next_try_at.map(Timestamp::as_millis))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Requests that have to be read (again) by `now`.
+pub async fn to_retry(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<InboundRequest>> {
+    let rows = sqlx::query("SELECT * FROM inbound_requests WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2")
+        .bind(now.as_millis())
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(request_of).collect()
+}
+
+/// Records an event; false when it is there already.
+pub async fn insert_event(conn: &mut Conn, event: &ProviderEvent) -> Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO provider_events (id, account_id, request_id, provider, dedupe_key, kind, recipient, send_id,
+             enrollment_id, matched_by, provider_message_id, smtp_code, smtp_status, reason, occurred_at, at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+         ON CONFLICT (account_id, provider, dedupe_key) DO NOTHING",
+    )
+    .bind(event.id.to_string())
+    .bind(event.account_id.to_string())
+    .bind(event.request_id.to_string())
+    .bind(&event.provider)
+    .bind(&event.dedupe_key)
+    .bind(&event.kind)
+    .bind(event.recipient.as_deref())
+    .bind(event.send_id.map(|id| id.to_string()))
+    .bind(event.enrollment_id.map(|id| id.to_string()))
+    .bind(event.matched_by.as_deref())
+    .bind(event.provider_message_id.as_deref())
+    .bind(event.smtp_code.map(i64::from))
+    .bind(event.smtp_status.as_deref())
+    .bind(event.reason.as_deref())
+    .bind(event.occurred_at.map(Timestamp::as_millis))
+    .bind(event.at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The events about an enrollment, oldest first.
+pub async fn of_enrollment(conn: &mut Conn, enrollment: EnrollmentId) -> Result<Vec<ProviderEvent>> {
+    let rows = sqlx::query("SELECT * FROM provider_events WHERE enrollment_id = $1 ORDER BY id LIMIT 1000")
+        .bind(enrollment.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(event_of).collect()
+}
+
+fn endpoint_of(row: &AnyRow) -> Result<InboundEndpoint> {
+    Ok(InboundEndpoint {
+        id: row.id("id")?,
+        account_id: row.id("account_id")?,
+        provider: row.text("provider")?,
+        token: row.text("token")?,
+        signing_secret: row.opt_text("signing_secret")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn request_of(row: &AnyRow) -> Result<InboundRequest> {
+    Ok(InboundRequest {
+        id: row.id("id")?,
+        account_id: row.id("account_id")?,
+        endpoint_id: row.id("endpoint_id")?,
+        method: row.text("method")?,
+        path: row.text("path")?,
+        query: row.text("query")?,
+        headers: row.json("headers")?,
+        body: row.bytes("body")?,
+        attempts: row.small("attempts")?,
+        received_at: row.time("received_at")?,
+    })
+}
+
+fn event_of(row: &AnyRow) -> Result<ProviderEvent> {
+    Ok(ProviderEvent {
+        id: row.id("id")?,
+        account_id: row.id("account_id")?,
+        request_id: row.id("request_id")?,
+        provider: row.text("provider")?,
+        dedupe_key: row.text("dedupe_key")?,
+        kind: row.text("kind")?,
+        recipient: row.opt_text("recipient")?,
+        send_id: row.opt_id("send_id")?,
+        enrollment_id: row.opt_id("enrollment_id")?,
+        matched_by: row.opt_text("matched_by")?,
+        provider_message_id: row.opt_text("provider_message_id")?,
+        smtp_code: row.opt_int("smtp_code")?.and_then(|code| u16::try_from(code).ok()),
+        smtp_status: row.opt_text("smtp_status")?,
+        reason: row.opt_text("reason")?,
+        occurred_at: row.opt_time("occurred_at")?,
+        at: row.time("at")?,
+    })
+}

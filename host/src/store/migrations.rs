@@ -1,0 +1,42 @@
+//! The numbered migrations. A shipped one is never edited; the next change is the next number.
+
+use sqlx::AnyPool;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use super::{Dialect, Result, StoreError};
+
+const NUMBERED: &[(i64, &str, &str)] = &[
+    (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
+    (2, "campaigns", include_str!("../../migrations/0002_campaigns.sql")),
+    (3, "credentials", include_str!("../../migrations/0003_credentials.sql")),
+    (4, "contacts", include_str!("../../migrations/0004_contacts.sql")),
+    (5, "enrollments and ledger", include_str!("../../migrations/0005_enrollments_and_ledger.sql")),
+    (6, "inbox and inbound", include_str!("../../migrations/0006_inbox_and_inbound.sql")),
+    (7, "events", include_str!("../../migrations/0007_events.sql")),
+    (8, "extensions", include_str!("../../migrations/0008_extensions.sql")),
+];
+
+/// Applies what is missing and gives the numbers that were applied.
+pub(super) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<Vec<i64>> {
+    let before = applied(pool).await;
+    migrator(dialect).run(pool).await.map_err(StoreError::Migration)?;
+    Ok(NUMBERED.iter().map(|(number, ..)| *number).filter(|number| !before.contains(number)).collect())
+}
+
+fn migrator(dialect: Dialect) -> Migrator {
+    let numbered = NUMBERED.iter().map(|(number, name, text)| {
+        // The one word that the two databases do not share.
+        let text = match dialect {
+            Dialect::Sqlite => text.replace("BYTEA", "BLOB"),
+            Dialect::Postgres => (*text).to_owned(),
+        };
+        Migration::new(*number, (*name).into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)
+    });
+    Migrator::with_migrations(numbered.collect())
+}
+
+/// Empty on a new database, which has no such table yet.
+async fn applied(pool: &AnyPool) -> Vec<i64> {
+    sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await.unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! The database: SQLite or PostgreSQL behind the same SQL text, and the only place with SQL. One file a table (or a
+//! few that live together); `facts/` holds what touches several tables in one transaction.
+//!
+//! Reads take a [`Conn`] from [`Store::read`] or from a transaction; writes happen in a [`Tx`] from [`Store::begin`].
+
+pub mod accounts;
+pub mod campaigns;
+pub mod charges;
+mod connect;
+pub mod contacts;
+pub mod counters;
+pub mod credentials;
+pub mod decisions;
+mod dialect;
+pub mod enrollments;
+pub mod events;
+pub mod extensions;
+pub mod facts;
+pub mod inbound;
+pub mod inbox;
+pub mod meta;
+pub mod migrations;
+pub mod outreaches;
+pub mod page;
+mod row;
+pub mod sends;
+pub mod suppressions;
+pub mod transactions;
+pub mod webhooks;
+
+pub use connect::{DatabaseUrl, Store, StoreOptions, Tx};
+pub use dialect::Dialect;
+pub use page::Page;
+
+/// One connection, in a transaction or not.
+pub type Conn = sqlx::AnyConnection;
+
+/// Why the store could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address is not one of a database that we know.
+    #[error("{given:?} is not a database address; write sqlite:///path/ampout.db or postgres://user@host/name")]
+    BadUrl {
+        /// What was given, without its password.
+        given: String,
+    },
+    /// The database can't be reached, or the pool is exhausted: try again.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    /// A statement failed.
+    #[error("a database statement failed")]
+    Statement(#[source] sqlx::Error),
+    /// A row holds what the code can't read: the database is newer, or was altered by hand.
+    #[error("column {column} holds {value:?}, which is not {expected}")]
+    Unreadable {
+        /// Which column.
+        column: &'static str,
+        /// What it holds, shortened.
+        value: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Numbered migrations could not be applied.
+    #[error("the database could not be migrated")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed a little later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(error)
+            }
+            other => Self::Statement(other),
+        }
+    }
+}
+
+/// What the store gives back.
+pub type Result<T> = std::result::Result<T, StoreError>;

@@ -1,0 +1,79 @@
+//! Logs and metrics: how lines look, which counters exist. Inside the call stack nothing logs; whoever stands at a
+//! boundary does, once.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::LogFormat;
+
+/// One word that splits a counter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Outcome {
+    /// Such as `accepted`.
+    pub outcome: String,
+}
+
+/// The counters of this node. Cheap to clone; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// How held sends came out.
+    pub sends: Family<Outcome, Counter>,
+    /// What inbound messages turned out to be.
+    pub inbound_messages: Family<Outcome, Counter>,
+    /// What became of providers' requests.
+    pub inbound_requests: Family<Outcome, Counter>,
+    /// How webhook deliveries ended.
+    pub deliveries: Family<Outcome, Counter>,
+    /// Requests to the API by status class.
+    pub requests: Family<Outcome, Counter>,
+    /// Open SMTP connections.
+    pub smtp_connections: Gauge<i64>,
+    /// Sends that are due.
+    pub queue_due: Gauge<i64>,
+    /// Sends in doubt.
+    pub queue_in_doubt: Gauge<u64, AtomicU64>,
+}
+
+impl Metrics {
+    /// Counts one outcome.
+    pub fn count(family: &Family<Outcome, Counter>, outcome: &str) {
+        family.get_or_create(&Outcome { outcome: outcome.to_owned() }).inc();
+    }
+
+    /// Everything in the text format of OpenMetrics.
+    pub fn encode(&self) -> String {
+        let mut registry = Registry::with_prefix("ampout");
+        registry.register("sends", "Sends that this node held, by how they came out", self.sends.clone());
+        registry.register("inbound_messages", "Inbound messages, by verdict", self.inbound_messages.clone());
+        registry.register("inbound_requests", "Requests of providers, by what became of them", self.inbound_requests.clone());
+        registry.register("webhook_deliveries", "Attempts to deliver events, by how they ended", self.deliveries.clone());
+        registry.register("http_requests", "Requests to the API, by status", self.requests.clone());
+        registry.register("smtp_connections", "Open SMTP connections", self.smtp_connections.clone());
+        registry.register("queue_due", "Sends that are due", self.queue_due.clone());
+        registry.register("queue_in_doubt", "Sends that may have left", self.queue_in_doubt.clone());
+        let mut text = String::new();
+        // Writing into a String can't fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+        text
+    }
+}
+
+/// Begins to log to standard error; a second call changes nothing.
+pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| anyhow::anyhow!("log = {filter:?} is no filter: {error}; write info, or info,ampout=debug"))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An error says that logging has begun already, as in a test.
+    let _ = match format {
+        LogFormat::Human => lines.finish().try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),
+    };
+    Ok(())
+}

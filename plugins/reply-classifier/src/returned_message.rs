@@ -1,0 +1,35 @@
+//! The headers of the message that a report returns, wherever the reporter put them.
+
+use ampout_plugin::Message;
+use ampout_plugin::address::addresses_in;
+
+const HEADER_PARTS: [&str; 3] = ["message/rfc822", "text/rfc822-headers", "text/rfc822-header"];
+
+/// A header of the returned message, unfolded; the name is given in lower case.
+pub(crate) fn header(message: &Message, name: &str) -> Option<String> {
+    HEADER_PARTS.iter().flat_map(|kind| message.parts_of_type(kind)).find_map(|block| header_in(block, name))
+}
+
+/// The address that the returned message was sent to, when it was sent to one.
+pub(crate) fn only_recipient(message: &Message) -> Option<String> {
+    let to = addresses_in(&header(message, "to")?);
+    match to.as_slice() {
+        [one] => Some(one.clone()),
+        _ => None,
+    }
+}
+
+/// A header in a block of headers as it stands in a mail.
+pub(crate) fn header_in(block: &str, name: &str) -> Option<String> {
+    let mut lines = block.lines();
+    let first = lines.by_ref().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.trim_end().eq_ignore_ascii_case(name).then_some(value)
+    })?;
+    let mut value = first.trim().to_owned();
+    for folded in lines.take_while(|line| line.starts_with([' ', '\t'])) {
+        value.push(' ');
+        value.push_str(folded.trim());
+    }
+    Some(value)
+}

@@ -1,0 +1,56 @@
+//! Who sends bounces: the names that mail systems give themselves. A postmaster may also be a person, so the two kinds are
+//! told apart.
+
+use ampout_plugin::Message;
+use ampout_plugin::text::fold;
+
+/// What the sender's name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SenderKind {
+    /// Only a machine calls itself so.
+    Daemon,
+    /// A machine mostly, a person at times.
+    Postmaster,
+    /// Anybody.
+    Anybody,
+}
+
+const DAEMON_LOCAL_PARTS: &[&str] =
+    &["mailer-daemon", "mailerdaemon", "mailer_daemon", "mdaemon", "mail.delivery.system", "maildaemon", "mail-daemon"];
+
+const POSTMASTER_LOCAL_PARTS: &[&str] = &["postmaster", "post_master", "post-master", "poostmaster", "symantec_antivirus"];
+
+const DAEMON_NAMES: &[&str] = &[
+    "mail delivery system",
+    "mail delivery subsystem",
+    "mail deliver system",
+    "delivery subsystem",
+    "mailer-daemon",
+    "mailer daemon",
+    "mail administrator",
+    "system administrator",
+    "internet mail delivery",
+];
+
+/// Reads the From header.
+pub(crate) fn sender_kind(message: &Message) -> SenderKind {
+    let from = fold(message.header("from").unwrap_or_default());
+    let address = message.sender.as_deref().map(str::to_ascii_lowercase).unwrap_or_default();
+    // Without an address the header itself is looked at: `From: MAILER-DAEMON`, `From: <>`.
+    let local_part = match address.split_once('@') {
+        Some((local_part, _)) => local_part.to_owned(),
+        None => from.trim_matches(['<', '>', '"', ' ']).to_owned(),
+    };
+    let begins = |names: &[&str]| names.iter().any(|name| local_part.starts_with(name));
+    if begins(DAEMON_LOCAL_PARTS) || from == "<>" || DAEMON_NAMES.iter().any(|name| from.contains(name)) {
+        return SenderKind::Daemon;
+    }
+    if begins(POSTMASTER_LOCAL_PARTS) || from.starts_with("postmaster") { SenderKind::Postmaster } else { SenderKind::Anybody }
+}
+
+/// Whether an address belongs to a mail system and therefore is nobody's that we wrote to.
+pub(crate) fn is_system_address(address: &str) -> bool {
+    let local_part = address.split('@').next().unwrap_or_default().to_ascii_lowercase();
+    let named = |names: &[&str]| names.iter().any(|name| local_part.starts_with(name));
+    named(DAEMON_LOCAL_PARTS) || named(POSTMASTER_LOCAL_PARTS) || matches!(local_part.as_str(), "abuse" | "support" | "helpdesk")
+}

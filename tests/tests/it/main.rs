@@ -1,0 +1,3 @@
+//! The end-to-end tests: one binary, one file for each story.
+
+mod peers;

@@ -1,0 +1,7 @@
+//! The harness's own stories: each proves that a peer behaves as its documentation says, before the engine meets it.
+
+mod dns;
+mod dovecot;
+mod postgres;
+mod smtp_sink;
+mod webhook_receiver;
