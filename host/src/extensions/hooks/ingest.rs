@@ -294,10 +294,11 @@ pub(super) fn answer_from_json(value: Value) -> Result<Result<Outcome, Refusal>,
         fields.finish(&["respond"])?;
         return response_from_json(response).map(|response| Ok(Outcome::Respond(response)));
     }
-    let Some(events) = fields.list("events")? else {
+    let events = fields.list("events")?;
+    fields.finish(&["events", "respond", "error", "reason"])?;
+    let Some(events) = events else {
         return Err(BadAnswer::new(format!("the answer has none of events, respond and error; expected {SHAPE}")));
     };
-    fields.finish(&["events"])?;
     bounded(events.len())?;
     let events: Result<_, _> = events.into_iter().enumerate().map(|(i, event)| event_from_json(event, i)).collect();
     Ok(Ok(Outcome::Events(events?)))

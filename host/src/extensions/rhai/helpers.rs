@@ -11,6 +11,7 @@ use crate::extensions::record::LogLevel;
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
 const MOST_EVENTS: usize = 4096;
+const BYTES_OF_A_FIELD: usize = 64;
 
 /// The events of an answer. It is opaque, so that a batch of events is not counted as one value of the script.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,8 @@ impl EventList {
         if self.0.len() >= MOST_EVENTS {
             return Err(format!("one answer has at most {MOST_EVENTS} events").into());
         }
+        let text = |value: &Dynamic| value.read_lock::<ImmutableString>().map_or(0, |text| text.len());
+        call::take_opaque_bytes(event.values().map(|value| BYTES_OF_A_FIELD + text(value)).sum())?;
         self.0.push(event);
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::record::CallRecord;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 
-pub(super) use self::check::{read_manifest, serves};
+pub(super) use self::check::read_manifest;
 pub(super) use self::engine::ComponentEngine;
 
 /// A compiled component that was found to serve its hooks.
