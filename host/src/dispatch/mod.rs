@@ -4,11 +4,11 @@
 //! server, [`ledger`] writes intents and outcomes of many at once. [`run`] is the loop around them.
 
 pub mod claim;
+mod gate_question;
 pub mod ledger;
 pub mod outcome;
 pub mod plan;
 pub mod render;
-mod gate_question;
 mod sequence;
 pub mod worker;
 
@@ -133,13 +133,7 @@ async fn round(app: &App, ledger: &Ledger, held: &Held, workers: &mut JoinSet<()
     Ok(next)
 }
 
-async fn hold(
-    app: App,
-    ledger: Ledger,
-    held: Held,
-    context: Arc<claim::CampaignContext>,
-    send: sends::ClaimedSend,
-) {
+async fn hold(app: App, ledger: Ledger, held: Held, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
     let id = send.send.id;
     // Released on every way out, a panic among them: the lease then ends by itself.
     let _guard = Release { held, id };
