@@ -16,6 +16,7 @@ pub mod message_id;
 pub mod smtp_reply;
 pub mod status;
 pub mod time;
+pub mod webhook_schedule;
 
 pub use address::EmailAddress;
 pub use time::Timestamp;
