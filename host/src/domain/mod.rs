@@ -17,6 +17,7 @@ pub mod rotation;
 pub mod smtp_reply;
 pub mod status;
 pub mod time;
+pub mod webhook_schedule;
 
 pub use address::EmailAddress;
 pub use time::Timestamp;
