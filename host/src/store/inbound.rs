@@ -7,6 +7,9 @@ use super::{Conn, Page, Result};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, EnrollmentId, InboundEndpointId, InboundRequestId, ProviderEventId, SendId};
 
+/// What a sealed signing secret is bound to, beside the endpoint's id.
+pub const SIGNING_SECRET: &str = "inbound_endpoints.signing_secret";
+
 /// A provider's webhook address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundEndpoint {

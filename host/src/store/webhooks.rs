@@ -9,6 +9,9 @@ use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
 
+/// What a sealed signing secret is bound to, beside the webhook's id.
+pub const SECRET: &str = "webhooks.secret";
+
 /// A customer's webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
