@@ -6,6 +6,7 @@
 //! the cargo that runs this.
 
 #[path = "src/extensions/manifest/embed.rs"]
+#[expect(unreachable_pub, reason = "the host has the same file and shows it to its callers")]
 mod embed;
 
 use std::error::Error;
@@ -84,7 +85,8 @@ fn shipped_scripts(workspace: &Path) -> Result<Vec<(String, PathBuf)>, Box<dyn E
         return Ok(Vec::new());
     }
     let table: toml::Table = toml::from_str(&fs::read_to_string(&list)?)?;
-    let names = table.get("scripts").and_then(toml::Value::as_array).ok_or("scripts/shipped.toml has no list `scripts`")?;
+    let names =
+        table.get("scripts").and_then(toml::Value::as_array).ok_or("scripts/shipped.toml has no list `scripts`")?;
     let mut scripts = Vec::new();
     for name in names {
         let name = name.as_str().ok_or("scripts/shipped.toml: `scripts` must be a list of paths")?;
@@ -121,7 +123,10 @@ fn build_plugins(workspace: &Path, out: &Path, names: &[String]) -> Result<Vec<(
     lock.lock()?;
 
     let mut cargo = Command::new(variable("CARGO")?);
-    cargo.current_dir(workspace).args(["build", "--profile", PROFILE, "--target", WASM_TARGET, "--target-dir"]).arg(&target);
+    cargo
+        .current_dir(workspace)
+        .args(["build", "--profile", PROFILE, "--target", WASM_TARGET, "--target-dir"])
+        .arg(&target);
     for name in names {
         cargo.args(["--package", name]);
     }
@@ -142,10 +147,10 @@ fn componentize(workspace: &Path, out: &Path, modules: &Path, name: &str) -> Res
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
-        .and_then(|encoder| { encoder }.encode())
+        .and_then(|encoder| encoder.encode())
         .map_err(|error| format!("{name} is no component: {error:#}"))?;
     let path = out.join(name).with_extension("wasm");
-    fs::write(&path, embed::with_manifest(component, &manifest.json))?;
+    fs::write(&path, embed::with_manifest(component, &manifest))?;
     Ok(path)
 }
 
@@ -166,7 +171,8 @@ fn need_wasm_target() -> Result<(), Box<dyn Error>> {
 }
 
 fn has_wasm_target() -> Result<bool, Box<dyn Error>> {
-    let output = Command::new(variable("RUSTC")?).args(["--print", "target-libdir", "--target", WASM_TARGET]).output()?;
+    let output =
+        Command::new(variable("RUSTC")?).args(["--print", "target-libdir", "--target", WASM_TARGET]).output()?;
     Ok(output.status.success() && Path::new(String::from_utf8(output.stdout)?.trim()).is_dir())
 }
 

@@ -158,7 +158,7 @@ pub struct Sources {
     /// A file that must exist; `ampout.toml` of the present folder is read when it is there.
     pub file: Option<PathBuf>,
     /// Flags of the command line: name and value.
-    pub flags: Vec<(&'static str, String)>,
+    pub flags: Vec<(String, String)>,
 }
 
 impl Config {
@@ -246,7 +246,7 @@ fn figment(sources: &Sources) -> Figment {
         let name = name.strip_prefix(VARIABLE_PREFIX)?.to_lowercase();
         Some((name, value))
     });
-    let flags = sources.flags.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let flags = sources.flags.iter().cloned();
     figment
         .merge(Given { by: GivenBy::Environment, values: variables.collect() })
         .merge(Given { by: GivenBy::Flags, values: flags.collect() })

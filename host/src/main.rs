@@ -1,1 +1,7 @@
-fn main() {}
+//! The `ampout` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ampout::cli::main()
+}

@@ -23,6 +23,15 @@ pub struct TlsClient {
     config: Arc<ClientConfig>,
 }
 
+/// Whether a connection without TLS is taken where somebody asks for one: the operator's decision, not the tenant's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plaintext {
+    /// Only with TLS.
+    Forbidden,
+    /// With or without.
+    Allowed,
+}
+
 /// Why there is no TLS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {

@@ -31,7 +31,6 @@ pub struct Dovecot {
     /// IMAP in TLS from the first byte, on 127.0.0.1.
     pub imaps_port: u16,
     lmtp_port: u16,
-    /// As `doveadm` names flags, by address and UID, see [`Dovecot::messages`].
     doveadm: PathBuf,
 }
 

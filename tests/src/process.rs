@@ -7,9 +7,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::free_port::PortTaken;
 use crate::wait::eventually;
@@ -31,6 +33,8 @@ kill -s KILL -- "-$server" 2>/dev/null
 [ -n "$AMPOUT_TESTS_KEEP" ] || rm -rf -- "$directory"
 "#;
 
+/// How long one question for readiness may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How many of the log's last lines a failure shows.
 const LOG_LINES_SHOWN: usize = 40;
 
@@ -83,8 +87,9 @@ impl Server {
     pub(crate) async fn ready(&mut self, mut check: impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
         let what = format!("{} to answer", self.name);
         let outcome = eventually(&what, async || {
-            let answered = check().await;
-            // Asked after the check: an answer may have come from another process that took our port.
+            // Another process may have taken our port and say nothing there.
+            let answered = timeout(ANSWER_LIMIT, check()).await.unwrap_or_else(|_| Err(anyhow!("no answer yet")));
+            // Asked after the check, since the answer may have been that process's.
             match self.ended() {
                 Some(ended) => Ok(Err(ended)),
                 None => answered.map(Ok).map_err(|error| format!("{error:#}")),
@@ -113,13 +118,12 @@ impl Server {
         format!("the end of {}'s log:\n{shown}", self.name)
     }
 
+    /// Why the server won't come up any more, if so.
     fn ended(&mut self) -> Option<anyhow::Error> {
-        let status = self.process.try_wait().transpose()?;
-        let log = self.log().to_lowercase();
-        if log.contains("address already in use") || log.contains("address in use") {
+        if self.log().to_lowercase().contains("address already in use") {
             return Some(PortTaken { server: self.name }.into());
         }
-        Some(match status {
+        Some(match self.process.try_wait().transpose()? {
             Ok(status) => anyhow!("{} ended with {status}", self.name),
             Err(error) => anyhow!("{} can't be watched: {error}", self.name),
         })
@@ -168,4 +172,44 @@ pub(crate) fn output_of(command: &mut Command) -> anyhow::Result<String> {
 
 fn shown(program: &OsStr) -> String {
     program.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts a shell script as a server whose port nobody answers.
+    async fn outcome_of(script: &str) -> anyhow::Error {
+        let mut command = Command::new("sh");
+        let launch = Launch { name: "script", command: command.args(["-c", script]), stop_signal: "TERM" };
+        let mut server = Server::start(launch, new_directory("script").unwrap()).unwrap();
+        server.ready(async || Err(anyhow!("silence"))).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_is_told_at_once_with_its_log() {
+        let failure = format!("{:#}", outcome_of("echo no such setting; exit 3").await);
+        assert_eq!(failure, "the end of script's log:\nno such setting: script ended with exit status: 3");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_known_from_the_log_even_while_the_server_lives() {
+        assert!(outcome_of("echo bind: Address already in use; exec sleep 60").await.is::<PortTaken>());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_server_is_gone_with_its_folder_even_if_it_ignores_its_signal() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 60; done"]);
+        let launch = Launch { name: "script", command: &mut command, stop_signal: "TERM" };
+        let mut server = Server::start(launch, new_directory("script").unwrap()).unwrap();
+        let log = server.directory().join("log");
+        let logged =
+            async || fs::read_to_string(&log).ok().filter(|log| !log.is_empty()).context("no log yet").map(drop);
+        server.ready(logged).await.unwrap();
+        let (process, directory) = (format!("/proc/{}", server.process.id()), server.directory().to_owned());
+        assert!(Path::new(&process).exists() && directory.exists());
+        drop(server);
+        assert!(!Path::new(&process).exists() && !directory.exists());
+    }
 }

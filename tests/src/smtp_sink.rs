@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::free_port::{free_port, retry_while_ports_are_taken};
@@ -60,8 +61,7 @@ impl SmtpSink {
         let mut server =
             Server::start(Launch { name: "smtp-sink", command: &mut command, stop_signal: "TERM" }, directory)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        // A connection is all one can ask of a sink that may have been told to refuse even the greeting.
-        server.ready(async || Ok(TcpStream::connect(address).await.map(drop)?)).await?;
+        server.ready(async || spoken_to(address).await).await?;
         Ok(Self { server, address })
     }
 
@@ -86,4 +86,10 @@ impl SinkBehaviour<'_> {
         }
         arguments
     }
+}
+
+/// Whether the sink does something with a connection: greets it, refuses it or closes it, whatever it was told.
+async fn spoken_to(address: SocketAddr) -> anyhow::Result<()> {
+    BufReader::new(TcpStream::connect(address).await?).fill_buf().await?;
+    Ok(())
 }

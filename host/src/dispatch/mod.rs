@@ -1,1 +1,205 @@
-//! Sending.
+//! Sending: due work → credential → send gate → SMTP → ledger.
+//!
+//! [`plan`] gives enrollments their times, [`claim`] takes what is due under a lease, [`worker`] brings one message to its
+//! server, [`ledger`] writes intents and outcomes of many at once. [`run`] is the loop around them.
+
+pub mod claim;
+pub mod ledger;
+pub mod outcome;
+pub mod plan;
+pub mod render;
+mod gate_question;
+mod sequence;
+pub mod worker;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::Timestamp;
+use crate::domain::ids::{CredentialId, SendId};
+use crate::store::sends::{self, Lease};
+use crate::store::{self, campaigns, credentials, facts};
+use crate::wake::Wake;
+use claim::Round;
+use ledger::Ledger;
+
+/// Sends that a node holds at once: more would only wait for connections while their leases run.
+const MOST_HELD: usize = 512;
+/// Without a bell the due work is looked for this often: another node may have planned it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// After an error of the database.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+const MOST_RECOVERED: i64 = 500;
+
+/// What this node holds at this moment, by credential.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Arc<Mutex<HashMap<SendId, CredentialId>>>);
+
+impl Held {
+    fn take(&self, send: SendId, credential: CredentialId) {
+        self.lock().insert(send, credential);
+    }
+
+    fn release(&self, send: SendId) {
+        self.lock().remove(&send);
+    }
+
+    fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn ids(&self) -> Vec<SendId> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// How many are held of one credential.
+    pub fn of(&self, credential: CredentialId) -> usize {
+        self.lock().values().filter(|held| **held == credential).count()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SendId, CredentialId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends until `shutdown`; then what is on its way is finished and written before it returns.
+pub async fn run(app: App, shutdown: CancellationToken) {
+    let (ledger, writer) = Ledger::start(app.clone());
+    let held = Held::default();
+    let mut workers = JoinSet::new();
+    let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), shutdown.clone()));
+    while !shutdown.is_cancelled() {
+        let next = match round(&app, &ledger, &held, &mut workers).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
+                app.clock.now().plus(AFTER_ERROR)
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = app.store.wakeups().wait(Wake::Dispatch) => {}
+            () = app.clock.sleep_until(next) => {}
+            Some(ended) = workers.join_next() => reap(ended),
+        }
+        while let Some(ended) = workers.try_join_next() {
+            reap(ended);
+        }
+    }
+    while let Some(ended) = workers.join_next().await {
+        reap(ended);
+    }
+    heartbeat.abort();
+    // The last handle: the writer writes what it has and ends.
+    drop(ledger);
+    if writer.await.is_err() {
+        tracing::error!("The ledger's writer ended by a panic");
+    }
+    app.smtp.close_all_idle().await;
+}
+
+/// Frees what crashed nodes held, claims what is due, starts a worker for each. Gives the time to look again.
+async fn round(app: &App, ledger: &Ledger, held: &Held, workers: &mut JoinSet<()>) -> store::Result<Timestamp> {
+    let now = app.clock.now();
+    recover(app, now).await?;
+    let mut next = now.plus(LOOK_AGAIN);
+    let active = campaigns::active(&mut *app.store.read().await?).await?;
+    for campaign in active {
+        let room = MOST_HELD.saturating_sub(held.len());
+        if room == 0 {
+            break;
+        }
+        match claim::claim(app, held, campaign, room, now).await? {
+            Round::Claimed { context, sends, next_due } => {
+                next = next.min(next_due.unwrap_or(next));
+                for send in sends {
+                    held.take(send.send.id, send.credential_id);
+                    workers.spawn(hold(app.clone(), ledger.clone(), held.clone(), Arc::clone(&context), send));
+                }
+            }
+            Round::Idle { next_due } => next = next.min(next_due.unwrap_or(next)),
+            Round::NothingLeft(campaign) => {
+                let mut tx = app.store.begin().await?;
+                facts::campaign::finish_if_done(&mut tx, &campaign, now).await?;
+                tx.commit().await?;
+            }
+        }
+    }
+    Ok(next)
+}
+
+async fn hold(
+    app: App,
+    ledger: Ledger,
+    held: Held,
+    context: Arc<claim::CampaignContext>,
+    send: sends::ClaimedSend,
+) {
+    let id = send.send.id;
+    // Released on every way out, a panic among them: the lease then ends by itself.
+    let _guard = Release { held, id };
+    worker::bring(&app, &ledger, &context, send).await;
+}
+
+struct Release {
+    held: Held,
+    id: SendId,
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.held.release(self.id);
+    }
+}
+
+fn reap(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "A worker ended by a panic; its send is free when its lease ends");
+    }
+}
+
+/// Leases that ended belonged to a node that died.
+async fn recover(app: &App, now: Timestamp) -> store::Result<()> {
+    let mut tx = app.store.begin().await?;
+    let (freed, in_doubt) = sends::recover_expired(&mut tx, now, MOST_RECOVERED).await?;
+    for send in freed {
+        if let (Some(day), Some(credential)) = (send.reserved_day, send.smtp_credential_id) {
+            credentials::reserve(tx.conn(), credential, day, -1).await?;
+        }
+    }
+    tx.commit().await?;
+    if !in_doubt.is_empty() {
+        tracing::warn!(sends = in_doubt.len(), "Sends are in doubt: a node stopped while it was sending them");
+    }
+    Ok(())
+}
+
+/// Holds on to what is being worked on, for as long as it takes.
+async fn keep_leases(app: App, held: Held, shutdown: CancellationToken) {
+    loop {
+        app.clock.sleep(app.lease() / 3).await;
+        let ids = held.ids();
+        if ids.is_empty() {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            continue;
+        }
+        let lease = Lease { owner: app.node, until: app.clock.now().plus(app.lease()) };
+        if let Err(error) = extend(&app, &ids, lease).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "Leases could not be extended");
+        }
+        app.smtp.close_idle().await;
+    }
+}
+
+async fn extend(app: &App, ids: &[SendId], lease: Lease) -> store::Result<()> {
+    let mut tx = app.store.begin().await?;
+    sends::extend_leases(&mut tx, ids, lease).await?;
+    tx.commit().await
+}

@@ -18,15 +18,6 @@ const RETRY_AFTER: [Duration; 4] = [
 const SHORTEST_REST: Duration = Duration::from_secs(60);
 const LONGEST_REST: Duration = Duration::from_secs(30 * 60);
 
-/// The due times of one batch's first steps: the first at `start`, each next one a random gap later.
-pub fn first_steps(start: Timestamp, waits: Waits, mut draw: impl FnMut() -> f64) -> impl Iterator<Item = Timestamp> {
-    let mut next = start;
-    std::iter::from_fn(move || {
-        let due = next;
-        next = next.plus(waits.gap(draw()));
-        Some(due)
-    })
-}
 
 /// When a follow-up is due: its delay after the step before was accepted, plus a gap.
 pub fn follow_up(accepted_at: Timestamp, delay: Duration, waits: Waits, draw: f64) -> Timestamp {
@@ -52,11 +43,10 @@ mod tests {
     const WAITS: Waits = Waits { min: Duration::from_secs(120), max: Duration::from_secs(420) };
 
     #[test]
-    fn first_steps_are_spaced_by_gaps_within_the_waits() {
-        let mut draws = [0.0, 1.0, 0.5].into_iter().cycle();
-        let due: Vec<_> = first_steps(START, WAITS, || draws.next().unwrap()).take(4).collect();
-        let seconds: Vec<_> = due.iter().map(|t| t.as_millis() / 1000).collect();
-        assert_eq!(seconds, [0, 120, 540, 810]);
+    fn a_follow_up_is_due_its_delay_and_a_gap_after_the_step_before() {
+        let day = Duration::from_secs(86_400);
+        let due = |draw| follow_up(START, day, WAITS, draw).as_millis() / 1000;
+        assert_eq!([due(0.0), due(0.5), due(1.0)], [86_520, 86_670, 86_820]);
     }
 
     #[test]

@@ -80,10 +80,11 @@ pub(super) fn certificate_public_key(certificate: &[u8]) -> Result<Vec<u8>, Stri
     if certificate.len() > LARGEST_CERTIFICATE {
         return Err(format!("the certificate has over {LARGEST_CERTIFICATE} bytes"));
     }
-    let der = match std::str::from_utf8(certificate).ok().and_then(|text| text.split_once("-----BEGIN CERTIFICATE-----")) {
-        Some((_, rest)) => pem_content(rest)?,
-        None => certificate.to_vec(),
-    };
+    let der =
+        match std::str::from_utf8(certificate).ok().and_then(|text| text.split_once("-----BEGIN CERTIFICATE-----")) {
+            Some((_, rest)) => pem_content(rest)?,
+            None => certificate.to_vec(),
+        };
     subject_public_key_info(&der).map(<[u8]>::to_vec).ok_or_else(|| "this is no X.509 certificate".to_owned())
 }
 
@@ -179,8 +180,10 @@ mod tests {
         assert_eq!(hex::encode(mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
 
+    type Verify = fn(&[u8], &[u8], &[u8]) -> Result<bool, String>;
+
     #[track_caller]
-    fn check(algorithm: &'static rcgen::SignatureAlgorithm, verify: fn(&[u8], &[u8], &[u8]) -> Result<bool, String>) {
+    fn check(algorithm: &'static rcgen::SignatureAlgorithm, verify: Verify) {
         let pair = KeyPair::generate_for(algorithm).unwrap();
         let signature = pair.sign(b"the body").unwrap();
         let certificate = CertificateParams::new(vec!["example.org".to_owned()]).unwrap().self_signed(&pair).unwrap();

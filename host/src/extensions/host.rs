@@ -16,6 +16,7 @@ use super::breaker::{Change, Permission};
 use super::chain::{Binding, BindingTable, CallScope, Line};
 use super::decision::{Author, Decided, DecisionRecord, Mode, Suspension};
 use super::error::{CallError, LoadError, StartError};
+use super::extension::Program;
 use super::extension::{EngineKind, LoadedExtension};
 use super::hooks::{HookDecision, HookInput, bounce, gate, ingest, reply};
 use super::limits::Limits;
@@ -23,7 +24,6 @@ use super::load;
 use super::record::CallRecord;
 use super::rhai::ScriptEngine;
 use super::wasm::ComponentEngine;
-use super::extension::Program;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
@@ -124,8 +124,8 @@ impl ExtensionHost {
         let bytes = bytes.into();
         let (inner, name, input) = (Arc::clone(&self.0), file.to_owned(), bytes.clone());
         let compiled = tokio::task::spawn_blocking(move || load::compile(&inner, &input, engine, &name)).await;
-        let (manifest, program) = compiled
-            .map_err(|error| LoadError::Engine { file: file.to_owned(), reason: error.to_string() })??;
+        let (manifest, program) =
+            compiled.map_err(|error| LoadError::Engine { file: file.to_owned(), reason: error.to_string() })??;
         let extension = LoadedExtension {
             manifest,
             sha256: hex::encode(Sha256::digest(&bytes)),
@@ -172,9 +172,8 @@ impl ExtensionHost {
     pub async fn classify(&self, scope: &CallScope, message: Arc<reply::Message>) -> Decided<reply::Classification> {
         let line = self.line(Hook::ReplyClassifier, scope);
         let (asked, records) = self.ask(line, HookInput::ReplyClassifier(message)).await;
-        let unclassified = |reason: String| {
-            reply::Classification::new(reply::Verdict::Unclassified, Some(reason), Default::default())
-        };
+        let unclassified =
+            |reason: String| reply::Classification::new(reply::Verdict::Unclassified, Some(reason), Default::default());
         match asked {
             Asked::Answered(HookDecision::ReplyClassifier(reply::Answer::Classified(decision)), author) => {
                 Decided { decision, by: Some(author), records }
@@ -237,7 +236,9 @@ impl ExtensionHost {
         let (asked, records) = self.ask(line, HookInput::SendGate(send)).await;
         let wait = |reason: String| gate::Admission::Defer { until: self.0.clock.now().plus(GATE_FAILED_WAIT), reason };
         match asked {
-            Asked::Answered(HookDecision::SendGate(decision), author) => Decided { decision, by: Some(author), records },
+            Asked::Answered(HookDecision::SendGate(decision), author) => {
+                Decided { decision, by: Some(author), records }
+            }
             Asked::Failed(error) => {
                 Decided { decision: wait(format!("the send gate failed: {error}")), by: None, records }
             }

@@ -55,8 +55,7 @@ pub(super) async fn try_out(host: &ExtensionHost, extension: &LoadedExtension) -
 fn component(host: &Inner, bytes: &[u8], file: &str) -> Result<(Manifest, Program), LoadError> {
     let refused = |reason: String| LoadError::Component { file: file.to_owned(), reason };
     let json = read_manifest(bytes).map_err(refused)?;
-    let manifest =
-        Manifest::from_json(json).map_err(|error| LoadError::Manifest { file: file.to_owned(), error })?;
+    let manifest = Manifest::from_json(json).map_err(|error| LoadError::Manifest { file: file.to_owned(), error })?;
     let limits = &host.limits.component;
     let memory_bytes = match manifest.limits.memory_mib {
         None => limits.memory_bytes,

@@ -9,7 +9,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
 use crate::egress::{EgressError, EgressGuard};
-use crate::tls::TlsClient;
+use crate::tls::{Plaintext, TlsClient};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
@@ -21,15 +21,6 @@ pub struct HttpClient {
     client: reqwest::Client,
     guard: EgressGuard,
     plaintext: Plaintext,
-}
-
-/// Whether `http://` is taken beside `https://`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plaintext {
-    /// Only `https://`.
-    Forbidden,
-    /// Both.
-    Allowed,
 }
 
 /// The methods that are ever needed.
@@ -129,6 +120,7 @@ pub enum HttpError {
 
 impl HttpClient {
     /// A client whose connections all pass `guard` and are secured by `tls`.
+    #[expect(clippy::disallowed_methods, reason = "the one guarded client, and the only door to reqwest")]
     pub fn new(guard: EgressGuard, tls: &TlsClient, plaintext: Plaintext) -> Result<Self, HttpError> {
         let client = reqwest::Client::builder()
             .dns_resolver(GuardedDns(guard.clone()))

@@ -1,1 +1,101 @@
-//! The running server.
+//! The running server: everything started in order, everything stopped in order. Tests start it as the shell does.
+
+mod http;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::{api, dispatch, events, health, inbound, inbox};
+
+/// How long a stop waits for what is on its way; then the leases tell the rest.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server that runs. Dropping it stops nothing: call [`Server::stop`].
+pub struct Server {
+    app: App,
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    shutdown: CancellationToken,
+    rooms: Vec<(&'static str, JoinHandle<()>)>,
+    /// Stopped last: what the rooms still write may ring the events.
+    doors: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts with the settings in force. Ports of 0 are given by the system; [`Server::address`] tells which.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let listener = bind(config.listen, "listen").await?;
+        let address = listener.local_addr()?;
+        let metrics_listener = match config.metrics_listen {
+            Some(listen) => Some(bind(listen, "metrics_listen").await?),
+            None => None,
+        };
+        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+
+        let app = App::start(config, clock, &format!("http://{address}")).await?;
+        let catalog = Catalog::start(&app).await?;
+        let shutdown = CancellationToken::new();
+        let token = || shutdown.child_token();
+        let rooms = vec![
+            ("dispatch", tokio::spawn(dispatch::run(app.clone(), token()))),
+            ("inbox", tokio::spawn(inbox::run(app.clone(), token()))),
+            ("inbound", tokio::spawn(inbound::run(app.clone(), token()))),
+            ("health", tokio::spawn(health::run(app.clone(), token()))),
+            ("events", tokio::spawn(events::run(app.clone(), token()))),
+            ("catalog", tokio::spawn(crate::catalog::run(app.clone(), catalog.clone(), token()))),
+        ];
+        let router = api::router(app.clone(), catalog);
+        let mut doors = vec![tokio::spawn(http::serve(listener, router, token()))];
+        if let Some(listener) = metrics_listener {
+            doors.push(tokio::spawn(http::serve(listener, http::metrics_router(app.clone()), token())));
+        }
+        Ok(Self { app, address, metrics_address, shutdown, rooms, doors })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where Prometheus reads.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// The engine's parts, for the shell and the tests.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Takes no new work, finishes what is on its way, closes the database.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        let deadline = tokio::time::Instant::now() + STOP_PATIENCE;
+        for (room, task) in self.rooms {
+            match tokio::time::timeout_at(deadline, task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(room, %error, "A room ended by a panic"),
+                Err(_) => tracing::warn!(room, "A room did not stop in time; its leases tell the rest"),
+            }
+        }
+        for door in self.doors {
+            // A client that keeps its connection open must not keep the server up.
+            let _ = tokio::time::timeout_at(deadline, door).await;
+        }
+        self.app.store.close().await;
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| anyhow::anyhow!("{setting} = {address} can't be used: {error}; stop what listens there or set another"))
+}

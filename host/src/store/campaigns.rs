@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
-use super::{Conn, Page, Result, counters};
+use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::campaign::{Campaign, Step, Waits};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::status::CampaignStatus;
@@ -82,6 +83,14 @@ pub async fn list(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Ve
 pub async fn active(conn: &mut Conn) -> Result<Vec<CampaignId>> {
     let rows = sqlx::query("SELECT id FROM campaigns WHERE status = 'active' ORDER BY id").fetch_all(conn).await?;
     rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// A campaign for the length of a claim: on PostgreSQL its row is locked, so that its credentials' daily limits are
+/// reserved by one node at a time; none when another node has it.
+pub async fn lock_for_claim(tx: &mut Tx, id: CampaignId) -> Result<Option<Campaign>> {
+    let sql = format!("SELECT * FROM campaigns WHERE id = $1{}", tx.dialect().skip_locked());
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
+    row.as_ref().map(campaign_of).transpose()
 }
 
 /// A campaign's steps in order.

@@ -9,9 +9,9 @@ use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::status::TlsMode;
 
-/// What a sealed SMTP password is bound to, beside the credential's id.
+/// What the SMTP password of a row is sealed for.
 pub const SMTP_PASSWORD: &str = "smtp_credentials.smtp_password";
-/// What a sealed IMAP password is bound to, beside the credential's id.
+/// What the IMAP password of a row is sealed for.
 pub const IMAP_PASSWORD: &str = "smtp_credentials.imap_password";
 
 /// Makes a credential with its counters.

@@ -7,6 +7,7 @@ use super::{Conn, Page, Result};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, DecisionId, EnrollmentId};
 use crate::domain::status::Hook;
+use crate::extensions::DecisionRecord;
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +47,37 @@ pub struct DecidedBy {
     pub version: String,
     /// Of its content.
     pub sha256: String,
+}
+
+impl Decision {
+    /// The rows of what everybody said who was asked about one subject.
+    pub fn of_records(
+        records: &[DecisionRecord],
+        account_id: AccountId,
+        subject_id: &str,
+        enrollment_id: Option<EnrollmentId>,
+        at: Timestamp,
+    ) -> Vec<Self> {
+        let row = |record: &DecisionRecord| Self {
+            id: DecisionId::new(at),
+            account_id,
+            hook: record.hook,
+            subject_id: subject_id.to_owned(),
+            enrollment_id,
+            by: Some(DecidedBy {
+                name: record.author.extension.clone(),
+                version: record.author.version.clone(),
+                sha256: record.author.sha256.clone(),
+            }),
+            mode: record.mode.as_str().to_owned(),
+            decision: record.decision.clone(),
+            error: record.error.clone(),
+            logs: record.logs.iter().map(|line| format!("{}: {}", line.level, line.message)).collect(),
+            micros: record.micros,
+            at,
+        };
+        records.iter().map(row).collect()
+    }
 }
 
 /// Records a decision.

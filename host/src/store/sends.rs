@@ -219,7 +219,7 @@ pub async fn due_follow_ups(
     rows.iter().map(|row| row.id("id")).collect()
 }
 
-/// Claims sends, each for its credential; `reserved_day` is set on first steps.
+/// Claims sends, each for its credential. `reserved_day` is given for first steps; one that was put off keeps its own.
 pub async fn claim(
     tx: &mut Tx,
     claims: &[(SendId, CredentialId)],
@@ -228,7 +228,7 @@ pub async fn claim(
 ) -> Result<()> {
     let rows: Vec<_> = claims.iter().map(|(send, credential)| (send.to_string(), credential.to_string())).collect();
     let sql = format!(
-        "UPDATE sends SET state = 'claimed', smtp_credential_id = given.c1, reserved_day = $2, lease_owner = $3,
+        "UPDATE sends SET state = 'claimed', smtp_credential_id = given.c1, reserved_day = COALESCE($2, sends.reserved_day), lease_owner = $3,
                 lease_until = $4
          FROM {} AS given WHERE sends.id = given.c0 AND sends.state = 'due'",
         tx.dialect().json_rows(2)
@@ -314,7 +314,7 @@ pub async fn count_mx_attempt(conn: &mut Conn, id: SendId) -> Result<()> {
 }
 
 /// How a send ended, for the row.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ending {
     /// The reply's code.
     pub smtp_code: Option<u16>,
@@ -466,11 +466,18 @@ pub async fn recover_expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<
 }
 
 /// Holds on to what a node is still working on.
-pub async fn extend_leases(conn: &mut Conn, lease: Lease) -> Result<()> {
-    sqlx::query("UPDATE sends SET lease_until = $2 WHERE lease_owner = $1 AND state IN ('claimed', 'sending')")
+pub async fn extend_leases(tx: &mut Tx, ids: &[SendId], lease: Lease) -> Result<()> {
+    let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
+    let sql = format!(
+        "UPDATE sends SET lease_until = $3 WHERE lease_owner = $2 AND state IN ('claimed', 'sending')
+           AND id IN (SELECT c0 FROM {} AS given)",
+        tx.dialect().json_rows(1)
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
         .bind(lease.owner.to_string())
         .bind(lease.until.as_millis())
-        .execute(conn)
+        .execute(tx.conn())
         .await?;
     Ok(())
 }

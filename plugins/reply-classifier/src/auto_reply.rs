@@ -22,22 +22,94 @@ const HEADERS: &[&str] = &[
 ];
 
 const AWAY_WORDS: &[&str] = &[
-    "out of office", "out of the office", "away from the office", "on vacation", "on holiday", "on leave", "annual leave",
-    "maternity leave", "limited access to email", "limited access to my email", "will be back", "i am back", "return to the office",
-    "returning on", "i'll be back", "currently away", "parental leave", "nicht im buro", "nicht im haus", "im urlaub", "abwesend", "ausser haus",
-    "wieder erreichbar", "wieder im buro", "elternzeit", "absent", "en conges", "de retour", "fuera de la oficina",
-    "de vacaciones", "fuori ufficio", "in ferie", "fuori sede", "fora do escritorio", "de ferias", "ausente", "afwezig",
-    "niet op kantoor", "met vakantie", "op vakantie", "pa semester", "inte pa kontoret", "pa ferie", "ikke pa kontoret",
-    "lomalla", "poza biurem", "na urlopie", "nieobecn", "mimo kancelar", "dovolen", "szabadsag", "izinde", "в отпуске",
-    "вне офиса", "atvalinajum", "esmu prom", "不在", "休暇", "休假", "出差", "부재", "휴가",
+    "out of office",
+    "out of the office",
+    "away from the office",
+    "on vacation",
+    "on holiday",
+    "on leave",
+    "annual leave",
+    "maternity leave",
+    "limited access to email",
+    "limited access to my email",
+    "will be back",
+    "i am back",
+    "return to the office",
+    "returning on",
+    "i'll be back",
+    "currently away",
+    "parental leave",
+    "nicht im buro",
+    "nicht im haus",
+    "im urlaub",
+    "abwesend",
+    "ausser haus",
+    "wieder erreichbar",
+    "wieder im buro",
+    "elternzeit",
+    "absent",
+    "en conges",
+    "de retour",
+    "fuera de la oficina",
+    "de vacaciones",
+    "fuori ufficio",
+    "in ferie",
+    "fuori sede",
+    "fora do escritorio",
+    "de ferias",
+    "ausente",
+    "afwezig",
+    "niet op kantoor",
+    "met vakantie",
+    "op vakantie",
+    "pa semester",
+    "inte pa kontoret",
+    "pa ferie",
+    "ikke pa kontoret",
+    "lomalla",
+    "poza biurem",
+    "na urlopie",
+    "nieobecn",
+    "mimo kancelar",
+    "dovolen",
+    "szabadsag",
+    "izinde",
+    "в отпуске",
+    "вне офиса",
+    "atvalinajum",
+    "esmu prom",
+    "不在",
+    "休暇",
+    "休假",
+    "出差",
+    "부재",
+    "휴가",
 ];
 
 const RECEIPT_WORDS: &[&str] = &[
-    "we have received your", "we received your", "we've received your", "has been received", "ticket number",
-    "your ticket", "case number", "a ticket has been", "will get back to you", "will respond to you", "your request (#",
-    "haben ihre nachricht erhalten", "haben ihre anfrage erhalten", "ist bei uns eingegangen", "eingangsbestatigung",
-    "bien recu votre", "avons bien recu", "hemos recibido", "abbiamo ricevuto", "recebemos", "goed ontvangen",
-    "hebben uw bericht ontvangen", "otrzymalismy",
+    "we have received your",
+    "we received your",
+    "we've received your",
+    "has been received",
+    "ticket number",
+    "your ticket",
+    "case number",
+    "a ticket has been",
+    "will get back to you",
+    "will respond to you",
+    "your request (#",
+    "haben ihre nachricht erhalten",
+    "haben ihre anfrage erhalten",
+    "ist bei uns eingegangen",
+    "eingangsbestatigung",
+    "bien recu votre",
+    "avons bien recu",
+    "hemos recibido",
+    "abbiamo ricevuto",
+    "recebemos",
+    "goed ontvangen",
+    "hebben uw bericht ontvangen",
+    "otrzymalismy",
 ];
 
 /// An automatic reply, if the message is one.
@@ -82,12 +154,17 @@ fn header_mark(message: &Message) -> Option<String> {
             return Some(format!("Auto-Submitted: {token}"));
         }
     }
-    let is_set = |name: &&&str| message.header(name).is_some_and(|value| !matches!(first_token(value).as_str(), "no" | "false" | "0"));
+    let is_set = |name: &&&str| {
+        message.header(name).is_some_and(|value| !matches!(first_token(value).as_str(), "no" | "false" | "0"))
+    };
     if let Some(name) = HEADERS.iter().find(is_set) {
         return Some((*name).to_owned());
     }
     for name in ["precedence", "x-precedence"] {
-        if message.headers_named(name).any(|value| matches!(first_token(value).as_str(), "auto_reply" | "auto-reply" | "autoreply")) {
+        if message
+            .headers_named(name)
+            .any(|value| matches!(first_token(value).as_str(), "auto_reply" | "auto-reply" | "autoreply"))
+        {
             return Some("Precedence: auto_reply".to_owned());
         }
     }
@@ -114,5 +191,8 @@ fn first_token(value: &str) -> String {
 
 fn answers_something(message: &Message) -> bool {
     let is_null_path = message.return_path.as_deref() == Some("");
-    is_null_path || message.has_header("in-reply-to") || message.has_header("references") || message.enrollment.is_some()
+    is_null_path
+        || message.has_header("in-reply-to")
+        || message.has_header("references")
+        || message.enrollment.is_some()
 }

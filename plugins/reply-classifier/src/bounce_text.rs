@@ -47,15 +47,18 @@ fn evidence(message: &Message, own_text: &str) -> Option<&'static str> {
         return Some("X-Failed-Recipients");
     }
     let subject = fold(&message.subject);
-    let is_reply = subjects::has_reply_prefix(&subject);
+    let is_reply = subjects::has_reply_prefix(&subject) && message.has_header("in-reply-to");
     let subject_tells = SUBJECTS.iter().any(|phrase| subject.contains(phrase));
     let text = fold(own_text);
     let text_tells = TEXTS.iter().any(|phrase| text.contains(phrase));
     let is_vacation = subjects::tells_of_automatic_reply(&subject);
     match sender_kind(message) {
         SenderKind::Daemon if !is_vacation => Some("sent by a mail system"),
-        SenderKind::Postmaster if subject_tells || text_tells || SmtpReply::find(own_text).status.is_some() => {
+        SenderKind::Postmaster if subject_tells || text_tells || quotes_a_refusal(own_text) => {
             Some("sent by a postmaster, about a delivery")
+        }
+        _ if message.content_type().contains("report-type=delivery-status") => {
+            Some("a report without its machine part")
         }
         // A person who writes about a bounce answers somebody, or forwards it.
         SenderKind::Anybody if subject_tells && text_tells && !is_reply => Some("subject and text of a bounce"),
@@ -63,9 +66,15 @@ fn evidence(message: &Message, own_text: &str) -> Option<&'static str> {
     }
 }
 
+fn quotes_a_refusal(own_text: &str) -> bool {
+    let reply = SmtpReply::find(own_text);
+    reply.status.is_some() || (reply.code.is_some_and(|code| code >= 400) && BounceClass::words_tell(own_text))
+}
+
 fn bounced(recipient: String, action: Action, words: &str) -> BouncedRecipient {
     let status = SmtpReply::find(words).status;
-    let diagnostic: String = words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_DIAGNOSTIC).collect();
+    let diagnostic: String =
+        words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_DIAGNOSTIC).collect();
     BouncedRecipient {
         status: status.map(|status| status.to_string()),
         diagnostic: Some(diagnostic).filter(|text| !text.is_empty()),
@@ -86,26 +95,29 @@ fn recipients(message: &Message, own_text: &str, returned: &str) -> Vec<String> 
     {
         return vec![contact.clone()];
     }
-    let is_theirs = |address: &String| {
-        !is_system_address(address) && !message.recipients.iter().any(|ours| same_address(ours, address))
-    };
+    let is_ours = |address: &String| message.recipients.iter().any(|ours| same_address(ours, address));
+    let is_theirs = |address: &String| !is_system_address(address) && !is_ours(address);
     let at_line_start = own_text.lines().filter_map(address_at_start);
     let at_line_start: Vec<String> = dedupe(at_line_start.filter(is_theirs));
     if !at_line_start.is_empty() {
         return bounded(at_line_start);
     }
-    if let Some(first) = named.into_iter().find(is_theirs) {
-        return vec![first];
+    if let Some(first) = named.iter().find(|address| is_theirs(address)) {
+        return vec![first.clone()];
     }
     let to = returned_message::only_recipient(message)
         .or_else(|| returned_message::header_in(returned, "to").as_deref().and_then(first_address));
-    to.into_iter().filter(is_theirs).collect()
+    // Somebody may have written to a postmaster.
+    to.or_else(|| named.into_iter().next()).into_iter().filter(|address| !is_ours(address)).collect()
 }
 
 /// The address of a line such as `<a@example.com>:`, `  a@example.com` or `RCPT TO:<a@example.com>`.
 fn address_at_start(line: &str) -> Option<String> {
     let line = line.trim_start_matches([' ', '\t', '<', '*', '-', '"', '\'']);
-    let line = ["RCPT To:<", "RCPT TO:<", "mailto:", "To: <"].iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
+    let line = ["RCPT To:<", "RCPT TO:<", "mailto:", "To: <"]
+        .iter()
+        .find_map(|prefix| line.strip_prefix(prefix))
+        .unwrap_or(line);
     let address = first_address(line)?;
     // The domain may have been written in capitals.
     line.get(..address.len()).filter(|start| start.eq_ignore_ascii_case(&address)).map(|_| address)

@@ -90,6 +90,7 @@ pub(crate) const TEXTS: &[&str] = &[
     "was not delivered to",
     "wasn't delivered to",
     "has not been delivered to",
+    "your message has not been delivered",
     "did not reach the following recipient",
     "was not delivered because",
     "the following addresses had permanent fatal errors",

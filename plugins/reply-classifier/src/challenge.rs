@@ -22,7 +22,8 @@ const SUBJECTS: &[&str] = &[
     "your message is awaiting verification",
 ];
 
-const SENDERS: &[&str] = &["confirm-", "spamblocker-challenge@", "spamhippo@", "devnull-quarantine@", "noreply@boxbe.com"];
+const SENDERS: &[&str] =
+    &["confirm-", "spamblocker-challenge@", "spamhippo@", "devnull-quarantine@", "noreply@boxbe.com"];
 
 const TEXTS: &[&str] = &[
     "please add yourself to my boxbe guest list",
@@ -40,7 +41,9 @@ fn mark(message: &Message) -> Option<String> {
     if let Some(header) = HEADERS.iter().find(|header| message.has_header(header)) {
         return Some((*header).to_owned());
     }
-    let contains = |header: &str, mark: &str| message.header(header).is_some_and(|value| value.to_ascii_lowercase().contains(mark));
+    let contains = |header: &str, mark: &str| {
+        message.header(header).is_some_and(|value| value.to_ascii_lowercase().contains(mark))
+    };
     if contains("x-delivery-agent", "tmda") || contains("message-id", "-tmda-confirm") {
         return Some("TMDA".to_owned());
     }

@@ -17,7 +17,12 @@ pub(crate) fn find(message: &Message) -> Option<Classification> {
     }
     message.content_type().contains("report-type=feedback-report").then(|| {
         let report = FeedbackReport::parse(&message.text);
-        complaint(message, report.original_recipients.first().cloned(), "abuse", "a feedback report without its machine part")
+        complaint(
+            message,
+            report.original_recipients.first().cloned(),
+            "abuse",
+            "a feedback report without its machine part",
+        )
     })
 }
 

@@ -2,46 +2,14 @@
 
 use ampout_plugin::time::CivilDate;
 
+use crate::date_words::{FILLERS, MONTHS, WEEKDAYS};
+
 /// A date that was read, and where it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FoundDate {
     pub(crate) date: CivilDate,
     pub(crate) end: usize,
 }
-
-/// Month names, folded, by month: English, German, French, Spanish, Italian, Portuguese, Dutch, Nordic, Polish, Finnish,
-/// Russian. A name is also known by its first three letters, or by what is written before a full stop.
-const MONTHS: [&[&str]; 12] = [
-    &["january", "januar", "jan", "janvier", "janv", "enero", "ene", "gennaio", "gen", "janeiro", "januari", "stycznia", "tammikuuta", "января"],
-    &["february", "februar", "feb", "fevrier", "fevr", "febrero", "febbraio", "fevereiro", "fev", "februari", "lutego", "helmikuuta", "февраля"],
-    &["march", "mar", "marz", "maerz", "mars", "marzo", "marco", "maart", "mrt", "marts", "marca", "maaliskuuta", "марта"],
-    &["april", "apr", "avril", "avr", "abril", "abr", "aprile", "kwietnia", "huhtikuuta", "апреля"],
-    &["may", "mai", "mayo", "maggio", "mag", "maio", "mei", "maj", "maja", "toukokuuta", "мая"],
-    &["june", "jun", "juni", "juin", "junio", "giugno", "giu", "junho", "czerwca", "kesakuuta", "июня"],
-    &["july", "jul", "juli", "juillet", "juil", "julio", "luglio", "lug", "julho", "lipca", "heinakuuta", "июля"],
-    &["august", "aug", "aout", "agosto", "ago", "augustus", "augusti", "sierpnia", "elokuuta", "августа"],
-    &["september", "sep", "sept", "septembre", "septiembre", "settembre", "set", "setembro", "wrzesnia", "syyskuuta", "сентября"],
-    &["october", "oct", "oktober", "okt", "octobre", "octubre", "ottobre", "ott", "outubro", "out", "pazdziernika", "lokakuuta", "октября"],
-    &["november", "nov", "novembre", "noviembre", "novembro", "listopada", "marraskuuta", "ноября"],
-    &["december", "dec", "dezember", "dez", "decembre", "diciembre", "dic", "dicembre", "dezembro", "desember", "grudnia", "joulukuuta", "декабря"],
-];
-
-/// Weekday names, folded, from Monday: the same languages.
-const WEEKDAYS: [&[&str]; 7] = [
-    &["monday", "mon", "montag", "lundi", "lunes", "lunedi", "segunda-feira", "maandag", "mandag", "poniedzialek", "maanantaina", "понедельник"],
-    &["tuesday", "tue", "tues", "dienstag", "mardi", "martes", "martedi", "terca-feira", "dinsdag", "tisdag", "tirsdag", "wtorek", "tiistaina", "вторник"],
-    &["wednesday", "wed", "mittwoch", "mercredi", "miercoles", "mercoledi", "quarta-feira", "woensdag", "onsdag", "srode", "keskiviikkona", "среду"],
-    &["thursday", "thu", "thur", "thurs", "donnerstag", "jeudi", "jueves", "giovedi", "quinta-feira", "donderdag", "torsdag", "czwartek", "torstaina", "четверг"],
-    &["friday", "fri", "freitag", "vendredi", "viernes", "venerdi", "sexta-feira", "vrijdag", "fredag", "piatek", "perjantaina", "пятницу"],
-    &["saturday", "sat", "samstag", "sonnabend", "samedi", "sabado", "sabato", "zaterdag", "lordag", "sobote", "lauantaina", "субботу"],
-    &["sunday", "sun", "sonntag", "dimanche", "domingo", "domenica", "zondag", "sondag", "niedziele", "sunnuntaina", "воскресенье"],
-];
-
-/// Words that may stand between a phrase and its date.
-const FILLERS: &[&str] = &[
-    "on", "the", "of", "am", "dem", "den", "der", "le", "el", "il", "la", "dia", "do", "de", "del", "em", "op", "d", "dnia",
-    "a", "al", "au", "again", "at", "um", "vom", "zum", "and", "in", "office", "work", "to", "from", "again,", "since",
-];
 
 /// The most words that are skipped between a phrase and its date.
 const MOST_SKIPPED: usize = 5;
@@ -52,9 +20,12 @@ pub(crate) fn date_at(text: &str, today: CivilDate) -> Option<FoundDate> {
     let mut position = 0;
     let mut weekday = None;
     for _ in 0..=MOST_SKIPPED {
-        position += text[position..].len() - text[position..].trim_start_matches([' ', ',', '\n', '(', ':', '.', '-']).len();
+        position +=
+            text[position..].len() - text[position..].trim_start_matches([' ', ',', '\n', '(', ':', '.', '-']).len();
         let rest = &text[position..];
-        if let Some((date, length)) = numeric(rest, today).or_else(|| named(rest, today)).or_else(|| east_asian(rest, today)) {
+        if let Some((date, length)) =
+            numeric(rest, today).or_else(|| named(rest, today)).or_else(|| east_asian(rest, today))
+        {
             return Some(FoundDate { date, end: position + length });
         }
         let word = word_at(rest);
@@ -86,7 +57,9 @@ fn numeric(text: &str, today: CivilDate) -> Option<(CivilDate, usize)> {
         return Some((civil(first, second, day)?, after_second + 1 + day_length));
     }
     let (year, length) = match third {
-        Some((year, length @ (2 | 4))) => (Some(if length == 2 { 2000 + year } else { year }), after_second + 1 + length),
+        Some((year, length @ (2 | 4))) => {
+            (Some(if length == 2 { 2000 + year } else { year }), after_second + 1 + length)
+        }
         // `9.30` is a time and `1/2` a half: without a year only the German `1.12.` is a date.
         None if separator == '.' && text[after_second..].starts_with('.') => (None, after_second + 1),
         _ => return None,
@@ -148,7 +121,11 @@ fn with_year(year: Option<u32>, month: u32, day: u32, today: CivilDate) -> Optio
     let this_year = u32::try_from(today.year()).ok()?;
     let date = civil(this_year, month, day)?;
     // An old absence is not one of next year: a day long past in the year that was meant stays past.
-    if date >= today || today.days_since_1970() - date.days_since_1970() < 120 { Some(date) } else { civil(this_year + 1, month, day) }
+    if date >= today || today.days_since_1970() - date.days_since_1970() < 120 {
+        Some(date)
+    } else {
+        civil(this_year + 1, month, day)
+    }
 }
 
 fn civil(year: u32, month: u32, day: u32) -> Option<CivilDate> {
@@ -264,9 +241,28 @@ mod tests {
     #[test]
     fn dates_are_read_in_the_commonest_forms() {
         for text in [
-            "2026-12-01", "01.12.2026", "1.12.", "1.12.26", "1 December", "December 1st, 2026", "Dec 1", "Tuesday, 1 December",
-            "den 1. Dezember", "le 1er décembre", "el 1 de diciembre de 2026", "il 1º dicembre", "1 de dezembro", "dinsdag 1 december",
-            "1 grudnia", "1. joulukuuta", "1 декабря", "2026年12月1日", "12月1日", "12월 1일", "on the 1st of December", "1-Dec-2026",
+            "2026-12-01",
+            "01.12.2026",
+            "1.12.",
+            "1.12.26",
+            "1 December",
+            "December 1st, 2026",
+            "Dec 1",
+            "Tuesday, 1 December",
+            "den 1. Dezember",
+            "le 1er décembre",
+            "el 1 de diciembre de 2026",
+            "il 1º dicembre",
+            "1 de dezembro",
+            "dinsdag 1 december",
+            "1 grudnia",
+            "1. joulukuuta",
+            "1 декабря",
+            "2026年12月1日",
+            "12月1日",
+            "12월 1일",
+            "on the 1st of December",
+            "1-Dec-2026",
         ] {
             check(text, Some("2026-12-01"));
         }

@@ -15,10 +15,12 @@ const LONGEST_DIAGNOSTIC: usize = 1024;
 
 /// What a report says, if the message is one.
 pub(crate) fn find(message: &Message) -> Option<Classification> {
-    if message.content_type().contains("report-type=disposition-notification") {
+    let was_rejected = message.header("auto-submitted").is_some_and(|value| value.contains("rejected"));
+    if message.content_type().contains("report-type=disposition-notification") && !was_rejected {
         return Some(Classification::ignore().because("a read receipt"));
     }
-    let reports: Vec<_> = REPORT_PARTS.iter().flat_map(|kind| message.parts_of_type(kind)).map(DeliveryStatus::parse).collect();
+    let reports: Vec<_> =
+        REPORT_PARTS.iter().flat_map(|kind| message.parts_of_type(kind)).map(DeliveryStatus::parse).collect();
     let recipients: Vec<_> = reports.iter().flat_map(|report| &report.recipients).collect();
     if recipients.is_empty() {
         return None;
@@ -35,7 +37,9 @@ fn bounced(message: &Message, recipient: &RecipientStatus, alone: bool) -> Bounc
     let quoted = recipient.diagnostic.clone().unwrap_or_default();
     let tells = BounceClass::words_tell(&quoted);
     let evidence = if tells { quoted.clone() } else { format!("{quoted}\n{text}") };
-    let status = recipient.status.filter(|status| !status.is_bare()).or(SmtpReply::find(&quoted).status).or(recipient.status);
+    let class = BounceClass::of_transcript(recipient.status, &evidence, &format!("{quoted}\n{text}"));
+    let status =
+        recipient.status.filter(|status| !status.is_bare()).or(SmtpReply::find(&quoted).status).or(recipient.status);
     let action = match recipient.action_or_implied() {
         Some(Action::Failed) | None if bounce_text::tells_of_delay(message, text) => Action::Delayed,
         Some(action) => action,
@@ -44,7 +48,7 @@ fn bounced(message: &Message, recipient: &RecipientStatus, alone: bool) -> Bounc
     BouncedRecipient {
         status: status.map(|status| status.to_string()),
         diagnostic: Some(diagnostic(&quoted, text)).filter(|text| !text.is_empty()),
-        ..BouncedRecipient::new(address(message, recipient, alone), action, BounceClass::of(recipient.status, &evidence))
+        ..BouncedRecipient::new(address(message, recipient, alone), action, class)
     }
 }
 
@@ -52,9 +56,11 @@ fn bounced(message: &Message, recipient: &RecipientStatus, alone: bool) -> Bounc
 fn address(message: &Message, recipient: &RecipientStatus, alone: bool) -> String {
     let stated = recipient.recipient().unwrap_or_default();
     let contact = message.enrollment.as_ref().map(|enrollment| enrollment.contact_email.as_str());
-    if let Some(known) = [&recipient.original_recipient, &recipient.final_recipient].into_iter().flatten().find(|address| {
-        contact.is_some_and(|contact| same_address(contact, address))
-    }) {
+    if let Some(known) = [&recipient.original_recipient, &recipient.final_recipient]
+        .into_iter()
+        .flatten()
+        .find(|address| contact.is_some_and(|contact| same_address(contact, address)))
+    {
         return known.clone();
     }
     if first_address(stated).is_some() || !alone {

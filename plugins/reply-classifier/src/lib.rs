@@ -7,12 +7,14 @@ mod bounce_text;
 mod bounce_words;
 mod challenge;
 mod complaint;
+mod date_words;
 mod dates;
 mod delivery_report;
 mod own_words;
 mod return_date;
 mod returned_message;
 mod senders;
+mod subject_words;
 mod subjects;
 mod unsubscribe;
 
@@ -35,8 +37,40 @@ pub fn classify(message: Message) -> Classification {
 
 #[cfg(test)]
 mod tests {
+    use ampout_plugin::{Header, Message, Part};
+
+    use super::classify;
+
     #[test]
     fn every_example_is_decided_as_expected() {
-        ampout_plugin::testkit::check_reply_classifier(env!("CARGO_MANIFEST_DIR"), super::classify);
+        ampout_plugin::testkit::check_reply_classifier(env!("CARGO_MANIFEST_DIR"), classify);
+    }
+
+    /// Every beginning and every end of a text that has something of each subject, in every place of a message.
+    #[test]
+    fn no_text_makes_it_panic() {
+        let text = "Auto: Ré: Außer Haus bis einschließlich 30.11.2026 – 12月1日 back on\u{a0}Dec 1st, 20\u{300}26\n\
+                    <kim@example.net>: 550-5.1.1 ﬁ İ\n>>> DATA\n--- Below this line is a copy of the message\n\
+                    Final-Recipient: rfc822;ü@x.y\nAction: f\nStatus: 5.1.\nFeedback-Type: \n On x wrote:\n> \u{feff}";
+        let cuts = (0..=text.len()).filter(|cut| text.is_char_boundary(*cut));
+        for half in cuts.flat_map(|cut| [&text[..cut], &text[cut..]]) {
+            let names = ["From", "Auto-Submitted", "Precedence", "X-Failed-Recipients", "Content-Type"];
+            let headers = names.map(|name| Header { name: name.to_owned(), value: half.to_owned() });
+            for content_type in ["message/delivery-status", "message/feedback-report", "message/rfc822"] {
+                for used in [0, headers.len()] {
+                    let _ = classify(Message {
+                        headers: headers[..used].to_vec(),
+                        subject: half.to_owned(),
+                        text: half.to_owned(),
+                        parts: vec![Part { content_type: content_type.to_owned(), content: half.to_owned() }],
+                        sender: Some(half.to_owned()),
+                        received_at: half.to_owned(),
+                        ..Message::default()
+                    });
+                    let message = Message { subject: half.to_owned(), text: half.to_owned(), ..Message::default() };
+                    let _ = classify(Message { received_at: "2026-11-23T08:00:00.000Z".to_owned(), ..message });
+                }
+            }
+        }
     }
 }

@@ -22,8 +22,24 @@ const REPLY_SEPARATORS: &[&str] = &[
 ];
 
 /// How, in several languages, the line ends that a mail program writes above a quote.
-const ATTRIBUTIONS: &[&str] =
-    &["wrote:", "schrieb:", "a ecrit :", "a ecrit:", "escribio:", "ha scritto:", "escreveu:", "schreef:", "skrev:", "napisal:", "napisal(a):", "пишет:", "написал:", "kirjoitti:", "yazdi:", "写道:"];
+const ATTRIBUTIONS: &[&str] = &[
+    "wrote:",
+    "schrieb:",
+    "a ecrit :",
+    "a ecrit:",
+    "escribio:",
+    "ha scritto:",
+    "escreveu:",
+    "schreef:",
+    "skrev:",
+    "napisal:",
+    "napisal(a):",
+    "пишет:",
+    "написал:",
+    "kirjoitti:",
+    "yazdi:",
+    "写道:",
+];
 
 /// Lines, folded, above which a mail system tells what happened and below which it returns the message.
 const RETURN_SEPARATORS: &[&str] = &[
@@ -92,7 +108,8 @@ fn begins_quote(line: &str) -> bool {
     let is_separator = REPLY_SEPARATORS.iter().any(|separator| line.starts_with(separator));
     let is_attribution = line.len() < 300 && ATTRIBUTIONS.iter().any(|end| line.ends_with(end));
     // Outlook quotes with a block of headers, in the language of the reader.
-    let is_header = ["from: ", "von: ", "de : ", "de: ", "da: ", "van: ", "fran: "].iter().any(|name| line.starts_with(name));
+    let is_header =
+        ["from: ", "von: ", "de : ", "de: ", "da: ", "van: ", "fran: "].iter().any(|name| line.starts_with(name));
     is_separator || is_attribution || (is_header && line.contains('@'))
 }
 
@@ -122,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_returned_message_is_not_what_the_system_wrote() {
-        let (own, rest) = of_mail_system("no such user\n--- Below this line is a copy of the message.\nTo: a@example.com\n");
+        let (own, rest) =
+            of_mail_system("no such user\n--- Below this line is a copy of the message.\nTo: a@example.com\n");
         assert_eq!(own, "no such user\n");
         assert!(rest.contains("To: a@example.com"));
     }

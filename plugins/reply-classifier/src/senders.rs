@@ -2,6 +2,7 @@
 //! told apart.
 
 use ampout_plugin::Message;
+use ampout_plugin::address::first_address;
 use ampout_plugin::text::fold;
 
 /// What the sender's name says.
@@ -18,7 +19,8 @@ pub(crate) enum SenderKind {
 const DAEMON_LOCAL_PARTS: &[&str] =
     &["mailer-daemon", "mailerdaemon", "mailer_daemon", "mdaemon", "mail.delivery.system", "maildaemon", "mail-daemon"];
 
-const POSTMASTER_LOCAL_PARTS: &[&str] = &["postmaster", "post_master", "post-master", "poostmaster", "symantec_antivirus"];
+const POSTMASTER_LOCAL_PARTS: &[&str] =
+    &["postmaster", "post_master", "post-master", "poostmaster", "symantec_antivirus"];
 
 const DAEMON_NAMES: &[&str] = &[
     "mail delivery system",
@@ -34,8 +36,9 @@ const DAEMON_NAMES: &[&str] = &[
 
 /// Reads the From header.
 pub(crate) fn sender_kind(message: &Message) -> SenderKind {
-    let from = fold(message.header("from").unwrap_or_default());
-    let address = message.sender.as_deref().map(str::to_ascii_lowercase).unwrap_or_default();
+    // A report without From is known by its return path, which some systems put in place of the empty one.
+    let from = fold(message.header("from").or(message.return_path.as_deref()).unwrap_or_default());
+    let address = message.sender.clone().or_else(|| first_address(&from)).unwrap_or_default().to_ascii_lowercase();
     // Without an address the header itself is looked at: `From: MAILER-DAEMON`, `From: <>`.
     let local_part = match address.split_once('@') {
         Some((local_part, _)) => local_part.to_owned(),
@@ -45,12 +48,18 @@ pub(crate) fn sender_kind(message: &Message) -> SenderKind {
     if begins(DAEMON_LOCAL_PARTS) || from == "<>" || DAEMON_NAMES.iter().any(|name| from.contains(name)) {
         return SenderKind::Daemon;
     }
-    if begins(POSTMASTER_LOCAL_PARTS) || from.starts_with("postmaster") { SenderKind::Postmaster } else { SenderKind::Anybody }
+    if begins(POSTMASTER_LOCAL_PARTS) || from.starts_with("postmaster") {
+        SenderKind::Postmaster
+    } else {
+        SenderKind::Anybody
+    }
 }
 
 /// Whether an address belongs to a mail system and therefore is nobody's that we wrote to.
 pub(crate) fn is_system_address(address: &str) -> bool {
     let local_part = address.split('@').next().unwrap_or_default().to_ascii_lowercase();
     let named = |names: &[&str]| names.iter().any(|name| local_part.starts_with(name));
-    named(DAEMON_LOCAL_PARTS) || named(POSTMASTER_LOCAL_PARTS) || matches!(local_part.as_str(), "abuse" | "support" | "helpdesk")
+    named(DAEMON_LOCAL_PARTS)
+        || named(POSTMASTER_LOCAL_PARTS)
+        || matches!(local_part.as_str(), "abuse" | "support" | "helpdesk")
 }

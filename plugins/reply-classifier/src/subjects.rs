@@ -1,63 +1,6 @@
 //! Subjects of automatic replies in more than twenty languages. Everything here is folded: lower case, no accents.
 
-/// What the programs of different languages put before the subject that they answer or forward.
-const PREFIXES: &[&str] = &[
-    "re", "aw", "sv", "vs", "rv", "fw", "fwd", "wg", "antw", "antwort", "odp", "tr", "enc", "res", "ref", "rif", "ynt",
-    "ilt", "vl", "vb", "atb", "pd", "vá", "va", "回复", "答复", "转发", "回覆", "轉寄", "rép", "rep", "i",
-];
-
-/// "Automatic reply": says that a machine answered, and by whom it is mostly used, that a person is away.
-const AUTOMATIC: &[&str] = &[
-    "automatic reply", "automatic response", "auto reply", "auto-reply", "autoreply", "auto response", "auto-response",
-    "autoresponse", "auto responder", "autoresponder", "automated reply", "automated response", "autoreply message",
-    "automatische antwort", "automatische ruckantwort", "automatisch antwoord", "automatisch bericht",
-    "reponse automatique", "reponse auto", "respuesta automatica", "respuesta auto", "contestacion automatica",
-    "risposta automatica", "resposta automatica", "resposta auto", "autosvar", "automatiskt svar", "automatisk svar",
-    "automaattinen vastaus", "automaatvastus", "automatiska atbilde", "automatinis atsakymas", "automatyczna odpowiedz",
-    "autoodpowiedz", "automaticka odpoved", "automaticka odpoved'", "automatikus valasz", "raspuns automat",
-    "automatski odgovor", "samodejni odgovor", "avtomatski odgovor", "otomatik yanit", "otomatik cevap",
-    "αυτοματη απαντηση", "автоответ", "автоматическии ответ", "автоматична відповідь", "автоматична видповидь",
-    "автоматичен отговор", "自動返信", "自動応答", "自动回复", "自动答复", "自動回覆", "자동 응답", "자동 회신", "자동회신",
-    "자동응답", "phan hoi tu dong", "tra loi tu dong", "balasan otomatis", "jawapan automatik", "תשובה אוטומטית",
-    "מענה אוטומטי", "رد تلقائي", "الرد التلقائي", "ตอบกลับอัตโนมัติ", "स्वचालित उत्तर",
-];
-
-/// "Out of office": says that a person is away.
-const AWAY: &[&str] = &[
-    "out of office", "out of the office", "out-of-office", "ooo", "oof", "away from the office", "away from office",
-    "away from my desk", "on vacation", "vacation", "vacation reply", "on holiday", "on leave", "annual leave",
-    "maternity leave", "parental leave", "abwesenheitsnotiz", "abwesenheitsmeldung", "abwesenheit", "abwesend",
-    "abwesenheitsassistent", "nicht im buro", "nicht im haus", "im urlaub", "urlaub", "absence du bureau",
-    "absent du bureau", "message d'absence", "notification d'absence", "absence", "absent", "en conges",
-    "fuera de la oficina", "fuera de oficina", "ausente de la oficina", "ausencia", "de vacaciones", "fuori ufficio",
-    "fuori sede", "assenza dall'ufficio", "assente", "non al computer", "in ferie", "fora do escritorio", "ausente",
-    "ausencia temporaria", "de ferias", "afwezigheid", "afwezigheidsbericht", "afwezigheidsassistent", "afwezig",
-    "niet op kantoor", "franvaro", "franvarande", "franvaromeddelande", "ej pa kontoret", "pa semester", "fravaer",
-    "fravaersmelding", "ikke til stede", "ute av kontoret", "ikke pa kontoret", "pa ferie", "poissa", "poissaolo",
-    "poissaoloilmoitus", "lomalla", "poza biurem", "nieobecnosc", "nieobecny", "nieobecna", "urlop", "mimo kancelar",
-    "nepritomnost", "nem vagyok az irodaban", "hazon kivul", "szabadsagon", "in afara biroului", "izvan ureda",
-    "odsoten", "odsotnost", "ofis disinda", "ofis disi", "izindeyim", "εκτοσ γραφειου", "вне офиса", "нет на месте",
-    "в отпуске", "отпуск", "поза офисом", "atvalinajums", "arpus biroja", "nesu biure", "ne darbe", "kontorist ara",
-    "puhkusel", "不在通知", "不在のお知らせ", "外出中", "休暇", "不在办公室", "外出", "休假", "부재중", "부재 중",
-    "외근", "휴가",
-];
-
-/// "We have your message": says that nobody has read it yet.
-const RECEIPT: &[&str] = &[
-    "eingangsbestatigung", "empfangsbestatigung", "ihre anfrage", "we have received your", "we received your",
-    "we've received your", "your request has been received", "your message has been received", "request received",
-    "ticket received", "thank you for contacting", "thanks for contacting", "thank you for your email",
-    "thank you for your message", "accuse de reception", "accuse reception", "acuse de recibo", "hemos recibido",
-    "conferma di ricezione", "abbiamo ricevuto", "recebemos", "ontvangstbevestiging", "wij hebben uw", "mottagningsbekraftelse",
-    "kvittering", "potwierdzenie otrzymania", "受付完了", "お問い合わせありがとう",
-];
-
-/// Sentences with a name before them: `AUTO: Ana Ruiz is out of the office`.
-const AWAY_SENTENCES: &[&str] = &[
-    " is out of the office", " is out of office", " is on vacation", " is on leave", " is away", " ist abwesend",
-    " ist nicht im buro", " ist nicht im haus", " ist ausser haus", " est absent", " esta fuera de la oficina",
-    " is afwezig", " je odsoten", "out of office", "out of the office", "automatic reply", "automatiska atbilde",
-];
+use crate::subject_words::{AUTOMATIC, AWAY, AWAY_SENTENCES, PREFIXES, RECEIPT};
 
 /// What a subject says of the machine that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,14 +104,33 @@ mod tests {
     #[test]
     fn absences_are_known_in_many_languages() {
         for subject in [
-            "Out of Office: your offer", "Abwesenheitsnotiz: Ihr Angebot", "Absence du bureau : votre offre",
-            "Fuera de la oficina: su oferta", "Fuori sede Re: offerta", "Fora do escritório: oferta",
-            "Afwezigheidsbericht: aanbod", "Frånvaro: erbjudande", "Fravær: tilbud", "Ute av kontoret: tilbud",
-            "Poissa: tarjous", "Poza biurem: oferta", "Mimo kancelář: nabídka", "Házon kívül: ajánlat",
-            "În afara biroului: ofertă", "Ofis dışında: teklif", "Εκτός γραφείου: προσφορά", "Вне офиса: предложение",
-            "Ārpus biroja: piedāvājums", "不在通知: 提案", "不在办公室: 报价", "부재중: 제안",
-            "AUTO: Ana Ruiz is out of the office (returning 12/01/2026)", "OOO", "Ana Ruiz ist abwesend",
-            "Urlaub Re: Angebot", "Vacation: hello",
+            "Out of Office: your offer",
+            "Abwesenheitsnotiz: Ihr Angebot",
+            "Absence du bureau : votre offre",
+            "Fuera de la oficina: su oferta",
+            "Fuori sede Re: offerta",
+            "Fora do escritório: oferta",
+            "Afwezigheidsbericht: aanbod",
+            "Frånvaro: erbjudande",
+            "Fravær: tilbud",
+            "Ute av kontoret: tilbud",
+            "Poissa: tarjous",
+            "Poza biurem: oferta",
+            "Mimo kancelář: nabídka",
+            "Házon kívül: ajánlat",
+            "În afara biroului: ofertă",
+            "Ofis dışında: teklif",
+            "Εκτός γραφείου: προσφορά",
+            "Вне офиса: предложение",
+            "Ārpus biroja: piedāvājums",
+            "不在通知: 提案",
+            "不在办公室: 报价",
+            "부재중: 제안",
+            "AUTO: Ana Ruiz is out of the office (returning 12/01/2026)",
+            "OOO",
+            "Ana Ruiz ist abwesend",
+            "Urlaub Re: Angebot",
+            "Vacation: hello",
         ] {
             check(subject, Some(SubjectKind::Away));
         }
@@ -177,12 +139,30 @@ mod tests {
     #[test]
     fn automatic_replies_are_known_in_many_languages() {
         for subject in [
-            "Automatic reply: x", "Auto-Reply: x", "Automatische Antwort: x", "Réponse automatique : x",
-            "Respuesta automática: x", "Risposta automatica: x", "Resposta automática: x", "Automatisch antwoord: x",
-            "Autosvar: x", "Automatisk svar: x", "Automaattinen vastaus: x", "Automatyczna odpowiedź: x",
-            "Automatická odpověď: x", "Automatikus válasz: x", "Răspuns automat: x", "Otomatik yanıt: x",
-            "Αυτόματη απάντηση: x", "Автоответ: x", "Автоматический ответ: x", "自動返信: x", "自动回复: x", "자동 응답: x",
-            "Automātiskā atbilde: x", "RE: Automatic reply: x",
+            "Automatic reply: x",
+            "Auto-Reply: x",
+            "Automatische Antwort: x",
+            "Réponse automatique : x",
+            "Respuesta automática: x",
+            "Risposta automatica: x",
+            "Resposta automática: x",
+            "Automatisch antwoord: x",
+            "Autosvar: x",
+            "Automatisk svar: x",
+            "Automaattinen vastaus: x",
+            "Automatyczna odpowiedź: x",
+            "Automatická odpověď: x",
+            "Automatikus válasz: x",
+            "Răspuns automat: x",
+            "Otomatik yanıt: x",
+            "Αυτόματη απάντηση: x",
+            "Автоответ: x",
+            "Автоматический ответ: x",
+            "自動返信: x",
+            "自动回复: x",
+            "자동 응답: x",
+            "Automātiskā atbilde: x",
+            "RE: Automatic reply: x",
         ] {
             check(subject, Some(SubjectKind::Automatic));
         }
@@ -191,8 +171,15 @@ mod tests {
     #[test]
     fn what_people_write_is_no_automatic_reply() {
         for subject in [
-            "Re: your offer", "Vacation rentals in Rome", "Re: Out of office automation", "Automation for your office",
-            "Urlaubsplanung 2027", "Absences report", "Re: Automatic replies in your product", "I: offerta", "",
+            "Re: your offer",
+            "Vacation rentals in Rome",
+            "Re: Out of office automation",
+            "Automation for your office",
+            "Urlaubsplanung 2027",
+            "Absences report",
+            "Re: Automatic replies in your product",
+            "I: offerta",
+            "",
         ] {
             check(subject, None);
         }

@@ -4,7 +4,6 @@
 //! The WIT is read relative to this package's manifest, at `../../wit/v1`. A path or git dependency has that folder beside
 //! it, because Cargo checks out the whole repository; a published package has to carry a copy (a symbolic link named
 //! `wit` is enough, `cargo package` follows it). A plugin itself needs no WIT: the export macros carry the encoded world.
-#![expect(clippy::missing_safety_doc, reason = "generated functions that only generated code calls")]
 
 /// `log`, `clock`, `crypto` and `http` as the host offers them to every hook.
 pub mod host {

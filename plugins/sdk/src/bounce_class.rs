@@ -1,7 +1,7 @@
 //! Whether a failure means that the address is dead. The class digit is no verdict: of 528 real bounces with a 5.x.x
 //! status only 189 meant a dead address. The words of the server decide first, then the status, then the code.
 
-use crate::bounce_phrases::{DEAD_ADDRESS, POLICY, TEMPORARY};
+use crate::bounce_phrases::{ABOUT_THE_SENDER, AT_DATA, AT_RECIPIENT, CERTAINLY_DEAD, DEAD_ADDRESS, POLICY, TEMPORARY};
 use crate::smtp_reply::{EnhancedStatus, SmtpReply};
 use crate::text::fold;
 
@@ -49,34 +49,87 @@ impl BounceClass {
     }
 
     /// Classes a failure by the status that a report states, if any, and the words of the server.
+    ///
+    /// A text may also tell at which command the server refused, as Postfix and sendmail do: an address that was taken
+    /// at RCPT and is called unknown after DATA is filtered, not dead.
     #[must_use]
     pub fn of(stated: Option<EnhancedStatus>, text: &str) -> Self {
+        Self::of_transcript(stated, text, text)
+    }
+
+    /// As [`of`](Self::of), where the command at which the server refused is told by another text.
+    #[must_use]
+    pub fn of_transcript(stated: Option<EnhancedStatus>, text: &str, transcript: &str) -> Self {
         let reply = SmtpReply::find(text);
         // `5.0.0` and the like come from reporters that did not look; what the remote server itself said is better.
         let status = match (stated, reply.status) {
             (Some(stated), Some(quoted)) if stated.is_bare() || is_vague(stated) => Some(quoted),
             (stated, quoted) => stated.or(quoted),
         };
-        by_words(&fold(clip(text)))
-            .or_else(|| status.and_then(by_status))
-            .or_else(|| reply.code.and_then(by_code))
-            .unwrap_or(Self::Soft)
+        let words = by_words(&fold(clip(text)));
+        let stage = Stage::find(&fold(clip(transcript)));
+        match (words, status) {
+            // RFC 7504 gave these codes one meaning each: the host, or the domain, takes no mail.
+            _ if matches!(reply.code, Some(521 | 556)) => Self::Hard,
+            // Whoever states a temporary or a policy status speaks of now or of us, even where the words are harsher.
+            (Some(Self::Hard) | None, Some(status)) if status.class == 4 => Self::Soft,
+            (Some(Self::Hard), None) if reply.code.is_some_and(|code| code < 500) => Self::Soft,
+            (Some(Self::Hard), status) if stage == Stage::Data && status.and_then(by_status) != Some(Self::Hard) => {
+                Self::Soft
+            }
+            (Some(Self::Hard), Some(status)) => match by_status(status) {
+                Some(class) if stage == Stage::Untold && contradicts_a_dead_address(status) => class,
+                _ => Self::Hard,
+            },
+            (Some(class), _) => class,
+            (None, status) => status.and_then(by_status).or_else(|| reply.code.and_then(by_code)).unwrap_or(Self::Soft),
+        }
     }
 }
 
 /// The class that folded words (see [`fold`]) imply, if any do.
 fn by_words(folded: &str) -> Option<BounceClass> {
     let has_any = |phrases: &[&str]| phrases.iter().any(|phrase| folded.contains(phrase));
-    // Servers explain a block at length and may mention unknown users while they do; a dead address is told in few words.
-    if has_any(TEMPORARY) {
+    if has_any(ABOUT_THE_SENDER) {
+        Some(BounceClass::Policy)
+    } else if has_any(CERTAINLY_DEAD) {
+        Some(BounceClass::Hard)
+    } else if has_any(TEMPORARY) {
         Some(BounceClass::Soft)
     } else if has_any(POLICY) {
         Some(BounceClass::Policy)
     } else if has_any(DEAD_ADDRESS) {
+        // Servers explain a block at length and may mention unknown users while they do; therefore these come last.
         Some(BounceClass::Hard)
     } else {
         None
     }
+}
+
+/// The command that a server refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Recipient,
+    Data,
+    Untold,
+}
+
+impl Stage {
+    fn find(folded: &str) -> Self {
+        let has_any = |phrases: &[&str]| phrases.iter().any(|phrase| folded.contains(phrase));
+        if has_any(AT_RECIPIENT) {
+            Self::Recipient
+        } else if has_any(AT_DATA) {
+            Self::Data
+        } else {
+            Self::Untold
+        }
+    }
+}
+
+/// Statuses that speak of an existing mailbox, of the system (RFC 3463 section 3.3 and 3.4), of the sender, or of policy.
+fn contradicts_a_dead_address(status: EnhancedStatus) -> bool {
+    matches!((status.class, status.subject, status.detail), (5, 1, 7 | 8) | (5, 2 | 3 | 7, _))
 }
 
 /// RFC 3463, RFC 7505 (5.1.10), RFC 7372 (5.7.20 to 5.7.26).
@@ -130,7 +183,10 @@ mod tests {
         check("550 5.1.1 <x@example.net>: Recipient address rejected: User unknown", Hard);
         check("550 5.1.1 The mailbox is over its quota", Soft);
         check("550 5.1.1 Message rejected: your IP is listed at a blocklist", Policy);
-        check("550 5.7.1 No such user here", Hard);
+        check("550 5.7.1 <x@example.net>: Recipient address rejected: User unknown", Policy);
+        check("553 5.1.8 Domain of sender address does not exist", Policy);
+        check("450 4.1.1 User unknown", Soft);
+        check("550 User unknown (in reply to end of DATA command)", Soft);
         check("550 5.4.1 Recipient address rejected: Access denied", Hard);
     }
 
@@ -142,6 +198,7 @@ mod tests {
         check("552 5.3.4", Policy);
         check("450 4.1.1", Soft);
         check("551", Hard);
+        check("521 5.3.2 System not accepting network messages", Hard);
         check("550", Soft);
         check("", Soft);
     }

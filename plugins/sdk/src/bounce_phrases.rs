@@ -1,10 +1,53 @@
 //! What servers say when they refuse, as folded words: lower case, no accents, single spaces. Only phrases that name the
 //! cause are here; a phrase that servers use for several causes is left to the status.
 
-/// The address or its domain is dead.
-pub(crate) const DEAD_ADDRESS: &[&str] = &[
+/// It is the sender that is refused, whatever else stands there.
+pub(crate) const ABOUT_THE_SENDER: &[&str] = &[
+    "sender address",
+    "domain of sender",
+    "sender domain",
+    "sender's domain",
+    "sender rejected",
+    "sender denied",
+    "sender verify",
+    "sender verification",
+    "invalid sender",
+    "after mail from",
+    "in reply to mail from",
+    ">>> mail from",
+];
+
+/// The server refused the recipient's command.
+pub(crate) const AT_RECIPIENT: &[&str] =
+    &["in reply to rcpt", "after rcpt to", ">>> rcpt to", "[rcpt_to]", "following rcpt"];
+
+/// The server had taken the recipient before it refused.
+pub(crate) const AT_DATA: &[&str] =
+    &["in reply to end of data", "in reply to data", "after end of data", "after data", ">>> data"];
+
+/// The address or its domain is dead; said in words that nothing beside them can soften.
+pub(crate) const CERTAINLY_DEAD: &[&str] = &[
     "user unknown",
     "unknown user",
+    "no such user",
+    "no such recipient",
+    "no such mailbox",
+    "no mailbox here by that name",
+    "recipient name is not recognized",
+    "recipient name is not recognised",
+    "account or domain may not exist",
+    "domain is not reachable",
+    "user doesn't have a",
+    "account that you tried to reach does not exist",
+    "null mx",
+    "no smtp service",
+    "invalid final delivery userid",
+    "no such domain",
+    "dns lookup failure: host",
+];
+
+/// The address or its domain is dead.
+pub(crate) const DEAD_ADDRESS: &[&str] = &[
     "unknown recipient",
     "unknown address",
     "unknown mailbox",
@@ -14,9 +57,6 @@ pub(crate) const DEAD_ADDRESS: &[&str] = &[
     "address unknown",
     "mailbox unknown",
     "account unknown",
-    "no such user",
-    "no such recipient",
-    "no such mailbox",
     "no such address",
     "no such person",
     "no such account",
@@ -38,7 +78,6 @@ pub(crate) const DEAD_ADDRESS: &[&str] = &[
     "invalid recipient",
     "invalid mailbox",
     "invalid user",
-    "invalid address",
     "bad destination mailbox",
     "bad recipient",
     "user not found",
@@ -71,7 +110,6 @@ pub(crate) const DEAD_ADDRESS: &[&str] = &[
     "unroutable address",
     "all relevant mx records point to non-existent hosts",
     "mx points to",
-    "null mx",
     "domain not found",
     "domain name not found",
     "domain does not accept mail",
@@ -85,12 +123,25 @@ pub(crate) const DEAD_ADDRESS: &[&str] = &[
     "name or service not known",
     "nxdomain",
     "non-existent domain",
-    "no such domain",
     "domain is not valid",
     "has moved to",
+    "not a registered",
+    "mailbox unavailable or not local",
+    "not local",
+    "email address is wrong",
+    "recipient does not exist",
+    "system not accepting network messages",
+    "unavailable mailbox",
+    "recipient is not valid",
+    "recipient not exist",
+    "recipient no longer",
+    "account closed",
+    "account is closed",
+    "user is unknown",
+    "n'existe pas",
     "recipient address rejected: access denied",
     "recipient address rejected: undeliverable address",
-    "adresse d au moins un destinataire invalide",
+    "destinataire invalide",
     "adresse inconnue",
     "destinataire inconnu",
     "no existe",
@@ -160,17 +211,13 @@ pub(crate) const POLICY: &[&str] = &[
     "ptr record",
     "rdns",
     "reverse lookup",
-    "sender rejected",
-    "sender address rejected",
-    "sender denied",
-    "sender verify",
-    "sender verification",
-    "invalid sender",
     "you are not allowed to",
     "not authorized to",
     "not on the allowed",
     "restricted",
-    "banned sending",
+    "recipient preferences",
+    "due to user preference",
+    "refused by recipient",
     "headers are not",
     "rfc 5322",
     "rfc5322",
@@ -228,6 +275,7 @@ pub(crate) const TEMPORARY: &[&str] = &[
     "in the queue too long",
     "could not be delivered for",
     "has been disabled",
+    "disabled or discontinued",
     "is disabled",
     "account disabled",
     "mailbox disabled",
@@ -243,6 +291,12 @@ pub(crate) const TEMPORARY: &[&str] = &[
     "mail loop",
     "too many hops",
     "hop count exceeded",
+    "malformed or unexpected name server reply",
+    "host lookup failure",
+    "name server timeout",
     "network is unreachable",
+    "exceeding their quota",
+    "mailfolder is full",
+    "folder is full",
     "no route to host",
 ];

@@ -4,9 +4,20 @@
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
-/// Bytes are written as text.
+/// Bytes are written as text, or as `{"base64": "…"}` where they are not UTF-8.
 pub(crate) fn bytes_as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    String::deserialize(deserializer).map(String::into_bytes)
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Bytes {
+        Text(String),
+        Encoded { base64: String },
+    }
+    match Bytes::deserialize(deserializer)? {
+        Bytes::Text(text) => Ok(text.into_bytes()),
+        Bytes::Encoded { base64 } => {
+            crate::base64::decode(&base64).ok_or_else(|| de::Error::custom("the base64 can't be decoded"))
+        }
+    }
 }
 
 /// Pairs are written as an object, or as a list of two-element lists where a key repeats.

@@ -1,9 +1,11 @@
 //! Runs a plugin's function over the examples that its `plugin.toml` names, natively and without a host. The same files
 //! are the manifest's examples, which the engine runs each time the plugin is loaded.
 //!
-//! An example is a JSON file: `{"hook": "reply-classifier", "input": {…}, "expected": {…}}`. Inputs are the WIT records
-//! with their fields in snake_case, where what is empty may be left out; bytes are text. Decisions are in the contract's
-//! words: `{"verdict": "bounce", "bounces": […]}`, `{"events": […]}`, `{"error": "unauthorized", "reason": "…"}`.
+//! An example is `{"name": …, "hook": …, "input": {…}, "expect": {…}}`. It stands in `plugin.toml` under `[[examples]]`, or
+//! in the JSON list that `examples_file` names. Inputs are the WIT records with their fields in snake_case, where what is
+//! empty may be left out; bytes are text, or `{"base64": "…"}`. Decisions are in the contract's words:
+//! `{"verdict": "bounce", "bounces": […]}`, `{"events": […]}`, `{"error": "unauthorized"}`. A decision may hold keys that the
+//! example leaves out; `null` means that a key has to be absent.
 //!
 //! ```no_run
 //! # use ampout_plugin::{Classification, Message};
@@ -14,7 +16,6 @@
 //! }
 //! ```
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,21 +34,24 @@ pub const NOW: &str = "2026-11-23T08:00:00.000Z";
 struct Manifest {
     hooks: Vec<String>,
     #[serde(default)]
-    examples: Vec<PathBuf>,
+    examples: Vec<Example>,
+    examples_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Example {
-    hook: String,
+    #[serde(default)]
+    name: String,
+    hook: Option<String>,
     input: Value,
-    expected: Value,
+    expect: Value,
 }
 
 /// Runs a reply classifier over the examples of the package in `directory`.
 ///
 /// # Panics
-/// When an example is not decided as expected, can't be read, or lies in `fixtures/` without being named in `plugin.toml`.
+/// When there is no example, or one is not decided as expected or can't be read.
 pub fn check_reply_classifier(directory: impl AsRef<Path>, classify: fn(Message) -> Classification) {
     check(directory.as_ref(), "reply-classifier", |input| {
         read::<Message>(input).map(|message| classify(message).to_json())
@@ -81,35 +85,44 @@ pub fn check_send_gate(directory: impl AsRef<Path>, admit: fn(Send) -> Admission
 }
 
 fn check(directory: &Path, hook: &str, decide: impl Fn(Value) -> Result<Value, String>) {
-    let manifest: Manifest = toml::from_str(&text_of(&directory.join("plugin.toml")))
-        .unwrap_or_else(|error| panic!("{}: {error}", directory.join("plugin.toml").display()));
+    let path = directory.join("plugin.toml");
+    let manifest: Manifest =
+        toml::from_str(&text_of(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(manifest.hooks.iter().any(|named| named == hook), "plugin.toml does not name the hook {hook}");
-    assert_every_fixture_is_named(directory, &manifest.examples);
-
-    let mut wrong = Vec::new();
-    for path in &manifest.examples {
-        let example: Example = serde_json::from_str(&text_of(&directory.join(path)))
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        if example.hook != hook {
-            continue;
-        }
-        match decide(example.input) {
-            Ok(decision) if decision == example.expected => {}
-            Ok(decision) => {
-                wrong.push(format!("{}\n  expected {}\n  got      {decision}", path.display(), example.expected))
-            }
-            Err(error) => wrong.push(format!("{}: the input can't be read: {error}", path.display())),
-        }
+    let mut examples = manifest.examples;
+    if let Some(file) = &manifest.examples_file {
+        let path = directory.join(file);
+        let more: Vec<Example> =
+            serde_json::from_str(&text_of(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        examples.extend(more);
     }
-    assert!(wrong.is_empty(), "{} of {} examples failed:\n{}", wrong.len(), manifest.examples.len(), wrong.join("\n"));
+    examples.retain(|example| example.hook.as_deref().is_none_or(|named| named == hook));
+    assert!(!examples.is_empty(), "plugin.toml has no example for {hook}");
+
+    let count = examples.len();
+    let wrong: Vec<String> = examples.into_iter().filter_map(|example| complaint(example, &decide)).collect();
+    assert!(wrong.is_empty(), "{} of {count} examples failed:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn assert_every_fixture_is_named(directory: &Path, named: &[PathBuf]) {
-    let Ok(entries) = fs::read_dir(directory.join("fixtures")) else { return };
-    let on_disk = entries.flatten().map(|entry| Path::new("fixtures").join(entry.file_name()));
-    let forgotten: BTreeSet<PathBuf> =
-        on_disk.filter(|path| path.extension().is_some_and(|end| end == "json") && !named.contains(path)).collect();
-    assert!(forgotten.is_empty(), "plugin.toml does not name {forgotten:?} among its examples");
+fn complaint(example: Example, decide: impl Fn(Value) -> Result<Value, String>) -> Option<String> {
+    match decide(example.input) {
+        Ok(decision) if holds(&example.expect, &decision) => None,
+        Ok(decision) => Some(format!("{}\n  expected {}\n  got      {decision}", example.name, example.expect)),
+        Err(error) => Some(format!("{}: the input can't be read: {error}", example.name)),
+    }
+}
+
+/// Whether a decision is what was expected: maps may hold more keys, lists may not hold more items.
+fn holds(expected: &Value, decision: &Value) -> bool {
+    match (expected, decision) {
+        (Value::Object(expected), Value::Object(decision)) => {
+            expected.iter().all(|(key, value)| holds(value, decision.get(key).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(expected), Value::Array(decision)) => {
+            expected.len() == decision.len() && expected.iter().zip(decision).all(|(left, right)| holds(left, right))
+        }
+        (expected, decision) => expected == decision,
+    }
 }
 
 fn read<T: DeserializeOwned>(input: Value) -> Result<T, String> {

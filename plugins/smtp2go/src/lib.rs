@@ -27,8 +27,45 @@ pub fn ingest(request: Request, settings: Settings) -> Result<Outcome, Refusal> 
 
 #[cfg(test)]
 mod tests {
+    use ampout_plugin::{Outcome, Request, Settings};
+
+    use super::ingest;
+
     #[test]
     fn every_example_is_decided_as_expected() {
-        ampout_plugin::testkit::check_provider_adapter(env!("CARGO_MANIFEST_DIR"), super::ingest);
+        ampout_plugin::testkit::check_provider_adapter(env!("CARGO_MANIFEST_DIR"), ingest);
+    }
+
+    fn events_of(body: &[u8]) -> Vec<ampout_plugin::Event> {
+        match ingest(Request { body: body.to_vec(), ..Request::default() }, Settings::default()) {
+            Ok(Outcome::Events(events)) => events,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_same_event_sent_again_has_the_same_key_and_another_event_has_another() {
+        let first = events_of(b"event=open&rcpt=a%40example.net&email_id=1&time=2026-11-20T12%3A00%3A00Z");
+        let again = events_of(
+            b"{\"event\":\"open\",\"rcpt\":\"a@example.net\",\"email_id\":\"1\",\"time\":\"2026-11-20T12:00:00Z\"}",
+        );
+        let later = events_of(b"event=open&rcpt=a%40example.net&email_id=1&time=2026-11-20T12%3A00%3A01Z");
+        assert_eq!(first[0].dedupe_key, again[0].dedupe_key);
+        assert_ne!(first[0].dedupe_key, later[0].dedupe_key);
+    }
+
+    #[test]
+    fn no_body_makes_it_panic() {
+        let form = b"event=bounce&bounce=hard&rcpt=%C3%28%zz&recipients[0]=a%40b.c&recipients[=x&message=550+5.1.1\xff&time=2026-11-20T12%3A";
+        let json =
+            "{\"event\":\"bounce\",\"rcpt\":[{}],\"message\":\"\u{fc}550\",\"recipients\":{\"a\":1},\"time\":-1e400}"
+                .as_bytes();
+        for body in [form.as_slice(), json] {
+            for cut in 0..=body.len() {
+                for half in [&body[..cut], &body[cut..]] {
+                    let _ = ingest(Request { body: half.to_vec(), ..Request::default() }, Settings::default());
+                }
+            }
+        }
     }
 }

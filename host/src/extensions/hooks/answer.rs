@@ -183,9 +183,8 @@ pub(super) fn civil_date(text: &str) -> Result<jiff::civil::Date, BadAnswer> {
 
 /// Parses an instant, such as `2026-11-23T08:00:00Z`.
 pub(super) fn instant(text: &str) -> Result<Timestamp, BadAnswer> {
-    text.parse().map_err(|_| {
-        BadAnswer(format!("{:?} is no time; write it as 2026-11-23T08:00:00Z", clip(text.to_owned())))
-    })
+    text.parse()
+        .map_err(|_| BadAnswer(format!("{:?} is no time; write it as 2026-11-23T08:00:00Z", clip(text.to_owned()))))
 }
 
 /// A text for people, cut to a length that a row can hold.

@@ -133,7 +133,9 @@ impl Judgement {
         let (bounces, transactions) = (counters.bounces(), counters.transactions);
         let threshold = stats.threshold;
         Self::Disable {
-            reason: format!("{bounces} of {transactions} bounced: {rate:.1} % is over the threshold of {threshold:.1} %"),
+            reason: format!(
+                "{bounces} of {transactions} bounced: {rate:.1} % is over the threshold of {threshold:.1} %"
+            ),
         }
     }
 

@@ -157,6 +157,8 @@ mod tests {
         }
         let refused = |form| Admission::from_json(form).unwrap_err().to_string();
         assert!(refused(json!({ "decision": "wait" })).contains("expected one of admit, skip, defer"));
-        assert!(refused(json!({ "decision": "defer", "until": "soon", "reason": "x" })).contains("2026-11-23T08:00:00Z"));
+        assert!(
+            refused(json!({ "decision": "defer", "until": "soon", "reason": "x" })).contains("2026-11-23T08:00:00Z")
+        );
     }
 }

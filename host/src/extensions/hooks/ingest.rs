@@ -294,10 +294,11 @@ pub(super) fn answer_from_json(value: Value) -> Result<Result<Outcome, Refusal>,
         fields.finish(&["respond"])?;
         return response_from_json(response).map(|response| Ok(Outcome::Respond(response)));
     }
-    let Some(events) = fields.list("events")? else {
+    let events = fields.list("events")?;
+    fields.finish(&["events", "respond", "error", "reason"])?;
+    let Some(events) = events else {
         return Err(BadAnswer::new(format!("the answer has none of events, respond and error; expected {SHAPE}")));
     };
-    fields.finish(&["events"])?;
     bounded(events.len())?;
     let events: Result<_, _> = events.into_iter().enumerate().map(|(i, event)| event_from_json(event, i)).collect();
     Ok(Ok(Outcome::Events(events?)))
@@ -372,7 +373,10 @@ mod tests {
             "at": "2026-11-23T08:00:00Z", "extra": { "country": "NZ" } });
         let Ok(Outcome::Events(events)) = answer_from_json(json!({ "events": [event] })).unwrap() else { panic!() };
         assert_eq!((events[0].kind, events[0].smtp_code), (EventKind::HardBounce, Some(550)));
-        refused(json!({ "events": [{ "kind": "bounce" }] }), "events[0]: \"bounce\" is no kind of event; expected one of delivered");
+        refused(
+            json!({ "events": [{ "kind": "bounce" }] }),
+            "events[0]: \"bounce\" is no kind of event; expected one of delivered",
+        );
         refused(json!({ "events": [{ "kind": "open", "email": "x" }] }), "unknown key \"email\"");
         refused(json!({ "events": [{ "kind": "open", "smtp_code": 25 }] }), "200 to 599");
         refused(json!({ "events": [{ "kind": "open", "at": "noon" }] }), "write it as 2026-11-23T08:00:00Z");
@@ -381,7 +385,9 @@ mod tests {
 
     #[test]
     fn a_handshake_and_a_refusal_are_answers() {
-        let answer = answer_from_json(json!({ "respond": { "status": 200, "headers": { "content-type": "text/plain" }, "body": "42" } }));
+        let answer = answer_from_json(
+            json!({ "respond": { "status": 200, "headers": { "content-type": "text/plain" }, "body": "42" } }),
+        );
         assert!(matches!(answer, Ok(Ok(Outcome::Respond(Response { status: 200, .. })))), "{answer:?}");
         let answer = answer_from_json(json!({ "error": "unauthorized", "reason": "no signature" }));
         assert_eq!(answer, Ok(Err(Refusal::Unauthorized("no signature".to_owned()))));

@@ -380,9 +380,18 @@ mod tests {
         check(json!({}), Err(r#"has no "verdict""#));
         check(json!({ "verdict": "bounced" }), Err("expected one of pass, human-reply"));
         check(json!({ "verdict": "unclassified" }), Err("expected one of pass, human-reply"));
-        check(json!({ "verdict": "pass", "resaon": "x" }), Err(r#"unknown key "resaon"; the keys here are verdict, reason"#));
-        check(json!({ "verdict": "auto-reply", "kind": "vacation" }), Err("expected one of out-of-office, receipt, other"));
-        check(json!({ "verdict": "auto-reply", "kind": "other", "return_date": "tomorrow" }), Err("write it as 2026-12-01"));
+        check(
+            json!({ "verdict": "pass", "resaon": "x" }),
+            Err(r#"unknown key "resaon"; the keys here are verdict, reason"#),
+        );
+        check(
+            json!({ "verdict": "auto-reply", "kind": "vacation" }),
+            Err("expected one of out-of-office, receipt, other"),
+        );
+        check(
+            json!({ "verdict": "auto-reply", "kind": "other", "return_date": "tomorrow" }),
+            Err("write it as 2026-12-01"),
+        );
         check(json!({ "verdict": "human-reply", "bounces": [] }), Err(r#"unknown key "bounces""#));
         let recipient = json!({ "recipient": "a@b.example", "action": "failed", "class": "dead" });
         check(json!({ "verdict": "bounce", "bounces": [recipient] }), Err("bounces[0]"));

@@ -5,30 +5,20 @@
 //! exists: it may name nothing of the host and no crate but `toml` and `serde_json`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 /// The name of the custom section that holds the manifest as JSON.
 pub const MANIFEST_SECTION: &str = "ampout:manifest";
 
-/// A manifest as JSON, and the files that it was made of.
-#[derive(Debug)]
-pub struct PluginManifest {
-    /// The custom section's content.
-    pub json: String,
-    /// `plugin.toml` and the files of examples that it names.
-    pub files: Vec<PathBuf>,
-}
-
-/// Reads `plugin.toml` in `folder`. Beside the keys of a manifest it may have `examples_file`, the path of a JSON list of
+/// Reads `plugin.toml` in `folder` and gives the JSON of the custom section. Beside the keys of a manifest it may have `examples_file`, the path of a JSON list of
 /// examples, and an example may have `input_file` and `expect_file` instead of `input` and `expect`; paths are relative
 /// to `folder`, and a file that is no JSON becomes a text. The error names the file and what is wrong with it.
-pub fn read_plugin_manifest(folder: &Path) -> Result<PluginManifest, String> {
+pub fn read_plugin_manifest(folder: &Path) -> Result<String, String> {
     let path = folder.join("plugin.toml");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut manifest: Value = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut files = vec![path.clone()];
     let Some(table) = manifest.as_object_mut() else { return Err(format!("{}: is no table", path.display())) };
     let mut examples = match table.remove("examples") {
         None => Vec::new(),
@@ -36,7 +26,7 @@ pub fn read_plugin_manifest(folder: &Path) -> Result<PluginManifest, String> {
         Some(_) => return Err(format!("{}: examples must be written as [[examples]]", path.display())),
     };
     if let Some(Value::String(name)) = table.remove("examples_file") {
-        match read_value(folder, &name, &mut files)? {
+        match read_value(folder, &name)? {
             Value::Array(more) => examples.extend(more),
             _ => return Err(format!("{}: must be a JSON list of examples", folder.join(name).display())),
         }
@@ -44,7 +34,7 @@ pub fn read_plugin_manifest(folder: &Path) -> Result<PluginManifest, String> {
     for example in examples.iter_mut().filter_map(Value::as_object_mut) {
         for (key, from) in [("input", "input_file"), ("expect", "expect_file")] {
             if let Some(Value::String(name)) = example.remove(from) {
-                let value = read_value(folder, &name, &mut files)?;
+                let value = read_value(folder, &name)?;
                 example.insert(key.to_owned(), value);
             }
         }
@@ -52,7 +42,7 @@ pub fn read_plugin_manifest(folder: &Path) -> Result<PluginManifest, String> {
     if !examples.is_empty() {
         table.insert("examples".to_owned(), Value::Array(examples));
     }
-    Ok(PluginManifest { json: manifest.to_string(), files })
+    Ok(manifest.to_string())
 }
 
 /// Appends the manifest to a component's bytes as a custom section. Custom sections may stand anywhere (Component Model,
@@ -68,15 +58,13 @@ pub fn with_manifest(mut component: Vec<u8>, json: &str) -> Vec<u8> {
     component
 }
 
-fn read_value(folder: &Path, name: &str, files: &mut Vec<PathBuf>) -> Result<Value, String> {
+fn read_value(folder: &Path, name: &str) -> Result<Value, String> {
     let path = folder.join(name);
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let value = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?,
-        _ => Value::String(text),
-    };
-    files.push(path);
-    Ok(value)
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display())),
+        _ => Ok(Value::String(text)),
+    }
 }
 
 fn push_leb128(bytes: &mut Vec<u8>, mut number: usize) {

@@ -38,7 +38,9 @@ pub(super) fn parse(source: &str) -> Result<Manifest, ManifestError> {
                 let parsed = Version::parse(&value);
                 version = Some(parsed.map_err(|_| wrong(format!("{value:?} is no semantic version, such as 1.2.0")))?);
             }
-            "hooks" => manifest.hooks = words(&value).map(|word| hook(word).map_err(wrong)).collect::<Result<_, _>>()?,
+            "hooks" => {
+                manifest.hooks = words(&value).map(|word| hook(word).map_err(wrong)).collect::<Result<_, _>>()?
+            }
             "description" => manifest.description = value,
             "licence" | "license" => manifest.licence = Some(value),
             "settings" => manifest.settings = settings(&value).map_err(wrong)?,

@@ -135,7 +135,10 @@ impl Manifest {
             return Err(ManifestError::new("hooks", format!("{} is there twice", hook.1)));
         }
         if let Some(status) = self.retry_status.filter(|status| *status != 429 && !(500..=599).contains(status)) {
-            return Err(ManifestError::new("retry_status", format!("{status} makes nobody try again; use 429 or a 5xx")));
+            return Err(ManifestError::new(
+                "retry_status",
+                format!("{status} makes nobody try again; use 429 or a 5xx"),
+            ));
         }
         if self.examples.len() > MOST_EXAMPLES {
             return Err(ManifestError::new("examples", format!("there are over {MOST_EXAMPLES}")));
@@ -232,9 +235,17 @@ fn classify(message) { #{ verdict: "pass" } }
     fn an_error_names_the_line_and_the_mend() {
         refused("version: 1.2.0", "version: 1.2", "line 2: \"1.2\" is no semantic version, such as 1.2.0");
         refused("//! version: 1.2.0\n", "", "version: is missing");
-        refused("reply-classifier", "reply-classifer", "line 3: \"reply-classifer\" is no hook; expected some of reply-classifier");
+        refused(
+            "reply-classifier",
+            "reply-classifer",
+            "line 3: \"reply-classifer\" is no hook; expected some of reply-classifier",
+        );
         refused("licence:", "licens:", "line 6: unknown key \"licens\"; the keys are name, version");
-        refused("(required, secret)", "(requird)", "line 7: \"requird\" says nothing of a setting; use required, secret");
+        refused(
+            "(required, secret)",
+            "(requird)",
+            "line 7: \"requird\" says nothing of a setting; use required, secret",
+        );
         refused("429", "200", "429 or a 5xx");
         refused("polite-declines", "Polite", "is no name");
         refused("\"expect\"", "\"expected\"", "line 9: the example can't be read");

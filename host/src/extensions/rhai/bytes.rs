@@ -14,6 +14,9 @@ use super::call;
 
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
+/// A value with what the allocator and its container add.
+const BYTES_OF_A_VALUE: usize = 64;
+
 /// Bytes, such as a request's body or a signature.
 #[derive(Debug, Clone)]
 pub(super) struct ByteView(pub(super) Bytes);
@@ -139,19 +142,42 @@ impl IntoIterator for Json {
 }
 
 fn parse_json(bytes: &[u8]) -> Fallible<Dynamic> {
-    call::after_some_work();
+    // What is parsed may have many times the size of its text: `[[],[],…]`.
+    call::take_opaque_bytes(bytes.len())?;
     // serde_json stops at 128 levels, which bounds the recursion below.
     match serde_json::from_slice(bytes) {
-        Ok(value) => Ok(dynamic_of(value)),
+        Ok(value) => {
+            let json = dynamic_of(value);
+            call::take_opaque_bytes(memory_of(&json))?;
+            Ok(json)
+        }
         Err(error) => Err(format!("bad JSON: {error}").into()),
     }
 }
 
 /// A field of a form that is there twice counts with its last value.
-fn form(bytes: &[u8]) -> Json {
-    call::after_some_work();
+fn form(bytes: &[u8]) -> Fallible<Json> {
     let fields = form_urlencoded::parse(bytes).map(|(key, value)| (key.as_ref().into(), value.into_owned().into()));
-    Json::Map(Arc::new(fields.collect()))
+    let form = Json::Map(Arc::new(fields.collect()));
+    call::take_opaque_bytes(memory_of_json(&form))?;
+    Ok(form)
+}
+
+/// About how much memory a value holds.
+fn memory_of(value: &Dynamic) -> usize {
+    if let Some(json) = value.read_lock::<Json>() {
+        return memory_of_json(&json);
+    }
+    let text = value.read_lock::<ImmutableString>().map_or(0, |text| text.len());
+    text.saturating_add(BYTES_OF_A_VALUE)
+}
+
+fn memory_of_json(json: &Json) -> usize {
+    match json {
+        Json::Map(map) => map.iter().map(|(key, value)| key.len() + BYTES_OF_A_VALUE + memory_of(value)).sum::<usize>(),
+        Json::List(list) => list.iter().map(memory_of).sum::<usize>(),
+    }
+    .saturating_add(BYTES_OF_A_VALUE)
 }
 
 fn dynamic_of(value: Value) -> Dynamic {

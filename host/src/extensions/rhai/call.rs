@@ -13,6 +13,9 @@ use crate::extensions::record::{LogBuffer, LogLevel};
 /// The clock is read once in so many operations.
 const OPERATIONS_PER_LOOK: u64 = 32;
 
+/// Parsed JSON, forms and events of one call; a request of 1 MiB takes about a tenth.
+const MOST_OPAQUE_BYTES: usize = 64 * 1024 * 1024;
+
 thread_local! {
     static CALL: Call = const { Call::idle() };
 }
@@ -23,6 +26,7 @@ struct Call {
     may_hand_over: Cell<bool>,
     stopped: Cell<Option<Stop>>,
     operations: Cell<u64>,
+    opaque_bytes: Cell<usize>,
     now: Cell<Timestamp>,
     logs: RefCell<Option<LogBuffer>>,
 }
@@ -60,6 +64,7 @@ impl Call {
             may_hand_over: Cell::new(false),
             stopped: Cell::new(None),
             operations: Cell::new(0),
+            opaque_bytes: Cell::new(0),
             now: Cell::new(Timestamp::from_millis(0)),
             logs: RefCell::new(None),
         }
@@ -74,6 +79,7 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
         call.may_hand_over.set(budget.may_hand_over);
         call.stopped.set(None);
         call.operations.set(0);
+        call.opaque_bytes.set(0);
         call.now.set(budget.now);
         call.logs.replace(Some(LogBuffer::default()));
     });
@@ -119,6 +125,19 @@ pub(super) fn before_long_work() -> Result<(), Box<EvalAltResult>> {
         }
         call.stopped.set(Some(Stop::HandOver));
         Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into())
+    })
+}
+
+/// Counts memory that the interpreter's own limits don't see: values of the host's types.
+pub(super) fn take_opaque_bytes(bytes: usize) -> Result<(), Box<EvalAltResult>> {
+    CALL.with(|call| {
+        call.look_now.set(true);
+        let taken = call.opaque_bytes.get().saturating_add(bytes);
+        call.opaque_bytes.set(taken);
+        if taken > MOST_OPAQUE_BYTES {
+            return Err(format!("the call took over {MOST_OPAQUE_BYTES} bytes for JSON, forms and events").into());
+        }
+        Ok(())
     })
 }
 

@@ -51,7 +51,10 @@ fn value_of(value: &Dynamic, depth: usize) -> Result<Value, BadAnswer> {
         use base64::Engine as _;
         return Ok(serde_json::json!({ "base64": base64::engine::general_purpose::STANDARD.encode(&bytes.0) }));
     }
-    Err(BadAnswer::new(format!("the answer has a {}, which no answer has; use texts, numbers, lists and maps", value.type_name())))
+    Err(BadAnswer::new(format!(
+        "the answer has a {}, which no answer has; use texts, numbers, lists and maps",
+        value.type_name()
+    )))
 }
 
 fn map_of(map: &Map, depth: usize) -> Result<Value, BadAnswer> {

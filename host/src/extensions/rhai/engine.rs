@@ -1,11 +1,11 @@
 //! The interpreter, configured once: a raw engine with chosen packages, every limit set, no way to load or make code.
 
+use rhai::Engine;
+use rhai::module_resolvers::DummyModuleResolver;
 use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
     BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
 };
-use rhai::Engine;
-use rhai::module_resolvers::DummyModuleResolver;
 
 use super::{bytes, call, helpers, text, views};
 use crate::extensions::limits::ScriptLimits;

@@ -11,6 +11,7 @@ use crate::extensions::record::LogLevel;
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
 const MOST_EVENTS: usize = 4096;
+const BYTES_OF_A_FIELD: usize = 64;
 
 /// The events of an answer. It is opaque, so that a batch of events is not counted as one value of the script.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,8 @@ impl EventList {
         if self.0.len() >= MOST_EVENTS {
             return Err(format!("one answer has at most {MOST_EVENTS} events").into());
         }
+        let text = |value: &Dynamic| value.read_lock::<ImmutableString>().map_or(0, |text| text.len());
+        call::take_opaque_bytes(event.values().map(|value| BYTES_OF_A_FIELD + text(value)).sum())?;
         self.0.push(event);
         Ok(())
     }
@@ -90,9 +93,7 @@ fn register_dates(engine: &mut Engine) {
     engine
         .register_fn("now", || call::now().to_string())
         .register_fn("parse_time", |text: &str| text_or_unit(parse_time(text).map(|time| time.to_string())))
-        .register_fn("from_unix", |seconds: i64| {
-            Timestamp::from_millis(seconds.saturating_mul(1000)).to_string()
-        })
+        .register_fn("from_unix", |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000)).to_string())
         .register_fn("unix", |time: &str| -> Fallible<i64> { Ok(read(time)?.as_millis().div_euclid(1000)) })
         .register_fn("add_seconds", |time: &str, seconds: i64| -> Fallible<String> {
             let millis = read(time)?.as_millis().saturating_add(seconds.saturating_mul(1000));

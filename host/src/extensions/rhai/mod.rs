@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Position, Scope};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, ParseErrorType, Position, Scope};
 
 use self::call::{Budget, Spent, Stop};
 use super::error::{CallError, LoadError, ScriptError};
@@ -64,7 +64,7 @@ impl ScriptProgram {
         let compiled = catch_unwind(AssertUnwindSafe(|| engine.engine.compile(source)));
         let compiled = compiled.map_err(|_| LoadError::Script(fault(name, source, Position::NONE, PANICKED)))?;
         let ast = compiled.map_err(|error| {
-            LoadError::Script(fault(name, source, error.position(), &error.err_type().to_string()))
+            LoadError::Script(fault(name, source, error.position(), &syntax_message(error.err_type())))
         })?;
         let constants = ast.iter_literal_variables(true, false).next().is_some();
         let program = Compiled {
@@ -187,6 +187,8 @@ impl Compiled {
         let message = match inner {
             EvalAltResult::ErrorTooManyOperations(_) => format!("took over {} operations", limits.operations),
             EvalAltResult::ErrorStackOverflow(_) => format!("calls went over {} deep", limits.call_depth),
+            // Thrown by the script, or by a helper.
+            EvalAltResult::ErrorRuntime(thrown, _) => thrown.to_string(),
             other => {
                 let text = other.to_string();
                 // The place is told apart from the message.
@@ -195,6 +197,15 @@ impl Compiled {
         };
         fault(&self.name, &self.source, position, &message)
     }
+}
+
+fn syntax_message(error: &ParseErrorType) -> String {
+    let message = error.to_string();
+    // The answer of a gate has the key `until`, which is a word of the language.
+    if matches!(error, ParseErrorType::PropertyExpected) || message.contains("object map literal") {
+        return format!("{message}; a key that is a word of the language, such as \"until\", must be quoted");
+    }
+    message
 }
 
 /// The function of a hook and its parameters.

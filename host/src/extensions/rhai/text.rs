@@ -2,7 +2,9 @@
 //! looked at, and those that change a text in place, which a read-only fact can't be.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use regex::{Regex, RegexBuilder};
 use rhai::{Array, Engine, EvalAltResult, ImmutableString};
@@ -14,16 +16,19 @@ type Fallible<T> = Result<T, Box<EvalAltResult>>;
 const LONGEST_PATTERN: usize = 1024;
 /// A compiled pattern; `\w` alone has 10 KiB, as Unicode has many letters.
 const PATTERN_BYTES: usize = 256 * 1024;
-/// A pattern below this is light: it is matched at once, whatever the text.
-const LIGHT_PATTERN_BYTES: usize = 16 * 1024;
+/// A pattern below this is thought to be quick, whatever the text, until it is not.
+const SMALL_PATTERN_BYTES: usize = 16 * 1024;
 /// A text below this is short: any pattern is matched on it at once.
 const SHORT_TEXT_BYTES: usize = 1024;
+/// A match on a long text that is over in this time was quick.
+const QUICK: Duration = Duration::from_micros(200);
 const PATTERNS_KEPT: usize = 256;
 
-/// A pattern, and whether a match may take milliseconds on a long text.
+/// A pattern, and whether it was quick the last time that it met a long text. A match takes no more than the size of the
+/// pattern times that of the text, which may be many milliseconds; nearly always it takes a few microseconds.
 struct Pattern {
     regex: Regex,
-    light: bool,
+    quick: AtomicBool,
 }
 
 /// The patterns of all scripts; matching takes no lock.
@@ -56,25 +61,19 @@ pub(super) fn register(engine: &mut Engine, string_bytes: usize) {
 
 impl Patterns {
     fn matches(&self, text: &str, pattern: &ImmutableString) -> Fallible<bool> {
-        let pattern = self.prepared(text, pattern)?;
-        let matches = pattern.regex.is_match(text);
-        call::after_some_work();
-        Ok(matches)
+        Ok(self.prepared(text, pattern)?.run(text, |regex| regex.is_match(text)))
     }
 
     /// The first match and its groups, an empty list where there is none.
     fn find(&self, text: &str, pattern: &ImmutableString) -> Fallible<Array> {
-        let pattern = self.prepared(text, pattern)?;
-        let found = pattern.regex.captures(text);
-        call::after_some_work();
+        let found = self.prepared(text, pattern)?.run(text, |regex| regex.captures(text));
         let group = |group: Option<regex::Match<'_>>| group.map_or("", |group| group.as_str()).to_owned().into();
         Ok(found.map(|groups| groups.iter().map(group).collect()).unwrap_or_default())
     }
 
     fn prepared(&self, text: &str, pattern: &ImmutableString) -> Fallible<Arc<Pattern>> {
         let pattern = self.compiled(pattern)?;
-        // The time of a match is bounded by the size of the pattern times that of the text.
-        if !pattern.light && text.len() > SHORT_TEXT_BYTES {
+        if !pattern.quick.load(Ordering::Relaxed) && text.len() > SHORT_TEXT_BYTES {
             call::before_long_work()?;
         }
         Ok(pattern)
@@ -98,13 +97,26 @@ impl Patterns {
     }
 }
 
+impl Pattern {
+    fn run<T>(&self, text: &str, search: impl FnOnce(&Regex) -> T) -> T {
+        if text.len() <= SHORT_TEXT_BYTES {
+            return search(&self.regex);
+        }
+        let began = Instant::now();
+        let found = search(&self.regex);
+        self.quick.store(began.elapsed() < QUICK, Ordering::Relaxed);
+        call::after_some_work();
+        found
+    }
+}
+
 fn compile(pattern: &str) -> Result<Pattern, String> {
     let sized = |bytes: usize| RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(4 * PATTERN_BYTES).build();
-    if let Ok(regex) = sized(LIGHT_PATTERN_BYTES) {
-        return Ok(Pattern { regex, light: true });
+    if let Ok(regex) = sized(SMALL_PATTERN_BYTES) {
+        return Ok(Pattern { regex, quick: AtomicBool::new(true) });
     }
     match sized(PATTERN_BYTES) {
-        Ok(regex) => Ok(Pattern { regex, light: false }),
+        Ok(regex) => Ok(Pattern { regex, quick: AtomicBool::new(false) }),
         Err(regex::Error::CompiledTooBig(_)) => Err(format!("it is over {PATTERN_BYTES} bytes when compiled")),
         // The parser draws a picture over several lines; its last line is the message.
         Err(error) => Err(error.to_string().lines().last().unwrap_or_default().trim().to_owned()),

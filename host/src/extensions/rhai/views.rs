@@ -218,7 +218,11 @@ fn register_stats(engine: &mut Engine) {
         .register_get("bounces", |counters: &mut bounce::Counters| count(counters.bounces()))
         .register_get("bounce_rate", |counters: &mut bounce::Counters| counters.bounce_rate())
         .register_indexer_get(|_: &mut bounce::Counters, key: &str| {
-            unknown("a window of stats", key, "transactions, hard_bounces, soft_bounces, policy_bounces, complaints, deferrals, bounces, bounce_rate")
+            unknown(
+                "a window of stats",
+                key,
+                "transactions, hard_bounces, soft_bounces, policy_bounces, complaints, deferrals, bounces, bounce_rate",
+            )
         });
 }
 

@@ -31,8 +31,8 @@ pub(in crate::extensions) fn read_manifest(bytes: &[u8]) -> Result<&[u8], String
     Err(format!("has no manifest (custom section {MANIFEST_SECTION}); build it with `ampout plugin build`"))
 }
 
-/// The hooks whose interfaces a component exports.
-pub(in crate::extensions) fn serves(hook: Hook) -> (&'static str, &'static str) {
+/// The interface that a hook is exported as, and its function.
+fn interface_of(hook: Hook) -> (&'static str, &'static str) {
     match hook {
         Hook::ReplyClassifier => ("reply-classification", "classify"),
         Hook::ProviderAdapter => ("provider-ingestion", "ingest"),
@@ -66,10 +66,11 @@ pub(super) fn exports(
     let mut found = Vec::new();
     let component_type = component.component_type();
     for hook in Hook::ALL {
-        let (interface, function) = serves(*hook);
-        let name = component_type.exports(engine).map(|(name, _)| name).find(|name| {
-            split(name).is_some_and(|(exported, _)| exported == interface)
-        });
+        let (interface, function) = interface_of(*hook);
+        let name = component_type
+            .exports(engine)
+            .map(|(name, _)| name)
+            .find(|name| split(name).is_some_and(|(exported, _)| exported == interface));
         match (name, hooks.contains(hook)) {
             (None, false) => {}
             (Some(name), false) => return Err(format!("exports {name}, but its manifest does not list {hook}")),

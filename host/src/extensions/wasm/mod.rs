@@ -19,7 +19,7 @@ use super::record::CallRecord;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 
-pub(super) use self::check::{read_manifest, serves};
+pub(super) use self::check::read_manifest;
 pub(super) use self::engine::ComponentEngine;
 
 /// A compiled component that was found to serve its hooks.
@@ -57,7 +57,9 @@ impl ComponentProgram {
                         typed::<(wit::Message<'_>,), (wit::Classification,)>(&mut store, &instance, export)?;
                     }
                     Hook::ProviderAdapter => {
-                        typed::<IngestArguments<'_>, (Result<wit::Outcome, wit::Refusal>,)>(&mut store, &instance, export)?;
+                        typed::<IngestArguments<'_>, (Result<wit::Outcome, wit::Refusal>,)>(
+                            &mut store, &instance, export,
+                        )?;
                     }
                     Hook::BouncePolicy => {
                         typed::<(wit::Stats<'_>,), (wit::Judgement,)>(&mut store, &instance, export)?;

@@ -6,7 +6,7 @@ use mail_parser::{MessageParser, MimeHeaders, PartType};
 const MOST_TEXT: usize = 64 * 1024;
 
 /// The classifier's record of a raw mail; an mbox separator line before it is left out.
-pub fn message_of(raw: &[u8]) -> Message {
+pub(crate) fn message_of(raw: &[u8]) -> Message {
     let raw = match raw.strip_prefix(b"From ") {
         Some(_) => raw.iter().position(|byte| *byte == b'\n').map_or(raw, |end| &raw[end + 1..]),
         None => raw,
@@ -26,7 +26,7 @@ pub fn message_of(raw: &[u8]) -> Message {
     }
     let texts: Vec<_> = (0..mail.text_body_count()).filter_map(|index| mail.body_text(index)).collect();
     message.text = clip(&texts.join("\n"));
-    collect_parts(&mail, raw, &mut message.parts, 0);
+    collect_parts(&mail, &mut message.parts, 0);
     message
 }
 
@@ -41,15 +41,18 @@ fn headers_of(mail: &mail_parser::Message<'_>, raw: &[u8]) -> Vec<Header> {
     mail.headers().iter().map(|header| Header { name: header.name().to_owned(), value: value_of(header) }).collect()
 }
 
-fn collect_parts(mail: &mail_parser::Message<'_>, raw: &[u8], parts: &mut Vec<Part>, depth: usize) {
+fn collect_parts(mail: &mail_parser::Message<'_>, parts: &mut Vec<Part>, depth: usize) {
     for part in &mail.parts {
         let content_type = part
             .content_type()
             .map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()).to_ascii_lowercase())
             .unwrap_or_default();
         match content_type.as_str() {
-            "message/delivery-status" | "message/global-delivery-status" | "message/feedback-report"
-            | "text/rfc822-headers" | "text/rfc822-header" => {
+            "message/delivery-status"
+            | "message/global-delivery-status"
+            | "message/feedback-report"
+            | "text/rfc822-headers"
+            | "text/rfc822-header" => {
                 let content = clip(&String::from_utf8_lossy(part.contents()));
                 parts.push(Part { content_type, content });
             }
@@ -61,7 +64,7 @@ fn collect_parts(mail: &mail_parser::Message<'_>, raw: &[u8], parts: &mut Vec<Pa
             let content = clip(&String::from_utf8_lossy(&inner.raw_message[start..end]));
             parts.push(Part { content_type: "message/rfc822".to_owned(), content });
             if depth < 3 {
-                collect_parts(inner, raw, parts, depth + 1);
+                collect_parts(inner, parts, depth + 1);
             }
         }
     }

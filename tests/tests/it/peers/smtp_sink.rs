@@ -36,6 +36,8 @@ async fn commands_are_refused_softly_or_for_good() -> anyhow::Result<()> {
 async fn it_hangs_up_and_hides_pipelining_where_told() -> anyhow::Result<()> {
     let rude = SmtpSink::start(SinkBehaviour { hang_up_at: &["RCPT"], ..SinkBehaviour::default() }).await?;
     assert_eq!(codes(&dialogue(&rude, ENVELOPE).await?), "220 250 250 closed");
+    let deaf = SmtpSink::start(SinkBehaviour { hang_up_at: &["CONNECT"], ..SinkBehaviour::default() }).await?;
+    assert_eq!(codes(&dialogue(&deaf, &[]).await?), "closed");
 
     let offers = async |behaviour| -> anyhow::Result<bool> {
         let sink = SmtpSink::start(behaviour).await?;

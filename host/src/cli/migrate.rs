@@ -1,0 +1,17 @@
+//! `ampout migrate`: for those who bring the database up to date by hand.
+
+use crate::config::Config;
+use crate::store::{Store, StoreOptions};
+use crate::wake::Wakeups;
+
+pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.data_dir)?;
+    let store = Store::open(&config.database_url, &StoreOptions::default(), Wakeups::default()).await?;
+    let applied = store.migrate().await?;
+    store.close().await;
+    match applied.as_slice() {
+        [] => println!("{} is up to date", config.database_url.redacted()),
+        some => println!("{}: applied {some:?}", config.database_url.redacted()),
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The shell: one file a subcommand. Exit codes: 0 done, 1 failed, 2 the words were wrong.
+
+mod config;
+mod demo;
+mod keys;
+mod migrate;
+mod print;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Sources};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "ampout",
+    version,
+    about = "A self-hosted cold-outreach email engine whose decisions are extensions",
+    after_help = "To see everything at work on this machine alone: ampout demo\n\
+                  To begin in earnest:\n  \
+                  ampout keys create        the first account and its API key\n  \
+                  ampout serve              the engine and its API on http://127.0.0.1:8025\n\
+                  Settings come from the defaults, ampout.toml, AMPOUT_* and flags, each beating the one before; \
+                  `ampout config` shows them."
+)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the engine: API, sending, mailboxes, webhooks
+    Serve,
+    /// Show a whole campaign on this machine: mailboxes, bounces, replies, a filter swapped half-way
+    Demo(demo::DemoArgs),
+    /// Bring the database up to date (serve does it by itself)
+    Migrate,
+    /// Print the settings in force and where each came from
+    Config(config::ConfigArgs),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+}
+
+/// Settings for every subcommand.
+#[derive(Debug, Args)]
+struct SettingsArgs {
+    /// Read this file instead of ./ampout.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one setting, such as --set listen=127.0.0.1:9000; `ampout config` lists the names
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    set: Vec<(String, String)>,
+}
+
+impl SettingsArgs {
+    fn sources(&self) -> Sources {
+        Sources { file: self.config.clone(), flags: self.set.clone() }
+    }
+
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.sources())?)
+    }
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return print::failed(&anyhow::anyhow!("the runtime can't be started: {error}")),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => print::failed(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve => serve::run(cli.settings.load()?).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Migrate => migrate::run(&cli.settings.load()?).await,
+        Command::Config(args) => config::run(&args, &cli.settings.sources()),
+        Command::Keys(command) => keys::run(command, &cli.settings.load()?).await,
+    }
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no =; write name=value"))?;
+    Ok((name.trim().replace('-', "_"), value.to_owned()))
+}

@@ -1,0 +1,26 @@
+//! `ampout serve`: the engine, until SIGTERM or Ctrl-C.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::server::Server;
+use crate::store::accounts;
+use crate::telemetry;
+
+pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    telemetry::start_logging(&config.log, config.log_format)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = Server::start(config, Clock::system()).await?;
+    tracing::info!(api = %server.address(), metrics = server.metrics_address().map(tracing::field::display), "Listening");
+    if accounts::list(&mut *server.app().store.read().await?).await?.is_empty() {
+        tracing::info!("There is no account yet: `ampout keys create` makes one with its first key");
+    }
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("Stopping on SIGTERM"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("Stopping on an interrupt"),
+    }
+    server.stop().await;
+    tracing::info!("Stopped");
+    Ok(())
+}

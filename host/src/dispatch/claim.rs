@@ -1,0 +1,216 @@
+//! Claiming: what is due is taken under a lease, each send with the credential that it goes out through. The daily limit
+//! is reserved in the same transaction, so that two nodes can't both take its last place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Held;
+use super::sequence::Sequence;
+use crate::app::App;
+use crate::domain::Timestamp;
+use crate::domain::campaign::Campaign;
+use crate::domain::credential::Credential;
+use crate::domain::ids::{CampaignId, CredentialId, SendId};
+use crate::domain::rotation::{Capacity, assign};
+use crate::domain::status::CampaignStatus;
+use crate::secrets::SealedFor;
+use crate::smtp::SmtpServer;
+use crate::store::sends::{self, ClaimedSend, Lease};
+use crate::store::{self, Tx, campaigns, credentials};
+
+/// Sends of one credential that a node holds at once, for each connection that it may open.
+const HELD_PER_CONNECTION: usize = 4;
+
+/// What a worker has to know of its campaign.
+pub struct CampaignContext {
+    /// The campaign as it was when the sends were claimed.
+    pub campaign: Campaign,
+    /// Its steps; none where they can't be read (the campaign was altered by hand).
+    pub(super) sequence: Option<Sequence>,
+    /// Its credentials, with their passwords open.
+    pub credentials: HashMap<CredentialId, OpenCredential>,
+}
+
+/// A credential whose password is open.
+pub struct OpenCredential {
+    /// As it is stored.
+    pub credential: Credential,
+    /// Where it sends; an error when its password does not open.
+    pub server: Result<SmtpServer, String>,
+}
+
+/// What came of looking for a campaign's due work.
+pub enum Round {
+    /// Sends to bring to their servers.
+    Claimed {
+        /// What they have in common.
+        context: Arc<CampaignContext>,
+        /// The sends.
+        sends: Vec<ClaimedSend>,
+        /// When to look again.
+        next_due: Option<Timestamp>,
+    },
+    /// Nothing is due, or nothing may leave now.
+    Idle {
+        /// When to look again; none: when a bell rings.
+        next_due: Option<Timestamp>,
+    },
+    /// Nothing is planned any more.
+    NothingLeft(Box<Campaign>),
+}
+
+/// Claims at most `room` due sends of a campaign.
+pub async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, now: Timestamp) -> store::Result<Round> {
+    let mut tx = app.store.begin().await?;
+    let Some(campaign) = campaigns::lock_for_claim(&mut tx, id).await? else {
+        return Ok(Round::Idle { next_due: None }); // another node is at it
+    };
+    if campaign.status != CampaignStatus::Active {
+        return Ok(Round::Idle { next_due: None });
+    }
+    let all = credentials::of_campaign(tx.conn(), id).await?;
+    let mut next = NextLook::new(now);
+    let most_held = app.config.smtp_connections_per_credential * HELD_PER_CONNECTION;
+    let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
+    let mut ids: Vec<SendId> = Vec::new();
+
+    for credential in &all {
+        let due = sends::next_due(tx.conn(), id, Some(credential.id)).await?;
+        match (due, credential.is_usable(now)) {
+            (None, _) => {}
+            (Some(due), true) if due <= now => {
+                next.planned = true;
+                let free = most_held.saturating_sub(held.of(credential.id)).min(room.saturating_sub(ids.len()));
+                let follow_ups = sends::due_follow_ups(&mut tx, id, credential.id, now, as_limit(free)).await?;
+                let claims: Vec<_> = follow_ups.iter().map(|send| (*send, credential.id)).collect();
+                sends::claim(&mut tx, &claims, None, lease).await?;
+                ids.extend(follow_ups);
+                let due = sends::next_due(tx.conn(), id, Some(credential.id)).await?;
+                next.at(due.filter(|due| *due > now));
+            }
+            (Some(due), true) => next.at(Some(due)),
+            (Some(_), false) => next.at_or_never(credential.resting_until.filter(|_| credential.disabled.is_none())),
+        }
+    }
+
+    match sends::next_due(tx.conn(), id, None).await? {
+        None => {}
+        Some(due) if due > now => next.at(Some(due)),
+        Some(_) => {
+            next.planned = true;
+            let capacities = capacities(&mut tx, &all, held, most_held, now, &mut next).await?;
+            let free: u64 = capacities.iter().map(|capacity| capacity.left).sum();
+            let wanted = usize::try_from(free).unwrap_or(usize::MAX).min(room.saturating_sub(ids.len()));
+            let first_steps = sends::due_first_steps(&mut tx, id, now, as_limit(wanted)).await?;
+            let turns = assign(&capacities, campaign.last_credential_id, first_steps.len());
+            let claims: Vec<_> = first_steps.into_iter().zip(turns).collect();
+            reserve(&mut tx, &claims, now).await?;
+            sends::claim(&mut tx, &claims, Some(now.utc_day()), lease).await?;
+            if let Some((_, last)) = claims.last() {
+                campaigns::set_last_credential(tx.conn(), id, *last).await?;
+            }
+            ids.extend(claims.iter().map(|(send, _)| *send));
+            let due = sends::next_due(tx.conn(), id, None).await?;
+            next.at(due.filter(|due| *due > now));
+        }
+    }
+
+    if ids.is_empty() {
+        return Ok(match next.planned {
+            true => Round::Idle { next_due: next.time },
+            false => Round::NothingLeft(Box::new(campaign)),
+        });
+    }
+    let steps = campaigns::steps(tx.conn(), id).await?;
+    let sends = sends::claimed(&mut tx, &ids, app.node).await?;
+    tx.commit().await?;
+    let credentials = all.into_iter().map(|credential| (credential.id, open(app, credential))).collect();
+    let context = Arc::new(CampaignContext { campaign, sequence: Sequence::compile(&steps).ok(), credentials });
+    Ok(Round::Claimed { context, sends, next_due: next.time })
+}
+
+/// When to look at the campaign again, and whether anything is planned at all.
+struct NextLook {
+    now: Timestamp,
+    time: Option<Timestamp>,
+    planned: bool,
+}
+
+impl NextLook {
+    fn new(now: Timestamp) -> Self {
+        Self { now, time: None, planned: false }
+    }
+
+    /// Something is planned for `time`. What is overdue waits for a worker to end, not for a time.
+    fn at(&mut self, time: Option<Timestamp>) {
+        if let Some(time) = time {
+            self.planned = true;
+            if time > self.now {
+                self.time = Some(self.time.map_or(time, |known| known.min(time)));
+            }
+        }
+    }
+
+    /// Something is planned that waits for `time`, or for a person.
+    fn at_or_never(&mut self, time: Option<Timestamp>) {
+        self.planned = true;
+        self.at(time);
+    }
+}
+
+/// How many first steps each usable credential may take now.
+async fn capacities(
+    tx: &mut Tx,
+    all: &[Credential],
+    held: &Held,
+    most_held: usize,
+    now: Timestamp,
+    next: &mut NextLook,
+) -> store::Result<Vec<Capacity>> {
+    let mut capacities = Vec::with_capacity(all.len());
+    for credential in all {
+        if !credential.is_usable(now) {
+            next.at_or_never(credential.resting_until.filter(|_| credential.disabled.is_none()));
+            continue;
+        }
+        let reserved = credentials::reserved(tx.conn(), credential.id, now.utc_day()).await?;
+        let left_today = credential.effective_limit().saturating_sub(reserved);
+        if left_today == 0 {
+            next.at(Some(now.next_utc_day()));
+        }
+        let free = most_held.saturating_sub(held.of(credential.id));
+        capacities.push(Capacity {
+            credential_id: credential.id,
+            left: left_today.min(u64::try_from(free).unwrap_or(u64::MAX)),
+        });
+    }
+    Ok(capacities)
+}
+
+async fn reserve(tx: &mut Tx, claims: &[(SendId, CredentialId)], now: Timestamp) -> store::Result<()> {
+    let mut counts: HashMap<CredentialId, i64> = HashMap::new();
+    for (_, credential) in claims {
+        *counts.entry(*credential).or_default() += 1;
+    }
+    for (credential, count) in counts {
+        credentials::reserve(tx.conn(), credential, now.utc_day(), count).await?;
+    }
+    Ok(())
+}
+
+fn open(app: &App, credential: Credential) -> OpenCredential {
+    let row = credential.id.to_string();
+    let place = SealedFor { column: credentials::SMTP_PASSWORD, row: &row };
+    let server = app.sealer.open(&credential.smtp.sealed_password, place).map(|password| SmtpServer {
+        host: credential.smtp.host.clone(),
+        port: credential.smtp.port,
+        tls: credential.smtp.tls,
+        username: credential.smtp.username.clone(),
+        password,
+    });
+    OpenCredential { credential, server: server.map_err(|error| error.to_string()) }
+}
+
+fn as_limit(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

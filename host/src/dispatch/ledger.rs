@@ -1,0 +1,139 @@
+//! The group commit: intents and outcomes of many connections in one transaction every few milliseconds. Whoever asks
+//! is answered after the commit, so that nothing is sent before its intent is safe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::outcome::Outcome;
+use crate::app::App;
+use crate::domain::ids::SendId;
+use crate::store::sends::{self, ClaimedSend, Lease, Obstacle};
+use crate::store::{self, StoreError, Tx};
+use crate::store::decisions::{self, Decision};
+
+/// Entries of one transaction.
+const MOST_AT_ONCE: usize = 256;
+/// Entries that wait; who comes later waits for a place.
+const MOST_WAITING: usize = 1024;
+/// Between two tries to write what must not be lost.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A handle to the writer. Cheap to clone; the writer ends with the last one.
+#[derive(Clone)]
+pub struct Ledger {
+    entries: mpsc::Sender<Entry>,
+}
+
+enum Entry {
+    Intent { send: SendId, answer: oneshot::Sender<store::Result<Result<(), Obstacle>>> },
+    Outcome { finished: Arc<Finished>, answer: oneshot::Sender<store::Result<()>> },
+}
+
+/// A held send that is done with.
+struct Finished {
+    held: ClaimedSend,
+    outcome: Outcome,
+    decisions: Vec<Decision>,
+}
+
+impl Ledger {
+    /// Starts the writer; its task ends when the last handle is dropped and everything is written.
+    pub fn start(app: App) -> (Self, JoinHandle<()>) {
+        let (entries, waiting) = mpsc::channel(MOST_WAITING);
+        (Self { entries }, tokio::spawn(write_all(app, waiting)))
+    }
+
+    /// Writes that a send is about to leave. An error or an obstacle means: it must not.
+    pub async fn intent(&self, send: SendId) -> store::Result<Result<(), Obstacle>> {
+        let (answer, answered) = oneshot::channel();
+        if self.entries.send(Entry::Intent { send, answer }).await.is_err() {
+            return Ok(Err(Obstacle::Lost));
+        }
+        answered.await.unwrap_or(Ok(Err(Obstacle::Lost)))
+    }
+
+    /// Writes how a send came out, however long the database takes to answer: forgetting it would leave the send in
+    /// doubt.
+    pub async fn outcome(&self, held: ClaimedSend, outcome: Outcome, decisions: Vec<Decision>) {
+        let finished = Arc::new(Finished { held, outcome, decisions });
+        loop {
+            let (answer, answered) = oneshot::channel();
+            if self.entries.send(Entry::Outcome { finished: Arc::clone(&finished), answer }).await.is_err() {
+                return;
+            }
+            match answered.await {
+                Ok(Ok(())) | Err(_) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!(send.id = %finished.held.send.id, error = &error as &dyn std::error::Error,
+                        "The outcome of a send could not be written and is tried again");
+                    tokio::time::sleep(PATIENCE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn write_all(app: App, mut waiting: mpsc::Receiver<Entry>) {
+    let mut group = Vec::with_capacity(MOST_AT_ONCE);
+    while waiting.recv_many(&mut group, MOST_AT_ONCE).await > 0 {
+        let mut entries = std::mem::take(&mut group);
+        match write_group(&app, &entries).await {
+            Ok(results) => {
+                for (entry, result) in entries.drain(..).zip(results) {
+                    entry.answer(Ok(result));
+                }
+            }
+            // One entry that can't be written must not take the others with it.
+            Err(_) if entries.len() > 1 => {
+                for entry in entries.drain(..) {
+                    let result = write_group(&app, std::slice::from_ref(&entry)).await;
+                    entry.answer(result.map(|mut results| results.pop().unwrap_or(Ok(()))));
+                }
+            }
+            Err(error) => {
+                if let Some(entry) = entries.pop() {
+                    entry.answer(Err(error));
+                }
+            }
+        }
+        group = entries;
+    }
+}
+
+/// One transaction. For an outcome the inner result is always fine.
+async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(), Obstacle>>> {
+    let now = app.clock.now();
+    let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
+    let mut tx = app.store.begin().await?;
+    let mut results = Vec::with_capacity(entries.len());
+    for entry in entries {
+        results.push(match entry {
+            Entry::Intent { send, .. } => sends::begin_sending(tx.conn(), *send, lease).await?,
+            Entry::Outcome { finished, .. } => write_outcome(app, &mut tx, finished).await.map(Ok)?,
+        });
+    }
+    tx.commit().await?;
+    Ok(results)
+}
+
+async fn write_outcome(app: &App, tx: &mut Tx, finished: &Finished) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    finished.outcome.write(tx, &finished.held, now, now.plus(app.config.health_interval)).await?;
+    for decision in &finished.decisions {
+        decisions::insert(tx.conn(), decision).await?;
+    }
+    Ok(())
+}
+
+impl Entry {
+    /// Who no longer waits (it was cancelled) needs no answer.
+    fn answer(self, result: store::Result<Result<(), Obstacle>>) {
+        match self {
+            Self::Intent { answer, .. } => drop(answer.send(result)),
+            Self::Outcome { answer, .. } => drop(answer.send(result.map(|_| ()))),
+        }
+    }
+}

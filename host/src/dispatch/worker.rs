@@ -1,0 +1,300 @@
+//! One held send on its way: MX, message, gate, connection, intent, transaction. Every way out is an [`Outcome`] that the
+//! ledger writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claim::{CampaignContext, OpenCredential};
+use super::ledger::Ledger;
+use super::outcome::Outcome;
+use super::render::CompiledStep;
+use crate::app::App;
+use crate::dns::MxAnswer;
+use crate::domain::smtp_reply::{self, Reply, ReplyVerdict, Stage};
+use crate::domain::{EmailAddress, message_id, pacing, queue_id};
+use crate::extensions::CallScope;
+use crate::extensions::hooks::gate;
+use crate::smtp::message::OutgoingMessage;
+use crate::smtp::{ConnectError, Envelope, TransactionOutcome};
+use crate::store::counters::SkipCounter;
+use crate::store::decisions::Decision;
+use crate::store::sends::{ClaimedSend, Ending, Obstacle};
+use crate::telemetry::Metrics;
+
+/// What the contract calls a domain that takes no mail.
+const MX_CHECK_FAILED: &str = "MX check failed at dispatch";
+/// Look-ups without an answer before the message is sent all the same.
+const MX_TRIES: u32 = 3;
+const MX_AGAIN: Duration = Duration::from_secs(60);
+/// A connection that broke before the message left is tried again after this.
+const LOST_AGAIN: Duration = Duration::from_secs(30);
+/// Replies are kept up to this length.
+const MOST_REPLY_CHARS: usize = 1000;
+
+/// Brings a held send to its server and writes how it came out.
+pub async fn bring(app: &App, ledger: &Ledger, context: &Arc<CampaignContext>, held: ClaimedSend) {
+    let mut decisions = Vec::new();
+    let outcome = Box::pin(attempt(app, ledger, context, &held, &mut decisions)).await;
+    let Some(outcome) = outcome else { return };
+    Metrics::count(&app.metrics.sends, outcome.word());
+    report(&held, &outcome);
+    ledger.outcome(held, outcome, decisions).await;
+}
+
+/// `None`: the send is no longer ours.
+async fn attempt(
+    app: &App,
+    ledger: &Ledger,
+    context: &CampaignContext,
+    held: &ClaimedSend,
+    decisions: &mut Vec<Decision>,
+) -> Option<Outcome> {
+    let now = app.clock.now();
+    let Some(step) = context.sequence.as_ref().and_then(|sequence| sequence.step(held.send.step_position)) else {
+        return Some(Outcome::Failed { ending: because("the campaign no longer has this step, or its templates are broken") });
+    };
+    let Some(credential) = context.credentials.get(&held.credential_id) else {
+        return Some(Outcome::GivenBack { due_at: now, reason: "its credential is gone".to_owned(), counts_as_mx_attempt: false });
+    };
+    let server = match &credential.server {
+        Ok(server) => server,
+        Err(error) => return Some(at_fault(app, credential, because(error))),
+    };
+    let exchangers = match mail_exchangers(app, context, held).await {
+        Ok(exchangers) => exchangers,
+        Err(outcome) => return Some(outcome),
+    };
+    if let Some(outcome) = ask_gate(app, context, credential, held, exchangers.as_deref(), decisions).await {
+        return Some(outcome);
+    }
+    let (envelope, message) = match build(app, context, credential, step, held) {
+        Ok(built) => built,
+        Err(ending) => return Some(Outcome::Failed { ending }),
+    };
+    let mut connection = match app.smtp.acquire(held.credential_id, server).await {
+        Ok(connection) => connection,
+        Err(error) => return Some(not_connected(app, credential, &error)),
+    };
+    match ledger.intent(held.send.id).await {
+        Ok(Ok(())) => {}
+        Ok(Err(obstacle)) => return stopped_by(obstacle, app),
+        Err(error) => {
+            tracing::warn!(send.id = %held.send.id, error = &error as &dyn std::error::Error,
+                "The intent could not be written; nothing was sent");
+            return Some(Outcome::GivenBack { due_at: app.clock.now(), reason: error.to_string(), counts_as_mx_attempt: false });
+        }
+    }
+    let ended = connection.send(&envelope, &message).await;
+    Some(judged(app, context, credential, held, ended))
+}
+
+/// The MX hosts of a first step's domain where they were asked for, or what follows from there being none.
+async fn mail_exchangers(app: &App, context: &CampaignContext, held: &ClaimedSend) -> Result<Option<String>, Outcome> {
+    if !context.campaign.verify_email_mx || held.first_send_id.is_some() {
+        return Ok(None);
+    }
+    match app.resolver.mail_exchangers(&held.contact.domain).await {
+        MxAnswer::Exchangers(hosts) => Ok(hosts.into_iter().next().map(|best| best.host)),
+        MxAnswer::NullMx | MxAnswer::NoMx => Err(Outcome::DomainTakesNoMail { reason: MX_CHECK_FAILED.to_owned() }),
+        MxAnswer::NoAnswer { .. } if held.send.mx_attempts + 1 >= MX_TRIES => Ok(None),
+        MxAnswer::NoAnswer { reason } => Err(Outcome::GivenBack {
+            due_at: app.clock.now().plus(MX_AGAIN),
+            reason: format!("the MX look-up gave no answer: {reason}"),
+            counts_as_mx_attempt: true,
+        }),
+    }
+}
+
+/// Asks the send gate, where one is bound. `None`: it may leave.
+async fn ask_gate(
+    app: &App,
+    context: &CampaignContext,
+    credential: &OpenCredential,
+    held: &ClaimedSend,
+    mx_host: Option<&str>,
+    decisions: &mut Vec<Decision>,
+) -> Option<Outcome> {
+    let scope = CallScope {
+        account: Some(held.send.account_id),
+        campaign: Some(held.send.campaign_id),
+        credential: Some(held.credential_id),
+    };
+    if !app.extensions.has_gate(&scope) {
+        return None;
+    }
+    let now = app.clock.now();
+    let question = super::gate_question::of(app, credential, held, mx_host, now).await;
+    let decided = app.extensions.admit(&scope, Arc::new(question)).await;
+    let subject = held.send.id.to_string();
+    decisions.extend(Decision::of_records(
+        &decided.records,
+        held.send.account_id,
+        &subject,
+        Some(held.send.enrollment_id),
+        now,
+    ));
+    match decided.decision {
+        gate::Admission::Admit => None,
+        gate::Admission::Skip { reason } => Some(Outcome::Skipped { reason, next: next_step(app, context, held) }),
+        gate::Admission::Defer { until, reason } => {
+            // A gate that asks for the past would be asked again at once, and again.
+            let due_at = until.max(now.plus(Duration::from_secs(1)));
+            Some(Outcome::GivenBack { due_at, reason, counts_as_mx_attempt: false })
+        }
+    }
+}
+
+fn build(
+    app: &App,
+    context: &CampaignContext,
+    credential: &OpenCredential,
+    step: &CompiledStep,
+    held: &ClaimedSend,
+) -> Result<(Envelope, Vec<u8>), Ending> {
+    let address = |text: &str| EmailAddress::parse(text).map_err(|error| because(format!("{text}: {error}")));
+    let from = address(&credential.credential.from_email)?;
+    let to = address(&held.contact.email)?;
+    let pixel = context.campaign.track_opens.then(|| app.links.pixel(held.send.id));
+    let rendered = step.render(&held.contact, pixel.as_deref());
+    let opener = held.first_send_id.map(|first| message_id::message_id_of(first, from.domain()));
+    let message = OutgoingMessage {
+        from_name: credential.credential.from_name.clone(),
+        from_email: from.clone(),
+        to_name: display_name(held),
+        to_email: to.clone(),
+        subject: rendered.subject,
+        body_html: rendered.html,
+        body_text: rendered.text,
+        message_id: message_id::message_id_of(held.send.id, from.domain()),
+        references: opener.iter().cloned().collect(),
+        in_reply_to: opener,
+        date: app.clock.now(),
+        list_unsubscribe_url: Some(app.links.unsubscribe(held.send.enrollment_id)),
+        send_id: held.send.id,
+        extra_headers: Vec::new(),
+    };
+    let bytes = message.build().map_err(|error| because(error.to_string()))?;
+    Ok((Envelope { from, to }, bytes))
+}
+
+fn display_name(held: &ClaimedSend) -> Option<String> {
+    let names = [held.contact.first_name.as_deref(), held.contact.last_name.as_deref()];
+    let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    (!name.trim().is_empty()).then_some(name)
+}
+
+/// What the transaction's end means.
+fn judged(
+    app: &App,
+    context: &CampaignContext,
+    credential: &OpenCredential,
+    held: &ClaimedSend,
+    ended: TransactionOutcome,
+) -> Outcome {
+    let now = app.clock.now();
+    match ended {
+        TransactionOutcome::Accepted(reply) => {
+            let ending = Ending { provider_message_id: queue_id::of_reply(&reply.text), ..said(&reply) };
+            Outcome::Accepted { ending, next: next_step(app, context, held) }
+        }
+        TransactionOutcome::Refused { stage, reply } => refused(app, credential, held, stage, &reply),
+        TransactionOutcome::LostBeforeData { error } => Outcome::GivenBack {
+            due_at: now.plus(LOST_AGAIN),
+            reason: format!("the connection broke before the message left: {error}"),
+            counts_as_mx_attempt: false,
+        },
+        TransactionOutcome::LostAfterData { error } => {
+            Outcome::InDoubt { ending: because(format!("the connection broke when the server may have had it: {error}")) }
+        }
+    }
+}
+
+fn refused(app: &App, credential: &OpenCredential, held: &ClaimedSend, stage: Stage, reply: &Reply) -> Outcome {
+    let now = app.clock.now();
+    match smtp_reply::judge(stage, reply) {
+        // The attempt that is being written is not yet counted in the row.
+        ReplyVerdict::TryLater => {
+            Outcome::Deferred { ending: said(reply), retry_at: pacing::retry(now, held.send.attempts + 1) }
+        }
+        ReplyVerdict::RecipientRefused { class } => Outcome::Bounced { ending: said(reply), class },
+        ReplyVerdict::CredentialAtFault { why } => {
+            let ending = Ending { reason: Some(shortened(&format!("{why}: {reply}"))), ..said(reply) };
+            at_fault(app, credential, ending)
+        }
+        // A refusal is never an acceptance; if the server contradicts itself, nobody knows.
+        ReplyVerdict::Accepted => Outcome::InDoubt { ending: said(reply) },
+    }
+}
+
+fn not_connected(app: &App, credential: &OpenCredential, error: &ConnectError) -> Outcome {
+    at_fault(app, credential, because(told(error)))
+}
+
+fn at_fault(app: &App, credential: &OpenCredential, ending: Ending) -> Outcome {
+    let rest_until = pacing::rest(app.clock.now(), credential.credential.rests);
+    Outcome::CredentialAtFault { ending, rest_until }
+}
+
+fn stopped_by(obstacle: Obstacle, app: &App) -> Option<Outcome> {
+    let now = app.clock.now();
+    let given_back = |reason: &str| Outcome::GivenBack { due_at: now, reason: reason.to_owned(), counts_as_mx_attempt: false };
+    match obstacle {
+        Obstacle::Lost => None,
+        Obstacle::Stopped(reason) => Some(Outcome::Stopped { reason }),
+        Obstacle::Unsubscribed => {
+            Some(Outcome::PassedOver { why: SkipCounter::Unsubscribed, reason: "unsubscribed".to_owned() })
+        }
+        Obstacle::Suppressed => Some(Outcome::PassedOver { why: SkipCounter::Suppressed, reason: "suppressed".to_owned() }),
+        Obstacle::CampaignNotActive => Some(given_back("the campaign was paused")),
+        Obstacle::CredentialOff => Some(given_back("the credential was disabled")),
+    }
+}
+
+fn next_step(app: &App, context: &CampaignContext, held: &ClaimedSend) -> Option<crate::store::sends::NewSend> {
+    context.sequence.as_ref()?.after(&context.campaign, held, app.clock.now())
+}
+
+/// A reply as the row keeps it.
+fn said(reply: &Reply) -> Ending {
+    let text = shortened(&reply.to_string());
+    Ending {
+        smtp_code: Some(reply.code),
+        smtp_status: reply.enhanced.clone(),
+        smtp_reply: Some(text.clone()),
+        reason: (!reply.is_positive()).then_some(text),
+        provider_message_id: None,
+    }
+}
+
+fn because(reason: impl Into<String>) -> Ending {
+    Ending { reason: Some(shortened(&reason.into())), ..Ending::default() }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_REPLY_CHARS).collect()
+}
+
+/// The whole chain of an error in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// One line a send at debug, and one an operator should see where a credential is at fault. No addresses.
+fn report(held: &ClaimedSend, outcome: &Outcome) {
+    match outcome {
+        Outcome::CredentialAtFault { ending, .. } => {
+            tracing::warn!(credential.id = %held.credential_id, reason = ending.reason.as_deref(),
+                "A credential rests: its server refuses it or can't be reached");
+        }
+        Outcome::InDoubt { ending } => {
+            tracing::warn!(send.id = %held.send.id, reason = ending.reason.as_deref(), "A send is in doubt");
+        }
+        other => tracing::debug!(send.id = %held.send.id, outcome = other.word(), "A send came out"),
+    }
+}

@@ -1,0 +1,336 @@
+//! New messages, in batches of bounded size.
+
+use std::collections::HashMap;
+
+use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
+
+use super::session::Allowance;
+use super::{ImapError, Session};
+use crate::domain::Timestamp;
+
+/// How many UIDs one search asks for. The answer has at most eleven bytes for each.
+const SEARCH_WINDOW: u32 = 50_000;
+const SEARCH_BYTES: u64 = 2 << 20;
+/// How many searches one call makes, so that a mailbox with gaps of millions keeps nobody waiting.
+const MAX_SEARCHES: usize = 32;
+/// What surrounds a message in an answer, generously.
+const OVERHEAD_BYTES: u64 = 4 << 10;
+
+/// How much one batch may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchLimits {
+    /// The largest number of messages.
+    pub messages: usize,
+    /// A message larger than this comes as a stub: its first `stub_bytes`, with `truncated` set.
+    pub message_bytes: u32,
+    /// The size of a stub.
+    pub stub_bytes: u32,
+    /// The largest sum of all messages. A batch has at least one message, whatever its size.
+    pub batch_bytes: u64,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self { messages: 200, message_bytes: 5 << 20, stub_bytes: 256 << 10, batch_bytes: 16 << 20 }
+    }
+}
+
+/// A message as the server has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedMessage {
+    /// Its UID.
+    pub uid: u32,
+    /// When the server received it, if it says so.
+    pub internal_date: Option<Timestamp>,
+    /// Its size in bytes, as the server gives it.
+    pub size: u32,
+    /// The message, or its beginning.
+    pub raw: Vec<u8>,
+    /// Whether `raw` is only the beginning.
+    pub truncated: bool,
+}
+
+/// What one call brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchBatch {
+    /// What the UIDs belong to; when it is not the checkpoint's, the batch must not be used with it.
+    pub uid_validity: u32,
+    /// The messages, by rising UID.
+    pub messages: Vec<FetchedMessage>,
+    /// Messages that are there and that the server would not give.
+    pub unreadable: Vec<u32>,
+    /// Every UID up to this one was looked at: the new checkpoint, once the messages are stored.
+    pub scanned_to: u32,
+    /// Whether there is more: call again, with `scanned_to`.
+    pub more: bool,
+}
+
+/// What the first of the two fetches tells of a message.
+struct Summary {
+    uid: u32,
+    internal_date: Option<Timestamp>,
+    size: u32,
+}
+
+impl Session {
+    /// The messages with a UID above `last_uid`, by rising UID, as many as `limits` allow. They are read with BODY.PEEK
+    /// from a mailbox opened read-only, so nothing is marked.
+    pub async fn fetch_since(&mut self, last_uid: u32, limits: FetchLimits) -> Result<FetchBatch, ImapError> {
+        let searched_all = self.search_beyond(last_uid).await?;
+        let wanted: Vec<u32> = self.pending.iter().copied().take(limits.messages.max(1)).collect();
+        let mut batch = FetchBatch {
+            uid_validity: self.state.uid_validity,
+            messages: Vec::new(),
+            unreadable: Vec::new(),
+            scanned_to: self.searched_to.max(last_uid),
+            more: !searched_all,
+        };
+        if wanted.is_empty() {
+            self.resume_at = None;
+            return Ok(batch);
+        }
+        let mut summaries = self.summaries(&wanted).await?;
+        let chosen = summaries.len().min(how_many_fit(&summaries, limits));
+        let all_of_them = chosen == summaries.len();
+        summaries.truncate(chosen);
+        let last = if all_of_them { wanted.last() } else { summaries.last().map(|summary| &summary.uid) };
+        let last = last.copied().unwrap_or(last_uid);
+
+        self.bodies(summaries, limits, &mut batch).await?;
+        self.pending.retain(|uid| *uid > last);
+        if !self.pending.is_empty() {
+            batch.scanned_to = last;
+            batch.more = true;
+        }
+        self.resume_at = Some(batch.scanned_to);
+        Ok(batch)
+    }
+
+    /// Fills `pending` with UIDs above `last_uid`, unless the call before left some. Whether all was searched, up to the
+    /// end of the mailbox.
+    ///
+    /// The search goes by windows as far as UIDNEXT, so that its answer is bounded, and with an open end beyond it.
+    async fn search_beyond(&mut self, last_uid: u32) -> Result<bool, ImapError> {
+        // A caller that starts again from an earlier checkpoint must see again what was handed out since.
+        if self.resume_at == Some(last_uid) && !self.pending.is_empty() {
+            return Ok(self.searched_to >= self.state.uid_next.saturating_sub(1));
+        }
+        self.pending.clear();
+        self.searched_to = last_uid;
+        for _ in 0..MAX_SEARCHES {
+            let Some(from) = self.searched_to.checked_add(1) else { return Ok(true) };
+            let last_known = self.state.uid_next.saturating_sub(1);
+            let open_end = from > last_known;
+            let to = if open_end { u32::MAX } else { last_known.min(from.saturating_add(SEARCH_WINDOW - 1)) };
+            let set = if open_end { format!("{from}:*") } else { format!("{from}:{to}") };
+            let exists = self.state.exists;
+            let mut found = self.search(&set).await?;
+            // `n:*` names the last message even when n is beyond it (RFC 3501 §6.4.8).
+            found.retain(|uid| (from..=to).contains(uid));
+            found.sort_unstable();
+            found.dedup();
+            if open_end {
+                self.searched_to = found.last().copied().unwrap_or(self.searched_to);
+                // What was announced during the search may or may not be in its answer: that is looked at again.
+                self.looked_at = exists.min(self.state.exists);
+                self.pending = found.into();
+                return Ok(true);
+            }
+            self.searched_to = to;
+            if !found.is_empty() {
+                self.pending = found.into();
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn search(&mut self, set: &str) -> Result<Vec<u32>, ImapError> {
+        let mut found = Vec::new();
+        let allowance = Allowance { time: self.timeouts.command, bytes: SEARCH_BYTES };
+        self.command("UID SEARCH", &format!("UID SEARCH UID {set}"), allowance, |response| {
+            if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
+                found.extend_from_slice(uids);
+            }
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// UID, date and size of those of `uids` that still exist, by rising UID.
+    async fn summaries(&mut self, uids: &[u32]) -> Result<Vec<Summary>, ImapError> {
+        let mut found: HashMap<u32, Summary> = HashMap::new();
+        let count = u64::try_from(uids.len()).unwrap_or(u64::MAX);
+        let bytes = count.saturating_add(1).saturating_mul(OVERHEAD_BYTES);
+        let allowance = Allowance { time: self.timeouts.command, bytes };
+        let command = format!("UID FETCH {} (UID INTERNALDATE RFC822.SIZE)", set_of(uids));
+        self.command("UID FETCH", &command, allowance, |response| {
+            let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
+            let mut summary = Summary { uid, internal_date: None, size: 0 };
+            let mut sized = false;
+            for attribute in attributes {
+                match attribute {
+                    AttributeValue::InternalDate(text) => summary.internal_date = parse_internal_date(text),
+                    AttributeValue::Rfc822Size(size) => (summary.size, sized) = (*size, true),
+                    _ => {}
+                }
+            }
+            // Without a size it is a note about flags that the server sends on its own.
+            if sized {
+                found.insert(uid, summary);
+            }
+        })
+        .await?;
+        Ok(uids.iter().filter_map(|uid| found.remove(uid)).collect())
+    }
+
+    /// Brings the messages: the small ones at once, each large one's beginning by itself.
+    async fn bodies(
+        &mut self,
+        summaries: Vec<Summary>,
+        limits: FetchLimits,
+        batch: &mut FetchBatch,
+    ) -> Result<(), ImapError> {
+        let small: Vec<&Summary> = summaries.iter().filter(|summary| summary.size <= limits.message_bytes).collect();
+        let uids: Vec<u32> = small.iter().map(|summary| summary.uid).collect();
+        let bytes = small.iter().map(|summary| u64::from(summary.size)).sum();
+        let mut bodies = HashMap::new();
+        if !uids.is_empty() {
+            match self.fetch_bodies(&uids, "BODY.PEEK[]", bytes).await {
+                Ok(fetched) => bodies = fetched,
+                // Some servers refuse the whole answer for one message that they can't render.
+                Err(ImapError::Refused { .. }) => bodies = self.fetch_one_by_one(&small).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        for summary in summaries {
+            let truncated = summary.size > limits.message_bytes;
+            let raw = if truncated {
+                let query = format!("BODY.PEEK[]<0.{}>", limits.stub_bytes.max(1));
+                match self.fetch_bodies(&[summary.uid], &query, u64::from(limits.stub_bytes)).await {
+                    Ok(mut fetched) => fetched.remove(&summary.uid),
+                    Err(ImapError::Refused { .. }) => None,
+                    Err(error) => return Err(error),
+                }
+            } else {
+                bodies.remove(&summary.uid)
+            };
+            let Summary { uid, internal_date, size } = summary;
+            match raw {
+                Some(raw) => batch.messages.push(FetchedMessage { uid, internal_date, size, raw, truncated }),
+                None => batch.unreadable.push(uid),
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_one_by_one(&mut self, summaries: &[&Summary]) -> Result<HashMap<u32, Vec<u8>>, ImapError> {
+        let mut bodies = HashMap::new();
+        for summary in summaries {
+            match self.fetch_bodies(&[summary.uid], "BODY.PEEK[]", u64::from(summary.size)).await {
+                Ok(fetched) => bodies.extend(fetched),
+                Err(ImapError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bodies)
+    }
+
+    async fn fetch_bodies(
+        &mut self,
+        uids: &[u32],
+        query: &str,
+        expected_bytes: u64,
+    ) -> Result<HashMap<u32, Vec<u8>>, ImapError> {
+        let mut bodies = HashMap::new();
+        let count = u64::try_from(uids.len()).unwrap_or(u64::MAX);
+        // Twice the size: some servers count a line end as one byte and send two.
+        let bytes = expected_bytes.saturating_mul(2).saturating_add(count.saturating_mul(OVERHEAD_BYTES));
+        let allowance = Allowance { time: self.timeouts.fetch, bytes: bytes.saturating_add(64 << 10) };
+        let command = format!("UID FETCH {} (UID {query})", set_of(uids));
+        self.command("UID FETCH", &command, allowance, |response| {
+            let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
+            for attribute in attributes {
+                if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {
+                    bodies.insert(uid, data.to_vec());
+                }
+            }
+        })
+        .await?;
+        Ok(bodies)
+    }
+}
+
+/// The UID in a FETCH response.
+pub(super) fn uid_of(response: &Response<'_>) -> Option<u32> {
+    let Response::Fetch(_, attributes) = response else { return None };
+    attributes.iter().find_map(|attribute| match attribute {
+        AttributeValue::Uid(uid) => Some(*uid),
+        _ => None,
+    })
+}
+
+/// How many of the first summaries stay within the batch's bytes; at least one.
+fn how_many_fit(summaries: &[Summary], limits: FetchLimits) -> usize {
+    let mut sum: u64 = 0;
+    let fitting = summaries.iter().take_while(|summary| {
+        let cost = if summary.size > limits.message_bytes { limits.stub_bytes } else { summary.size };
+        sum = sum.saturating_add(u64::from(cost));
+        sum <= limits.batch_bytes
+    });
+    fitting.count().max(1)
+}
+
+/// `3:7,9` for 3, 4, 5, 6, 7, 9, so that a command of hundreds of UIDs stays short.
+fn set_of(uids: &[u32]) -> String {
+    let mut set = String::new();
+    let mut rest = uids;
+    while let Some((&first, _)) = rest.split_first() {
+        let run = rest.iter().zip(first..).take_while(|(uid, expected)| **uid == *expected).count().max(1);
+        let last = rest[run - 1];
+        if !set.is_empty() {
+            set.push(',');
+        }
+        set.push_str(&if run == 1 { first.to_string() } else { format!("{first}:{last}") });
+        rest = &rest[run..];
+    }
+    set
+}
+
+/// `" 5-Nov-2026 10:00:00 +0100"` (RFC 3501 §9, date-time).
+fn parse_internal_date(text: &str) -> Option<Timestamp> {
+    let zoned = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()?;
+    zoned.to_timestamp().ok().map(|instant| Timestamp::from_millis(instant.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_are_written_as_runs() {
+        assert_eq!(set_of(&[3, 4, 5, 7, 9, 10, u32::MAX]), "3:5,7,9:10,4294967295");
+        assert_eq!(set_of(&[1]), "1");
+        assert_eq!(set_of(&[]), "");
+    }
+
+    #[test]
+    fn the_date_of_arrival_is_read_with_its_zone() {
+        let read = |text| parse_internal_date(text).map(|at| at.to_string());
+        assert_eq!(read(" 5-Nov-2026 10:00:00 +0100").as_deref(), Some("2026-11-05T09:00:00.000Z"));
+        assert_eq!(read("17-Jul-1996 02:44:25 -0700").as_deref(), Some("1996-07-17T09:44:25.000Z"));
+        assert_eq!(read("yesterday"), None);
+    }
+
+    #[test]
+    fn a_batch_has_one_message_at_least_and_no_more_bytes_than_allowed() {
+        let of = |sizes: &[u32]| -> usize {
+            let summaries: Vec<Summary> =
+                sizes.iter().map(|size| Summary { uid: 1, internal_date: None, size: *size }).collect();
+            how_many_fit(&summaries, FetchLimits { messages: 9, message_bytes: 100, stub_bytes: 10, batch_bytes: 150 })
+        };
+        assert_eq!(of(&[100, 50, 1]), 2);
+        assert_eq!(of(&[100, 4_000_000, 40, 1]), 3);
+        assert_eq!(of(&[]), 1);
+    }
+}
