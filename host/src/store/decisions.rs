@@ -135,14 +135,24 @@ pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
     Ok(())
 }
 
-/// An account's decisions, newest first.
-pub async fn list(conn: &mut Conn, account: AccountId, hook: Option<Hook>, page: &Page) -> Result<Vec<Decision>> {
+/// An account's decisions, newest first; only those at a hook, and only those of the version with this content, where
+/// they are given.
+pub async fn list(
+    conn: &mut Conn,
+    account: AccountId,
+    hook: Option<Hook>,
+    sha256: Option<&str>,
+    page: &Page,
+) -> Result<Vec<Decision>> {
     let rows = sqlx::query(
-        "SELECT * FROM decisions WHERE account_id = $1 AND id < $2 AND ($3 IS NULL OR hook = $3) ORDER BY id DESC LIMIT $4",
+        "SELECT * FROM decisions WHERE account_id = $1 AND id < $2 AND ($3 IS NULL OR hook = $3)
+           AND ($4 IS NULL OR extension_sha256 = $4)
+         ORDER BY id DESC LIMIT $5",
     )
     .bind(account.to_string())
     .bind(page.before())
     .bind(hook.map(Hook::as_str))
+    .bind(sha256)
     .bind(page.limit)
     .fetch_all(conn)
     .await?;
