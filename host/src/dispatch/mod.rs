@@ -3,14 +3,14 @@
 //! [`plan`] gives enrollments their times, [`claim`] takes what is due under a lease, [`worker`] brings one message to its
 //! server, [`ledger`] writes intents and outcomes of many at once. [`run`] is the loop around them.
 
-pub mod claim;
+mod claim;
 mod gate_question;
-pub mod ledger;
-pub mod outcome;
-pub mod plan;
+mod ledger;
+mod outcome;
+mod plan;
 pub mod render;
 mod sequence;
-pub mod worker;
+mod worker;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,8 @@ use crate::store::{self, campaigns, credentials, facts};
 use crate::wake::Wake;
 use claim::Round;
 use ledger::Ledger;
+
+pub use plan::{PlanError, Planned, plan};
 
 /// Sends that a node holds at once: more would only wait for connections while their leases run.
 const MOST_HELD: usize = 512;
