@@ -7,7 +7,7 @@ mod claim;
 mod gate_question;
 mod ledger;
 mod outcome;
-mod plan;
+pub mod plan;
 pub mod render;
 mod sequence;
 mod worker;
@@ -28,7 +28,6 @@ use crate::wake::Wake;
 use claim::Round;
 use ledger::Ledger;
 
-pub use plan::{PlanError, Planned, plan};
 
 /// Sends that a node holds at once: more would only wait for connections while their leases run.
 const MOST_HELD: usize = 512;
