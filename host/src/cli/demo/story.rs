@@ -237,7 +237,7 @@ async fn table(world: &World, cast: &Cast) -> anyhow::Result<()> {
     let totals = &shown["totals"];
     println!("\n{:<12}{:>6}", "status", "count");
     for status in ["pending", "sent", "opened", "replied", "bounced"] {
-        println!("{status:<12}{:>6}", totals[status]);
+        println!("{status:<12}{:>6}", plain(&totals[status]));
     }
     println!("\n{:<24}{:>8}{:>14}{:>9}{:>8}", "credential", "sent", "transactions", "bounces", "rate");
     for credential in shown["credentials"].as_array().into_iter().flatten() {
