@@ -18,7 +18,7 @@ use super::input::{read, read_wrapped};
 use super::query::{Listed, Parameters};
 use super::state::Api;
 use super::values::whole;
-use crate::dispatch::{self, PlanError, Planned};
+use crate::dispatch::plan::{self, PlanError, Planned};
 use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, OutreachId, StepId};
@@ -147,7 +147,7 @@ pub(super) async fn dispatch(
     let mut conn = api.app.store.read().await?;
     let campaign = found(&mut conn, caller.account, id).await?;
     drop(conn);
-    let Planned { dispatched, batches } = dispatch::plan(&api.app, &campaign, batch).await.map_err(not_planned)?;
+    let Planned { dispatched, batches } = plan::plan(&api.app, &campaign, batch).await.map_err(not_planned)?;
     let mut conn = api.app.store.read().await?;
     let status = found(&mut conn, caller.account, id).await?.status;
     Ok((StatusCode::ACCEPTED, Json(Dispatched { status, dispatched, batches })))
@@ -207,9 +207,8 @@ fn not_planned(error: PlanError) -> ApiError {
         PlanError::NothingPending => {
             ApiError::new(Code::NoPendingEnrollments, "There are no enrollments that wait for a dispatch.")
         }
-        PlanError::Paused => {
-            ApiError::unprocessable("The campaign is paused; resume it before dispatching.")
-        }
+        PlanError::Paused => ApiError::unprocessable("The campaign is paused; resume it before dispatching."),
+        PlanError::NoSteps => ApiError::unprocessable("The campaign has no steps to send."),
         PlanError::Store(error) => error.into(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
@@ -46,11 +46,11 @@ pub(super) struct ImportShown {
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
-    request: axum::extract::Request,
+    request: Request,
 ) -> Result<(StatusCode, Json<Imported>)> {
     // The body is read under the permit: it is what needs the memory.
     let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
-    let body::Json(body) = axum::extract::FromRequest::from_request(request, &api).await?;
+    let body::Json(body) = body::Json::from_request(request, &api).await?;
     let now = api.now();
     let (name, records) = read_import(body, now)?;
     if records.is_empty() {

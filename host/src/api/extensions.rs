@@ -1,7 +1,7 @@
 //! Extensions over HTTP: upload, look, try, delete. Scripts are an account's own; components are the system's.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -85,7 +85,7 @@ pub(super) async fn upload(
     State(api): State<Api>,
     MayExtend(caller): MayExtend,
     mut parameters: Parameters,
-    request: axum::extract::Request,
+    request: Request,
 ) -> Result<(StatusCode, Json<UploadAnswer>)> {
     let is_scope = |text: &str| Some(text == "system").filter(|_| matches!(text, "system" | "account"));
     let for_system = parameters.optional("scope", is_scope, "system or account").unwrap_or(false);
@@ -99,7 +99,7 @@ pub(super) async fn upload(
         false => Some(caller.account),
     };
     let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
-    let Raw(bytes) = axum::extract::FromRequest::from_request(request, &api).await?;
+    let Raw(bytes) = Raw::from_request(request, &api).await?;
     let Uploaded { extension, examples_passed } = api.catalog.upload(owner, bytes, engine).await.map_err(refused)?;
     let extension = shown(&api.catalog, extension);
     Ok((StatusCode::CREATED, Json(UploadAnswer { extension, examples: Examples { passed: examples_passed } })))

@@ -1,11 +1,10 @@
 //! Providers' webhooks: the request is handed on as it came, and answered as the adapter's outcome asks.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use super::body::Raw;
+use super::body::{Ids, Raw};
 use super::error::{ApiError, Code, Result};
 use super::state::Api;
 use crate::inbound::{self, Answer, Received};
@@ -15,10 +14,9 @@ pub(super) async fn receive(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Ids((provider, token)): Ids<(String, String)>,
     Raw(body): Raw,
 ) -> Result<Response> {
-    let Ok(Path((provider, token))) = path else { return Err(unknown()) };
     let request = Received {
         provider,
         token,

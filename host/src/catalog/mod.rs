@@ -62,6 +62,20 @@ pub struct Sizes {
     pub suspended: usize,
 }
 
+/// Follows changes of bindings and folders, and tells of suspended extensions, until `shutdown`.
+pub async fn run(app: App, catalog: Catalog, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = app.clock.sleep(POLL) => catalog.look_for_changes().await,
+            () = app.extensions.suspension_told() => {}
+        }
+        if let Err(error) = catalog.tell_suspensions().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "Suspended extensions could not be told of");
+        }
+    }
+}
+
 impl Catalog {
     /// Loads what is shipped, what is bound and what lies in the operator's folders, and puts the bindings in force.
     ///
@@ -89,20 +103,6 @@ impl Catalog {
         drop(conn);
         self.reload().await?;
         Ok(true)
-    }
-
-    /// Follows changes of bindings and folders, and tells of suspended extensions, until `shutdown`.
-    pub async fn run(&self, app: App, shutdown: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = app.clock.sleep(POLL) => self.look_for_changes().await,
-                () = app.extensions.suspension_told() => {}
-            }
-            if let Err(error) = self.tell_suspensions().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "Suspended extensions could not be told of");
-            }
-        }
     }
 
     /// Asks one version, whatever is bound; nothing is recorded.

@@ -1,0 +1,98 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::Timestamp;
+use crate::domain::ids::AccountId;
+use crate::extensions::hooks::reply::Message;
+use crate::extensions::{CallScope, EngineKind, Mode};
+use crate::store::accounts;
+
+fn script(version: &str, verdict: &str) -> String {
+    format!(
+        "//! name: folder-filter\n//! version: {version}\n//! hooks: reply-classifier\n//! description: A test.\n\n\
+         fn classify(message) {{\n    #{{ verdict: \"{verdict}\" }}\n}}\n"
+    )
+}
+
+async fn app(data: &Path, scripts: &Path) -> App {
+    let settings =
+        [("data_dir", data.display().to_string()), ("scripts_dir", scripts.display().to_string())];
+    let config = Config::from_settings(&settings).unwrap();
+    App::start(config, Clock::manual(Timestamp::from_millis(1_795_420_800_000)), "http://ampout.example").await.unwrap()
+}
+
+async fn verdict(app: &App, scope: CallScope) -> String {
+    let decided = app.extensions.classify(&scope, Arc::new(Message::default())).await;
+    serde_json::to_value(&decided.decision).unwrap()["verdict"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_file_is_bound_swapped_when_it_changes_and_unbound_when_it_goes() {
+    let (data, scripts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let file = scripts.path().join("filter.rhai");
+    std::fs::write(&file, script("1.0.0", "ignore")).unwrap();
+    let app = app(data.path(), scripts.path()).await;
+    let catalog = Catalog::start(&app).await.unwrap();
+    assert_eq!(verdict(&app, CallScope::default()).await, "ignore");
+
+    std::fs::write(&file, script("1.1.0", "unsubscribe-request")).unwrap();
+    catalog.look_for_changes().await;
+    assert_eq!(verdict(&app, CallScope::default()).await, "unsubscribe-request");
+
+    // Broken, or changed under the same version: what was active stays.
+    std::fs::write(&file, "fn classify(").unwrap();
+    catalog.look_for_changes().await;
+    assert_eq!(verdict(&app, CallScope::default()).await, "unsubscribe-request");
+    std::fs::write(&file, script("1.1.0", "human-reply")).unwrap();
+    catalog.look_for_changes().await;
+    assert_eq!(verdict(&app, CallScope::default()).await, "unsubscribe-request");
+
+    std::fs::remove_file(&file).unwrap();
+    catalog.look_for_changes().await;
+    assert_ne!(verdict(&app, CallScope::default()).await, "unsubscribe-request");
+}
+
+#[tokio::test]
+async fn another_node_follows_a_change_and_a_restart_keeps_it() {
+    let (data, scripts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (here, there) = (app(data.path(), scripts.path()).await, app(data.path(), scripts.path()).await);
+    let catalog = Catalog::start(&here).await.unwrap();
+    let other = Catalog::start(&there).await.unwrap();
+    let account = AccountId::new(here.clock.now());
+    let mut tx = here.store.begin().await.unwrap();
+    accounts::insert(tx.conn(), account, None, None, here.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let bytes = script("1.0.0", "unsubscribe-request").into_bytes().into();
+    let stored = catalog.upload(Some(account), bytes, EngineKind::Script).await.unwrap().extension;
+    let list = [NewBinding { hook: Hook::ReplyClassifier, extension_id: stored.id, mode: Mode::Active }];
+    catalog.replace_bindings(BindingScope::Account(account), &list, None).await.unwrap();
+    let scope = CallScope { account: Some(account), ..CallScope::default() };
+    assert_eq!(verdict(&here, scope).await, "unsubscribe-request");
+    assert_ne!(verdict(&here, CallScope::default()).await, "unsubscribe-request");
+
+    assert_ne!(verdict(&there, scope).await, "unsubscribe-request");
+    assert!(other.refresh_if_changed().await.unwrap());
+    assert_eq!(verdict(&there, scope).await, "unsubscribe-request");
+    assert!(!other.refresh_if_changed().await.unwrap());
+
+    let restarted = app(data.path(), scripts.path()).await;
+    Catalog::start(&restarted).await.unwrap();
+    assert_eq!(verdict(&restarted, scope).await, "unsubscribe-request");
+}
+
+#[tokio::test]
+async fn the_shipped_adapters_are_providers() {
+    let (data, scripts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let app = app(data.path(), scripts.path()).await;
+    let catalog = Catalog::start(&app).await.unwrap();
+    assert!(catalog.providers().contains(&"smtp2go".to_owned()), "{:?}", catalog.providers());
+    // Starting again writes no second row.
+    let before = catalog.sizes();
+    assert_eq!(Catalog::start(&app).await.unwrap().sizes(), before);
+}

@@ -11,15 +11,13 @@ use super::super::error::{ApiError, Result};
 use super::super::query::Parameters;
 use super::super::state::Api;
 use super::found;
+use crate::dispatch::render::{CompiledStep, Rendered};
+use crate::domain::Timestamp;
 use crate::domain::campaign::Step;
-use crate::domain::ids::{CampaignId, ContactId};
-use crate::domain::merge_tags::{BadTemplate, MergeValues, Template};
+use crate::domain::contact::Contact;
+use crate::domain::ids::{CampaignId, ContactId, ContactImportId};
+use crate::domain::merge_tags::BadTemplate;
 use crate::store::campaigns;
-
-const SAMPLE: MergeValues<'static> =
-    MergeValues { first_name: "Ada", last_name: "Lovelace", email: "ada@example.com", company: "Example Ltd" };
-/// Columns of the text that is made of the HTML.
-const TEXT_WIDTH: usize = 78;
 
 #[derive(Serialize)]
 pub(in super::super) struct StepRendered {
@@ -41,21 +39,32 @@ pub(in super::super) async fn show(
     let campaign = found(&mut conn, caller.account, id).await?;
     let steps = campaigns::steps(&mut conn, campaign.id).await?;
     let contact = match contact {
-        Some(contact) => Some(contact_found(&mut conn, caller.account, contact).await?),
-        None => None,
+        Some(contact) => contact_found(&mut conn, caller.account, contact).await?,
+        None => sample(api.now()),
     };
     drop(conn);
-    let values = contact.as_ref().map_or(SAMPLE, |contact| contact.merge_values());
-    let rendered = steps.iter().map(|step| render(step, &values)).collect::<std::result::Result<_, BadTemplate>>();
+    let rendered = steps.iter().map(|step| render(step, &contact)).collect::<std::result::Result<_, BadTemplate>>();
     rendered.map(Json).map_err(ApiError::internal)
 }
 
-fn render(step: &Step, values: &MergeValues<'_>) -> std::result::Result<StepRendered, BadTemplate> {
-    let body_html = Template::parse(&step.body_html)?.render_html(values);
-    let body_text = match &step.body_text {
-        Some(text) => Template::parse(text)?.render_text(values),
-        None => html2text::from_read(body_html.as_bytes(), TEXT_WIDTH).unwrap_or_default(),
-    };
-    let subject = Template::parse(&step.subject)?.render_text(values);
-    Ok(StepRendered { position: step.position, subject, body_html, body_text })
+/// A contact of nobody's.
+fn sample(now: Timestamp) -> Contact {
+    Contact {
+        id: ContactId::new(now),
+        contact_import_id: ContactImportId::new(now),
+        email: "ada@example.com".to_owned(),
+        domain: "example.com".to_owned(),
+        first_name: Some("Ada".to_owned()),
+        last_name: Some("Lovelace".to_owned()),
+        company: Some("Example Ltd".to_owned()),
+        unsubscribed_at: None,
+        created_at: now,
+    }
+}
+
+/// As the message is made, but for the pixel: a preview is not an open.
+fn render(step: &Step, contact: &Contact) -> std::result::Result<StepRendered, BadTemplate> {
+    let compiled = CompiledStep::compile(step)?;
+    let Rendered { subject, html, text } = compiled.render(contact, None);
+    Ok(StepRendered { position: compiled.position, subject, body_html: html, body_text: text })
 }
