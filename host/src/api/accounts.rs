@@ -17,12 +17,12 @@ use crate::domain::api_key::{NewApiKey, Scope};
 use crate::domain::ids::{AccountId, ApiKeyId};
 use crate::domain::status::words;
 use crate::secrets::random_bytes;
-use crate::store::accounts::{self, ApiKey};
 use crate::store::Page;
+use crate::store::accounts::{self, ApiKey};
 
 words! {
     /// Through what a key is used.
-    ClientKind {
+    pub(super) ClientKind {
         /// By HTTP.
         Direct = "direct",
         /// By a model's tool server.

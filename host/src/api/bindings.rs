@@ -22,7 +22,7 @@ use crate::store::extensions::{self, StoredBinding};
 
 words! {
     /// The kinds of scope.
-    ScopeWord {
+    pub(super) ScopeWord {
         /// Everybody.
         System = "system",
         /// The caller's account.
@@ -100,9 +100,7 @@ pub(super) async fn replace(
     })?;
     let scope = match (scope, named.first()) {
         (Some(scope), _) => scope_of(&caller, scope, scope_id.as_deref())?,
-        (None, Some(first)) => {
-            scope_of(&caller, first.scope.unwrap_or(ScopeWord::Account), first.scope_id.as_deref())?
-        }
+        (None, Some(first)) => scope_of(&caller, first.scope.unwrap_or(ScopeWord::Account), first.scope_id.as_deref())?,
         (None, None) => BindingScope::Account(caller.account),
     };
     check_same_scope(&caller, &named, scope)?;

@@ -61,6 +61,7 @@ pub(super) fn by_shown(by: DecidedBy) -> ByShown {
 }
 
 fn shown(decision: Decision) -> DecisionShown {
-    let Decision { id, account_id: _, hook, subject_id, enrollment_id, by, mode, decision, error, logs, micros, at } = decision;
+    let Decision { id, account_id: _, hook, subject_id, enrollment_id, by, mode, decision, error, logs, micros, at } =
+        decision;
     DecisionShown { id, hook, subject_id, enrollment_id, by: by.map(by_shown), mode, decision, error, logs, micros, at }
 }

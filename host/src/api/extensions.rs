@@ -175,7 +175,8 @@ pub(super) async fn test(
     if !stored.hooks.contains(&hook) {
         return Err(ApiError::invalid_field("hook", format!("is not served by {}", stored.name)));
     }
-    let input = HookInput::from_json(hook, input).map_err(|error| ApiError::invalid_field("input", error.to_string()))?;
+    let input =
+        HookInput::from_json(hook, input).map_err(|error| ApiError::invalid_field("input", error.to_string()))?;
     let called = api.catalog.test(&stored, &input).await.map_err(not_loaded)?;
     let (decision, error) = match called.answer {
         Ok(decision) => (Some(decision.to_json()), None),

@@ -12,7 +12,10 @@ use crate::store::{Result, StoreError};
 
 impl Catalog {
     /// The program of a row: the one that is loaded, or loaded now and not kept.
-    pub(super) async fn loaded_or_load(&self, stored: &StoredExtension) -> std::result::Result<Arc<LoadedExtension>, CatalogError> {
+    pub(super) async fn loaded_or_load(
+        &self,
+        stored: &StoredExtension,
+    ) -> std::result::Result<Arc<LoadedExtension>, CatalogError> {
         if let Some(extension) = self.loaded_by_id(stored.id) {
             return Ok(extension);
         }

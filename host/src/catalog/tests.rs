@@ -20,8 +20,7 @@ fn script(version: &str, verdict: &str) -> String {
 }
 
 async fn app(data: &Path, scripts: &Path) -> App {
-    let settings =
-        [("data_dir", data.display().to_string()), ("scripts_dir", scripts.display().to_string())];
+    let settings = [("data_dir", data.display().to_string()), ("scripts_dir", scripts.display().to_string())];
     let config = Config::from_settings(&settings).unwrap();
     App::start(config, Clock::manual(Timestamp::from_millis(1_795_420_800_000)), "http://ampout.example").await.unwrap()
 }

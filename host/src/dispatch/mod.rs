@@ -28,7 +28,6 @@ use crate::wake::Wake;
 use claim::Round;
 use ledger::Ledger;
 
-
 /// Sends that a node holds at once: more would only wait for connections while their leases run.
 const MOST_HELD: usize = 512;
 /// Without a bell the due work is looked for this often: another node may have planned it.
@@ -39,7 +38,7 @@ const MOST_RECOVERED: i64 = 500;
 
 /// What this node holds at this moment, by credential.
 #[derive(Debug, Clone, Default)]
-pub struct Held(Arc<Mutex<HashMap<SendId, CredentialId>>>);
+struct Held(Arc<Mutex<HashMap<SendId, CredentialId>>>);
 
 impl Held {
     fn take(&self, send: SendId, credential: CredentialId) {
@@ -59,7 +58,7 @@ impl Held {
     }
 
     /// How many are held of one credential.
-    pub fn of(&self, credential: CredentialId) -> usize {
+    fn of(&self, credential: CredentialId) -> usize {
         self.lock().values().filter(|held| **held == credential).count()
     }
 

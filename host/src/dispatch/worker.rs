@@ -32,7 +32,7 @@ const LOST_AGAIN: Duration = Duration::from_secs(30);
 const MOST_REPLY_CHARS: usize = 1000;
 
 /// Brings a held send to its server and writes how it came out.
-pub async fn bring(app: &App, ledger: &Ledger, context: &Arc<CampaignContext>, held: ClaimedSend) {
+pub(super) async fn bring(app: &App, ledger: &Ledger, context: &Arc<CampaignContext>, held: ClaimedSend) {
     let mut decisions = Vec::new();
     let outcome = Box::pin(attempt(app, ledger, context, &held, &mut decisions)).await;
     let Some(outcome) = outcome else { return };

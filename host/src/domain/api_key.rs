@@ -11,7 +11,7 @@ const PREFIX: &str = "ak_live_";
 
 words! {
     /// What a key may do.
-    Scope {
+    pub Scope {
         /// Read everything of the account.
         Read = "read",
         /// Create and change.

@@ -70,12 +70,7 @@ pub(super) async fn read(app: &App, endpoint: &InboundEndpoint, stored: InboundR
     Ok(ending.answer)
 }
 
-async fn ask(
-    app: &App,
-    scope: &CallScope,
-    endpoint: &InboundEndpoint,
-    stored: &InboundRequest,
-) -> Decided<Ingested> {
+async fn ask(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, stored: &InboundRequest) -> Decided<Ingested> {
     let settings = match settings(app, endpoint) {
         Ok(settings) => settings,
         // The operator's key is missing: once it is back, the request is read as if nothing had been.

@@ -21,7 +21,8 @@ async fn a_call_without_a_valid_key_is_refused() {
     let answer = api.send(request("GET", "/campaigns", None, None)).await;
     answer.expect_error(401, "unauthorized");
     assert_eq!(answer.header("www-authenticate"), "Bearer");
-    for authorization in ["Bearer nonsense", "Basic YTpi", "Bearer ak_live_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+    for authorization in ["Bearer nonsense", "Basic YTpi", "Bearer ak_live_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+    {
         let request = Request::get("/campaigns").header(header::AUTHORIZATION, authorization).body(Body::empty());
         api.send(request.unwrap()).await.expect_error(401, "unauthorized");
     }

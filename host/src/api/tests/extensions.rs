@@ -25,9 +25,14 @@ fn binding(extension: &Value, mode: &str) -> Value {
 async fn a_script_is_uploaded_tried_bound_and_swapped() {
     let api = TestApi::start().await;
     let key = api.key().await;
-    let first = upload(&api, &key, "text/rhai", script("1.0.0", "unsubscribe-request")).await.expect(StatusCode::CREATED);
-    assert_eq!((&first["status"], &first["examples"]["passed"], &first["owner"]), (&json!("checked"), &json!(1), &json!("account")));
-    let again = upload(&api, &key, "text/rhai", script("1.0.0", "unsubscribe-request")).await.expect(StatusCode::CREATED);
+    let first =
+        upload(&api, &key, "text/rhai", script("1.0.0", "unsubscribe-request")).await.expect(StatusCode::CREATED);
+    assert_eq!(
+        (&first["status"], &first["examples"]["passed"], &first["owner"]),
+        (&json!("checked"), &json!(1), &json!("account"))
+    );
+    let again =
+        upload(&api, &key, "text/rhai", script("1.0.0", "unsubscribe-request")).await.expect(StatusCode::CREATED);
     assert_eq!(again["id"], first["id"]);
     let other = upload(&api, &key, "text/rhai", script("1.0.0", "ignore")).await;
     other.expect_error(422, "unprocessable");

@@ -10,7 +10,7 @@ use crate::store::{Result, Tx, counters, outreaches};
 
 words! {
     /// Why a contact was not enrolled.
-    SkipReason {
+    pub SkipReason {
         /// It is in this campaign.
         AlreadyEnrolled = "already_enrolled",
         /// It does not want more.
