@@ -28,7 +28,7 @@ async fn app(data: &Path, scripts: &Path) -> App {
 
 async fn verdict(app: &App, scope: CallScope) -> String {
     let decided = app.extensions.classify(&scope, Arc::new(Message::default())).await;
-    serde_json::to_value(&decided.decision).unwrap()["verdict"].as_str().unwrap().to_owned()
+    decided.decision.verdict.word().to_owned()
 }
 
 #[tokio::test]
