@@ -24,6 +24,8 @@ CREATE TABLE inbound_messages (
     truncated     BIGINT NOT NULL,
     sender        TEXT,
     subject       TEXT,
+    -- The message's own Message-ID: one message in two watched folders, or under a new UID, is applied once.
+    message_id    TEXT,
     -- stored, applied or unclassified
     state         TEXT NOT NULL,
     enrollment_id TEXT,
@@ -35,6 +37,7 @@ CREATE TABLE inbound_messages (
     CONSTRAINT inbound_messages_once UNIQUE (credential_id, uid_validity, uid)
 );
 CREATE INDEX inbound_messages_by_enrollment ON inbound_messages (enrollment_id, id) WHERE enrollment_id IS NOT NULL;
+CREATE INDEX inbound_messages_by_message_id ON inbound_messages (account_id, message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX inbound_messages_to_apply ON inbound_messages (id) WHERE state = 'stored';
 
 CREATE TABLE inbound_endpoints (

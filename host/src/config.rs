@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::{Figment, Metadata, Profile, Provider};
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
@@ -299,7 +299,12 @@ impl Reader<'_> {
         text.parse().map_err(|_| self.bad(name, text, form))
     }
 
-    fn optional<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<Option<T>, ConfigError> {
+    fn optional<T: std::str::FromStr>(
+        &self,
+        name: &'static str,
+        text: &str,
+        form: &str,
+    ) -> Result<Option<T>, ConfigError> {
         if text.is_empty() { Ok(None) } else { self.parsed(name, text, form).map(Some) }
     }
 
@@ -319,7 +324,11 @@ impl Reader<'_> {
         self.positive(name, seconds).map(Duration::from_secs)
     }
 
-    fn positive<T: PartialEq + Default + std::fmt::Display>(&self, name: &'static str, value: T) -> Result<T, ConfigError> {
+    fn positive<T: PartialEq + Default + std::fmt::Display>(
+        &self,
+        name: &'static str,
+        value: T,
+    ) -> Result<T, ConfigError> {
         if value == T::default() { Err(self.bad(name, "0", "must be at least 1")) } else { Ok(value) }
     }
 }
@@ -372,7 +381,10 @@ mod tests {
     #[test]
     fn a_bad_value_is_named_with_its_mend() {
         let error = Config::from_settings(&[("egress_allow", "10.0.0.0/8, nonsense".to_owned())]).unwrap_err();
-        assert_eq!(error.to_string(), "egress_allow = \"nonsense\" (from --egress-allow): write CIDRs such as 10.1.0.0/16");
+        assert_eq!(
+            error.to_string(),
+            "egress_allow = \"nonsense\" (from --egress-allow): write CIDRs such as 10.1.0.0/16"
+        );
         let error = Config::from_settings(&[("lease_seconds", "0".to_owned())]).unwrap_err();
         assert!(error.to_string().ends_with("must be at least 1"), "{error}");
     }

@@ -24,10 +24,13 @@ pub mod inbound;
 pub mod inbox;
 pub mod key_file;
 pub mod links;
+pub mod rounds;
 pub mod secrets;
 pub mod server;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;
+#[cfg(test)]
+mod test_support;
 pub mod tls;
 pub mod wake;

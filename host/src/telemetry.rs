@@ -52,8 +52,16 @@ impl Metrics {
         let mut registry = Registry::with_prefix("ampout");
         registry.register("sends", "Sends that this node held, by how they came out", self.sends.clone());
         registry.register("inbound_messages", "Inbound messages, by verdict", self.inbound_messages.clone());
-        registry.register("inbound_requests", "Requests of providers, by what became of them", self.inbound_requests.clone());
-        registry.register("webhook_deliveries", "Attempts to deliver events, by how they ended", self.deliveries.clone());
+        registry.register(
+            "inbound_requests",
+            "Requests of providers, by what became of them",
+            self.inbound_requests.clone(),
+        );
+        registry.register(
+            "webhook_deliveries",
+            "Attempts to deliver events, by how they ended",
+            self.deliveries.clone(),
+        );
         registry.register("http_requests", "Requests to the API, by status", self.requests.clone());
         registry.register("smtp_connections", "Open SMTP connections", self.smtp_connections.clone());
         registry.register("queue_due", "Sends that are due", self.queue_due.clone());

@@ -69,7 +69,7 @@ async fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
 }
 
 /// Makes a key, and an account where one is wanted.
-pub(super) async fn make_key(
+pub(crate) async fn make_key(
     store: &Store,
     wanted: Option<&str>,
     label: &str,
@@ -119,7 +119,13 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
                 print::json(&json!({ "account_id": account, "id": key.id, "prefix": key.prefix, "label": key.label,
                                      "scopes": key.scopes, "last_used_at": used, "created_at": key.created_at }))?;
             } else {
-                println!("{}  {}…  {}  last used {}  account {account}", key.id, key.prefix, key.label, used.as_deref().unwrap_or("never"));
+                println!(
+                    "{}  {}…  {}  last used {}  account {account}",
+                    key.id,
+                    key.prefix,
+                    key.label,
+                    used.as_deref().unwrap_or("never")
+                );
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod config;
 mod demo;
-mod keys;
+pub(crate) mod keys;
 mod migrate;
 mod print;
 mod serve;

@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use super::outcome::Outcome;
 use crate::app::App;
 use crate::domain::ids::SendId;
+use crate::store::decisions::{self, Decision};
 use crate::store::sends::{self, ClaimedSend, Lease, Obstacle};
 use crate::store::{self, StoreError, Tx};
-use crate::store::decisions::{self, Decision};
 
 /// Entries of one transaction.
 const MOST_AT_ONCE: usize = 256;

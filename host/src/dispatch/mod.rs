@@ -3,14 +3,14 @@
 //! [`plan`] gives enrollments their times, [`claim`] takes what is due under a lease, [`worker`] brings one message to its
 //! server, [`ledger`] writes intents and outcomes of many at once. [`run`] is the loop around them.
 
-pub mod claim;
-pub mod ledger;
-pub mod outcome;
+mod claim;
+mod gate_question;
+mod ledger;
+mod outcome;
 pub mod plan;
 pub mod render;
-mod gate_question;
 mod sequence;
-pub mod worker;
+mod worker;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,7 @@ use crate::store::{self, campaigns, credentials, facts};
 use crate::wake::Wake;
 use claim::Round;
 use ledger::Ledger;
+
 
 /// Sends that a node holds at once: more would only wait for connections while their leases run.
 const MOST_HELD: usize = 512;
@@ -133,13 +134,7 @@ async fn round(app: &App, ledger: &Ledger, held: &Held, workers: &mut JoinSet<()
     Ok(next)
 }
 
-async fn hold(
-    app: App,
-    ledger: Ledger,
-    held: Held,
-    context: Arc<claim::CampaignContext>,
-    send: sends::ClaimedSend,
-) {
+async fn hold(app: App, ledger: Ledger, held: Held, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
     let id = send.send.id;
     // Released on every way out, a panic among them: the lease then ends by itself.
     let _guard = Release { held, id };

@@ -9,14 +9,15 @@ pub mod credential;
 pub mod event;
 pub mod ids;
 pub mod merge_tags;
+pub mod message_id;
 pub mod pacing;
 pub mod queue_id;
 pub mod rates;
 pub mod rotation;
-pub mod message_id;
 pub mod smtp_reply;
 pub mod status;
 pub mod time;
+pub mod webhook_schedule;
 
 pub use address::EmailAddress;
 pub use time::Timestamp;

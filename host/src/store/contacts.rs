@@ -168,6 +168,16 @@ pub async fn find(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<
     row.as_ref().map(contact_of).transpose()
 }
 
+/// An account's contact by its address (given as its key, in lower case).
+pub async fn by_email(conn: &mut Conn, account: AccountId, email_key: &str) -> Result<Option<Contact>> {
+    let row = sqlx::query("SELECT * FROM contacts WHERE account_id = $1 AND email_key = $2")
+        .bind(account.to_string())
+        .bind(email_key)
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(contact_of).transpose()
+}
+
 /// Writes the fields that PATCH may change; false when another contact has the address.
 pub async fn update(conn: &mut Conn, contact: &Contact, email: &EmailAddress) -> Result<bool> {
     let written = sqlx::query(

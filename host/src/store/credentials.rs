@@ -1,9 +1,10 @@
 //! SMTP credentials of campaigns, and their daily reservations.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
-use super::{Conn, Result, counters};
+use super::{Conn, Result, Tx, counters};
 use crate::domain::Timestamp;
 use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
@@ -190,27 +191,44 @@ pub async fn judge_by(conn: &mut Conn, id: CredentialId, at: Timestamp) -> Resul
     Ok(())
 }
 
-/// The credentials whose policy has to be asked by `now`.
-pub async fn to_judge(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<Credential>> {
-    let rows = sqlx::query(
-        "SELECT * FROM smtp_credentials WHERE judge_at <= $1 AND disabled_at IS NULL AND deleted_at IS NULL
-         ORDER BY judge_at LIMIT $2",
-    )
-    .bind(now.as_millis())
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+/// Takes the credentials whose policy has to be asked by `now`; they are due again at `next`, unless [`judged`] says that
+/// they need not be, or a bounce brings them forward. Two nodes never take the same.
+pub async fn take_to_judge(tx: &mut Tx, now: Timestamp, next: Timestamp, limit: i64) -> Result<Vec<Credential>> {
+    let sql = format!(
+        "UPDATE smtp_credentials SET judge_at = $2 WHERE id IN
+            (SELECT id FROM smtp_credentials WHERE judge_at <= $1 AND disabled_at IS NULL AND deleted_at IS NULL
+             ORDER BY judge_at LIMIT $3{})
+         RETURNING *",
+        tx.dialect().skip_locked()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(now.as_millis())
+        .bind(next.as_millis())
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await?;
     rows.iter().map(credential_of).collect()
 }
 
-/// The policy was asked; it is asked again at `next`, if ever.
-pub async fn judged(conn: &mut Conn, id: CredentialId, next: Option<Timestamp>) -> Result<()> {
-    sqlx::query("UPDATE smtp_credentials SET judge_at = $2 WHERE id = $1")
+/// The policy need not be asked at `planned` after all; what has happened since it was taken still counts.
+pub async fn judged(conn: &mut Conn, id: CredentialId, planned: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE smtp_credentials SET judge_at = NULL WHERE id = $1 AND judge_at = $2")
         .bind(id.to_string())
-        .bind(next.map(Timestamp::as_millis))
+        .bind(planned.as_millis())
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// When the next credential has to be judged.
+pub async fn next_judgement(conn: &mut Conn) -> Result<Option<Timestamp>> {
+    let row = sqlx::query(
+        "SELECT MIN(judge_at) AS next FROM smtp_credentials
+         WHERE judge_at IS NOT NULL AND disabled_at IS NULL AND deleted_at IS NULL",
+    )
+    .fetch_one(conn)
+    .await?;
+    row.opt_time("next")
 }
 
 /// First-step sends of a UTC day, made and reserved.

@@ -80,6 +80,33 @@ impl Decision {
     }
 }
 
+impl Decision {
+    /// The row of what the host decided by its own rule, where nobody else could.
+    pub fn of_host(
+        hook: Hook,
+        account_id: AccountId,
+        subject_id: &str,
+        enrollment_id: Option<EnrollmentId>,
+        decision: serde_json::Value,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id: DecisionId::new(at),
+            account_id,
+            hook,
+            subject_id: subject_id.to_owned(),
+            enrollment_id,
+            by: None,
+            mode: "active".to_owned(),
+            decision: Some(decision),
+            error: None,
+            logs: Vec::new(),
+            micros: 0,
+            at,
+        }
+    }
+}
+
 /// Records a decision.
 pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
     let by = decision.by.as_ref();
@@ -139,6 +166,19 @@ pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Decisio
         .fetch_all(conn)
         .await?;
     rows.iter().map(decision_of).collect()
+}
+
+/// Forgets what the hook `hook` was asked before `older_than`; gives how many, at most `limit`.
+pub async fn sweep(conn: &mut Conn, hook: Hook, older_than: Timestamp, limit: i64) -> Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE id < $1 AND hook = $2 ORDER BY id LIMIT $3)",
+    )
+    .bind(DecisionId::first_of(older_than).to_string())
+    .bind(hook.as_str())
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 fn decision_of(row: &AnyRow) -> Result<Decision> {

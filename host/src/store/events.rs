@@ -109,6 +109,20 @@ pub async fn get(conn: &mut Conn, id: EventId) -> Result<Option<Event>> {
     row.as_ref().map(event_of).transpose()
 }
 
+/// Forgets events from before `older_than`; gives how many, at most `limit`.
+pub async fn sweep(conn: &mut Conn, older_than: Timestamp, limit: i64) -> Result<u64> {
+    // Ids begin with their time, so the primary key finds the oldest without an index of its own.
+    let done = sqlx::query(
+        "DELETE FROM events WHERE id IN
+            (SELECT id FROM events WHERE id < $1 AND position IS NOT NULL ORDER BY id LIMIT $2)",
+    )
+    .bind(EventId::first_of(older_than).to_string())
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// The events about a subject, oldest first.
 pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Event>> {
     let rows = sqlx::query("SELECT * FROM events WHERE subject_id = $1 ORDER BY id LIMIT 1000")

@@ -1,13 +1,14 @@
 //! Providers' webhooks: endpoints, the requests as they came, and the events that were read from them.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
-use super::{Conn, Page, Result};
+use super::{Conn, Page, Result, Tx};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, EnrollmentId, InboundEndpointId, InboundRequestId, ProviderEventId, SendId};
 
-/// What a sealed signing secret is bound to, beside the endpoint's id.
+/// What the signing secret of a row is sealed for.
 pub const SIGNING_SECRET: &str = "inbound_endpoints.signing_secret";
 
 /// A provider's webhook address.
@@ -188,14 +189,30 @@ pub async fn finish_request(
     Ok(())
 }
 
-/// Requests that have to be read (again) by `now`.
-pub async fn to_retry(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<InboundRequest>> {
-    let rows = sqlx::query("SELECT * FROM inbound_requests WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2")
+/// Takes requests that have to be read (again) by `now`; they are due again at `next` unless [`finish_request`] says
+/// otherwise before. Two nodes never take the same.
+pub async fn take_to_retry(tx: &mut Tx, now: Timestamp, next: Timestamp, limit: i64) -> Result<Vec<InboundRequest>> {
+    let sql = format!(
+        "UPDATE inbound_requests SET next_try_at = $2 WHERE id IN
+            (SELECT id FROM inbound_requests WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3{})
+         RETURNING *",
+        tx.dialect().skip_locked()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(now.as_millis())
+        .bind(next.as_millis())
         .bind(limit)
-        .fetch_all(conn)
+        .fetch_all(tx.conn())
         .await?;
     rows.iter().map(request_of).collect()
+}
+
+/// When the next request has to be read.
+pub async fn next_retry(conn: &mut Conn) -> Result<Option<Timestamp>> {
+    let row = sqlx::query("SELECT MIN(next_try_at) AS next FROM inbound_requests WHERE next_try_at IS NOT NULL")
+        .fetch_one(conn)
+        .await?;
+    row.opt_time("next")
 }
 
 /// Records an event; false when it is there already.
@@ -225,6 +242,20 @@ pub async fn insert_event(conn: &mut Conn, event: &ProviderEvent) -> Result<bool
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Forgets requests from before `older_than` that are not to be read again; their events stay. Gives how many, at most
+/// `limit`.
+pub async fn sweep_requests(conn: &mut Conn, older_than: Timestamp, limit: i64) -> Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM inbound_requests WHERE id IN
+            (SELECT id FROM inbound_requests WHERE id < $1 AND next_try_at IS NULL ORDER BY id LIMIT $2)",
+    )
+    .bind(InboundRequestId::first_of(older_than).to_string())
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// The events about an enrollment, oldest first.

@@ -1,11 +1,12 @@
 //! Watched mailboxes and the messages that came into them.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
-use super::{Conn, Result};
+use super::{Conn, Result, Tx};
 use crate::domain::Timestamp;
-use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, InboundMessageId, SendId};
+use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, InboundMessageId, NodeId, SendId};
 
 /// How far a mailbox has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Reading {
     pub sender: Option<String>,
     /// Decoded.
     pub subject: Option<String>,
+    /// Its own Message-ID.
+    pub message_id: Option<String>,
     /// `applied` or `unclassified`.
     pub state: &'static str,
     /// The enrollment that it answers.
@@ -104,6 +107,42 @@ pub async fn watch(conn: &mut Conn, credential: CredentialId, account: AccountId
 /// Stops watching it.
 pub async fn unwatch(conn: &mut Conn, credential: CredentialId) -> Result<()> {
     sqlx::query("DELETE FROM mailboxes WHERE credential_id = $1").bind(credential.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Takes mailboxes that nobody watches, holds on to those that `owner` watches, and gives all that it has now, at most
+/// `limit`: one node at a time watches a mailbox.
+pub async fn lease(
+    tx: &mut Tx,
+    owner: NodeId,
+    now: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<Mailbox>> {
+    let sql = format!(
+        "UPDATE mailboxes SET lease_owner = $1, lease_until = $3 WHERE credential_id IN
+            (SELECT credential_id FROM mailboxes
+             WHERE lease_owner IS NULL OR lease_owner = $1 OR lease_until IS NULL OR lease_until < $2
+             ORDER BY CASE WHEN lease_owner = $1 THEN 0 ELSE 1 END, credential_id LIMIT $4{})
+         RETURNING *",
+        tx.dialect().skip_locked()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(owner.to_string())
+        .bind(now.as_millis())
+        .bind(until.as_millis())
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(mailbox_of).collect()
+}
+
+/// Lets go of what `owner` watches, for another node to take at once.
+pub async fn release(conn: &mut Conn, owner: NodeId) -> Result<()> {
+    sqlx::query("UPDATE mailboxes SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1")
+        .bind(owner.to_string())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -194,7 +233,7 @@ pub async fn find(conn: &mut Conn, account: AccountId, id: InboundMessageId) -> 
 pub async fn read(conn: &mut Conn, id: InboundMessageId, reading: &Reading) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE inbound_messages SET sender = $2, subject = $3, state = $4, enrollment_id = $5, send_id = $6,
-                matched_by = $7, verdict = $8
+                matched_by = $7, verdict = $8, message_id = $9
          WHERE id = $1 AND state = 'stored'",
     )
     .bind(id.to_string())
@@ -205,9 +244,44 @@ pub async fn read(conn: &mut Conn, id: InboundMessageId, reading: &Reading) -> R
     .bind(reading.send_id.map(|id| id.to_string()))
     .bind(reading.matched_by)
     .bind(&reading.verdict)
+    .bind(reading.message_id.as_deref())
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Whether another copy of a message was read before and came out the same: a mailbox that two credentials watch, or one
+/// whose UIDs were given anew. What differs in anything is no copy.
+pub async fn has_copy(conn: &mut Conn, account: AccountId, id: InboundMessageId, reading: &Reading) -> Result<bool> {
+    let Some(message_id) = &reading.message_id else { return Ok(false) };
+    let row = sqlx::query(
+        "SELECT 1 AS one FROM inbound_messages
+         WHERE account_id = $1 AND message_id = $2 AND id <> $3 AND verdict = $4 AND sender = $5
+           AND COALESCE(enrollment_id, '') = $6 LIMIT 1",
+    )
+    .bind(account.to_string())
+    .bind(message_id)
+    .bind(id.to_string())
+    .bind(&reading.verdict)
+    .bind(reading.sender.as_deref())
+    .bind(reading.enrollment_id.map(|id| id.to_string()).unwrap_or_default())
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Forgets messages from before `older_than` that belong to no enrollment; gives how many, at most `limit`.
+pub async fn sweep_unmatched(conn: &mut Conn, older_than: Timestamp, limit: i64) -> Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM inbound_messages WHERE id IN
+            (SELECT id FROM inbound_messages WHERE id < $1 AND enrollment_id IS NULL AND state <> 'stored'
+             ORDER BY id LIMIT $2)",
+    )
+    .bind(InboundMessageId::first_of(older_than).to_string())
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// The messages that answered an enrollment, oldest first.

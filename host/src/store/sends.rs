@@ -367,14 +367,14 @@ pub async fn put_off(conn: &mut Conn, id: SendId, due_at: Timestamp, ending: &En
     Ok(())
 }
 
-/// Evidence that it arrived: a doubt is settled.
-pub async fn settle_sent(conn: &mut Conn, id: SendId, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE sends SET state = 'sent', sent_at = $2 WHERE id = $1 AND state = 'in_doubt'")
+/// A doubt is settled: it left. False when there was none. What follows from it is in `facts::delivery`.
+pub(super) async fn settle_sent(conn: &mut Conn, id: SendId, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query("UPDATE sends SET state = 'sent', sent_at = $2 WHERE id = $1 AND state = 'in_doubt'")
         .bind(id.to_string())
         .bind(now.as_millis())
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Evidence that it bounced.
@@ -506,6 +506,16 @@ pub async fn by_provider_message_id(conn: &mut Conn, account: AccountId, id: &st
             .fetch_optional(conn)
             .await?;
     row.as_ref().map(send_of).transpose()
+}
+
+/// Keeps the provider's id for a send that has none.
+pub async fn learn_provider_message_id(conn: &mut Conn, id: SendId, provider_message_id: &str) -> Result<()> {
+    sqlx::query("UPDATE sends SET provider_message_id = $2 WHERE id = $1 AND provider_message_id IS NULL")
+        .bind(id.to_string())
+        .bind(provider_message_id)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// An account's newest send to an address; only those of `credential` where one is given.

@@ -9,7 +9,7 @@ use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
 
-/// What a sealed signing secret is bound to, beside the webhook's id.
+/// What both secrets of a row are sealed for: the old one is the sealed text of the one before, moved over.
 pub const SECRET: &str = "webhooks.secret";
 
 /// A customer's webhook.
@@ -170,11 +170,14 @@ pub async fn insert_delivery(conn: &mut Conn, webhook: WebhookId, event: &Event,
     Ok(())
 }
 
-/// Webhooks that have a delivery to try at `now`.
+/// Webhooks that have a delivery which [`claim`] would give at `now`.
 pub async fn with_pending(conn: &mut Conn, now: Timestamp) -> Result<Vec<WebhookId>> {
     let rows = sqlx::query(
         "SELECT w.id FROM webhooks w WHERE w.disabled_at IS NULL AND EXISTS
-            (SELECT 1 FROM webhook_deliveries d WHERE d.state = 'pending' AND d.webhook_id = w.id AND d.next_try_at <= $1)",
+            (SELECT 1 FROM webhook_deliveries d WHERE d.state = 'pending' AND d.webhook_id = w.id AND d.next_try_at <= $1
+               AND (d.lease_until IS NULL OR d.lease_until < $1)
+               AND NOT EXISTS (SELECT 1 FROM webhook_deliveries o WHERE o.state = 'pending' AND o.webhook_id = d.webhook_id
+                                 AND o.subject_id = d.subject_id AND o.id < d.id))",
     )
     .bind(now.as_millis())
     .fetch_all(conn)
@@ -198,7 +201,7 @@ pub async fn claim(
                AND (d.lease_until IS NULL OR d.lease_until < $2)
                AND NOT EXISTS (SELECT 1 FROM webhook_deliveries o WHERE o.state = 'pending' AND o.webhook_id = d.webhook_id
                                  AND o.subject_id = d.subject_id AND o.id < d.id)
-             ORDER BY d.next_try_at LIMIT $4)
+             ORDER BY d.next_try_at, d.id LIMIT $4)
          RETURNING *",
     )
     .bind(webhook.to_string())
@@ -210,12 +213,14 @@ pub async fn claim(
     rows.iter().map(delivery_of).collect()
 }
 
-/// When the next delivery of any enabled webhook is to be tried.
-pub async fn next_try(conn: &mut Conn) -> Result<Option<Timestamp>> {
+/// When the next delivery of any enabled webhook is to be tried that is not to be tried yet at `now`.
+pub async fn next_try_after(conn: &mut Conn, now: Timestamp) -> Result<Option<Timestamp>> {
     let row = sqlx::query(
-        "SELECT MIN(d.next_try_at) AS next FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
-         WHERE d.state = 'pending' AND w.disabled_at IS NULL",
+        "SELECT MIN((SELECT MIN(d.next_try_at) FROM webhook_deliveries d
+                     WHERE d.state = 'pending' AND d.webhook_id = w.id AND d.next_try_at > $1)) AS next
+         FROM webhooks w WHERE w.disabled_at IS NULL",
     )
+    .bind(now.as_millis())
     .fetch_one(conn)
     .await?;
     row.opt_time("next")
@@ -249,16 +254,18 @@ pub async fn succeeded(conn: &mut Conn, id: WebhookId) -> Result<()> {
     Ok(())
 }
 
-/// An attempt failed.
-pub async fn failed(conn: &mut Conn, id: WebhookId, now: Timestamp) -> Result<()> {
-    sqlx::query(
-        "UPDATE webhooks SET failures = failures + 1, failing_since = COALESCE(failing_since, $2) WHERE id = $1",
+/// An attempt failed; gives how many have in a row, and since when.
+pub async fn failed(conn: &mut Conn, id: WebhookId, now: Timestamp) -> Result<(u32, Option<Timestamp>)> {
+    let row = sqlx::query(
+        "UPDATE webhooks SET failures = failures + 1, failing_since = COALESCE(failing_since, $2) WHERE id = $1
+         RETURNING failures, failing_since",
     )
     .bind(id.to_string())
     .bind(now.as_millis())
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(())
+    let Some(row) = row else { return Ok((0, None)) };
+    Ok((row.small("failures")?, row.opt_time("failing_since")?))
 }
 
 /// Nothing is sent there any more.
@@ -295,6 +302,19 @@ pub async fn redeliver(conn: &mut Conn, webhook: WebhookId, id: DeliveryId, now:
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Forgets deliveries that have ended and were planned before `older_than`; gives how many, at most `limit`.
+pub async fn sweep(conn: &mut Conn, older_than: Timestamp, limit: i64) -> Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM webhook_deliveries WHERE id IN
+            (SELECT id FROM webhook_deliveries WHERE state <> 'pending' AND created_at < $1 LIMIT $2)",
+    )
+    .bind(older_than.as_millis())
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 fn webhook_of(row: &AnyRow) -> Result<Webhook> {

@@ -4,7 +4,7 @@ use super::{move_status, stop, tell};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::EnrollmentId;
-use crate::domain::status::{BounceClass, EnrollmentStatus};
+use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
 use crate::store::counters::CredentialCounter;
 use crate::store::sends::Send;
 use crate::store::{Result, Tx, charges, contacts, counters, credentials, enrollments, sends, suppressions};
@@ -54,6 +54,10 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
         return Ok(false);
     }
     if let Some(credential) = send.smtp_credential_id {
+        if send.state == SendState::InDoubt {
+            // Its transaction was counted by nobody, and a rate must not have more bounces than transactions.
+            counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
+        }
         counters::credential(tx.conn(), credential, CredentialCounter::Bounce(class), now).await?;
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
@@ -76,9 +80,10 @@ pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, 
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
     }
-    sends::settle_sent(tx.conn(), send.id, now).await?;
     suppress_contact(tx, send, "complaint", now).await?;
     super::unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, "complaint", now).await?;
+    // Who complains of a message has it. Nothing follows it: the sequences have just ended.
+    super::delivery::settled(tx, send, 0.0, now).await?;
     Ok(true)
 }
 

@@ -1,14 +1,15 @@
 //! How a send that a node held came out.
 
 use super::{move_status, stop, tell};
-use crate::domain::Timestamp;
 use crate::domain::event::EventType;
-use crate::domain::ids::TransactionId;
+use crate::domain::ids::{CredentialId, SendId, TransactionId};
 use crate::domain::status::{EnrollmentStatus, SendState};
+use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
-use crate::store::sends::{ClaimedSend, Ending, NewSend};
+use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
 use crate::store::transactions::Transaction;
-use crate::store::{Result, Tx, counters, credentials, enrollments, sends, transactions};
+use crate::store::{Result, Tx, campaigns, counters, credentials, enrollments, sends, transactions};
+use crate::wake::Wake;
 
 /// The server took it. `next` is the step that follows, where there is one.
 pub async fn accepted(
@@ -89,6 +90,28 @@ pub async fn in_doubt(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Tim
     Ok(())
 }
 
+/// Evidence came that a send in doubt had left: all that an acceptance brings is made up for. `draw` (0..1) places the
+/// step that follows. False when there was no doubt.
+pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Result<bool> {
+    let Some(credential) = send.smtp_credential_id else { return Ok(false) };
+    if !sends::settle_sent(tx.conn(), send.id, now).await? {
+        return Ok(false);
+    }
+    counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
+    let Some(enrollment) = enrollments::get(tx.conn(), send.enrollment_id).await? else { return Ok(true) };
+    if enrollment.first_send_id.is_none() {
+        enrollments::opened_thread(tx.conn(), enrollment.id, send.id, credential, now).await?;
+    }
+    if enrollment.status == EnrollmentStatus::Pending {
+        move_status(tx, &enrollment, EnrollmentStatus::Sent, true).await?;
+    }
+    tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
+    if enrollment.stopped_at.is_none() {
+        plan_after(tx, send, credential, draw, now).await?;
+    }
+    Ok(true)
+}
+
 /// Not to be sent. `next` is planned where the sequence goes on without it.
 pub async fn skipped(
     tx: &mut Tx,
@@ -161,6 +184,24 @@ async fn plan_next(tx: &mut Tx, held: &ClaimedSend, next: Option<&NewSend>, now:
         let planned = std::slice::from_ref(next);
         sends::plan_many(tx, held.send.account_id, held.send.campaign_id, planned, now).await?;
     }
+    Ok(())
+}
+
+async fn plan_after(tx: &mut Tx, send: &Send, credential: CredentialId, draw: f64, now: Timestamp) -> Result<()> {
+    let Some(campaign) = campaigns::get(tx.conn(), send.campaign_id).await? else { return Ok(()) };
+    let steps = campaigns::steps(tx.conn(), campaign.id).await?;
+    let Some(next) = steps.iter().find(|step| step.position > send.step_position) else { return Ok(()) };
+    let planned = NewSend {
+        id: SendId::new(now),
+        enrollment_id: send.enrollment_id,
+        contact_id: send.contact_id,
+        step_position: next.position,
+        smtp_credential_id: Some(credential),
+        due_at: pacing::follow_up(now, next.delay, campaign.waits, draw),
+        priority: false,
+    };
+    sends::plan_many(tx, send.account_id, campaign.id, &[planned], now).await?;
+    tx.wake(Wake::Dispatch);
     Ok(())
 }
 

@@ -1,19 +1,20 @@
 //! Answers: of people, of machines, and of nobody knows whom; and the pixel that says that a message was looked at.
 
-use super::{move_status, stop, tell};
+use super::{delivery, move_status, stop, tell};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
-use crate::domain::ids::{EnrollmentId, SendId};
+use crate::domain::ids::EnrollmentId;
 use crate::domain::status::EnrollmentStatus;
-use crate::store::{Result, Tx, enrollments, sends};
+use crate::store::sends::Send;
+use crate::store::{Result, Tx, enrollments};
 
 /// A person answered: the sequence ends; false when that was known.
-pub async fn replied(tx: &mut Tx, id: EnrollmentId, send: Option<SendId>, now: Timestamp) -> Result<bool> {
-    if let Some(send) = send {
-        // An answer is evidence that the message arrived.
-        sends::settle_sent(tx.conn(), send, now).await?;
-    }
+pub async fn replied(tx: &mut Tx, id: EnrollmentId, send: Option<&Send>, now: Timestamp) -> Result<bool> {
     stop(tx, id, "replied", now).await?;
+    if let Some(send) = send {
+        // An answer is evidence that the message arrived. Nothing follows it: the sequence has just ended.
+        delivery::settled(tx, send, 0.0, now).await?;
+    }
     let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(false) };
     if enrollment.replied_at.is_some() {
         return Ok(false);
@@ -27,10 +28,16 @@ pub async fn replied(tx: &mut Tx, id: EnrollmentId, send: Option<SendId>, now: T
     Ok(true)
 }
 
-/// A machine answered: the customer's app is told, the sequence goes on.
-pub async fn auto_replied(tx: &mut Tx, id: EnrollmentId, send: Option<SendId>, now: Timestamp) -> Result<()> {
+/// A machine answered: the customer's app is told, the sequence goes on; `draw` (0..1) is for where that is from a doubt.
+pub async fn auto_replied(
+    tx: &mut Tx,
+    id: EnrollmentId,
+    send: Option<&Send>,
+    draw: f64,
+    now: Timestamp,
+) -> Result<()> {
     if let Some(send) = send {
-        sends::settle_sent(tx.conn(), send, now).await?;
+        delivery::settled(tx, send, draw, now).await?;
     }
     tell(tx, id, EventType::EnrollmentAutoReplied, now).await
 }

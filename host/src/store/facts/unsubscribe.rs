@@ -1,10 +1,10 @@
 //! Opt-outs. Nothing automatic ever takes one back.
 
 use super::{stop, tell};
-use crate::domain::Timestamp;
+use crate::domain::{EmailAddress, Timestamp};
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, ContactId};
-use crate::store::{Result, Tx, contacts};
+use crate::store::{Result, Tx, contacts, suppressions};
 
 /// A contact does not want more: all its sequences end; false when that was known.
 pub async fn unsubscribed(
@@ -24,4 +24,20 @@ pub async fn unsubscribed(
         }
     }
     Ok(true)
+}
+
+/// Whoever reads mail at an address does not want more, and no send is known that it is about: the address is never
+/// mailed again, and where it is a contact's, that one's sequences end.
+pub async fn address_unsubscribed(
+    tx: &mut Tx,
+    account: AccountId,
+    address: &EmailAddress,
+    reason: &str,
+    now: Timestamp,
+) -> Result<()> {
+    suppressions::add_address(tx.conn(), account, &address.key(), reason, now).await?;
+    if let Some(contact) = contacts::by_email(tx.conn(), account, &address.key()).await? {
+        unsubscribed(tx, account, contact.id, reason, now).await?;
+    }
+    Ok(())
 }

@@ -1,0 +1,151 @@
+//! A provider's events as facts: each is recorded once, whatever the number of times it is told, and what it means is
+//! written in the same transaction by the functions that mail and SMTP replies use, too.
+
+use sha2::{Digest, Sha256};
+
+use super::matching::{self, Matched};
+use crate::domain::Timestamp;
+use crate::domain::ids::{AccountId, ProviderEventId};
+use crate::domain::status::BounceClass;
+use crate::extensions::hooks::ingest::{Event, EventKind};
+use crate::store::facts::bounce::{self, Bounce, Source};
+use crate::store::facts::{delivery, reply, unsubscribe};
+use crate::store::inbound::{self, InboundEndpoint, InboundRequest, ProviderEvent};
+use crate::store::sends::{self, Send};
+use crate::store::{Result, Tx, suppressions};
+
+/// Applies the events of one request in their order; how many of them were new.
+pub(super) async fn events(
+    tx: &mut Tx,
+    endpoint: &InboundEndpoint,
+    request: &InboundRequest,
+    events: &[Event],
+    now: Timestamp,
+) -> Result<usize> {
+    let mut new = 0;
+    for event in events {
+        let matched = matching::find(tx.conn(), endpoint.account_id, event).await?;
+        let row = row_of(endpoint, request, event, matched.as_ref(), now);
+        if !inbound::insert_event(tx.conn(), &row).await? {
+            continue;
+        }
+        new += 1;
+        match matched {
+            Some(Matched { send, by }) => matched_event(tx, &send, by, event, now).await?,
+            None => unmatched_event(tx, endpoint.account_id, event, now).await?,
+        }
+    }
+    Ok(new)
+}
+
+async fn matched_event(tx: &mut Tx, send: &Send, by: &str, event: &Event, now: Timestamp) -> Result<()> {
+    // An address may have been written to many times: that it is the newest send is a guess, and no fact to learn from.
+    if let Some(id) = event.provider_message_id.as_deref().filter(|id| !id.is_empty() && by != "recipient") {
+        sends::learn_provider_message_id(tx.conn(), send.id, id).await?;
+    }
+    let bounce = |class| Bounce { class, source: Source::Provider, reason: reason_of(event) };
+    match event.kind {
+        EventKind::HardBounce => bounce::bounced(tx, send, &bounce(BounceClass::Hard), now).await.map(|_| ()),
+        EventKind::SoftBounce => bounce::bounced(tx, send, &bounce(BounceClass::Soft), now).await.map(|_| ()),
+        EventKind::PolicyBounce => bounce::bounced(tx, send, &bounce(BounceClass::Policy), now).await.map(|_| ()),
+        EventKind::Complaint => {
+            bounce::complained(tx, send, Source::Provider, &reason_of(event), now).await.map(|_| ())
+        }
+        EventKind::Unsubscribe => {
+            unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, "unsubscribed", now).await.map(|_| ())
+        }
+        EventKind::Delivered => delivery::settled(tx, send, rand::random(), now).await.map(|_| ()),
+        EventKind::Open => reply::opened(tx, send.enrollment_id, now).await.map(|_| ()),
+        EventKind::AutoReply => {
+            reply::auto_replied(tx, send.enrollment_id, Some(send), rand::random(), now).await
+        }
+        // They are in the timeline. Nothing automatic takes an opt-out back, and a machine's look is no opening.
+        EventKind::Processed
+        | EventKind::Deferred
+        | EventKind::Resubscribe
+        | EventKind::OpenMachine
+        | EventKind::Click
+        | EventKind::Reject
+        | EventKind::Unknown => Ok(()),
+    }
+}
+
+/// No send is known; what it says of the address holds nevertheless.
+async fn unmatched_event(tx: &mut Tx, account: AccountId, event: &Event, now: Timestamp) -> Result<()> {
+    let Some(address) = matching::recipient_of(event) else { return Ok(()) };
+    match event.kind {
+        EventKind::HardBounce => {
+            suppressions::add_address(tx.conn(), account, &address.key(), "hard bounce", now).await
+        }
+        EventKind::Complaint => unsubscribe::address_unsubscribed(tx, account, &address, "complaint", now).await,
+        EventKind::Unsubscribe => unsubscribe::address_unsubscribed(tx, account, &address, "unsubscribed", now).await,
+        _ => Ok(()),
+    }
+}
+
+fn row_of(
+    endpoint: &InboundEndpoint,
+    request: &InboundRequest,
+    event: &Event,
+    matched: Option<&Matched>,
+    now: Timestamp,
+) -> ProviderEvent {
+    ProviderEvent {
+        id: ProviderEventId::new(now),
+        account_id: endpoint.account_id,
+        request_id: request.id,
+        provider: endpoint.provider.clone(),
+        dedupe_key: dedupe_key(event),
+        kind: event.kind.as_str().to_owned(),
+        recipient: event.recipient.clone(),
+        send_id: matched.map(|matched| matched.send.id),
+        enrollment_id: matched.map(|matched| matched.send.enrollment_id),
+        matched_by: matched.map(|matched| matched.by.to_owned()),
+        provider_message_id: event.provider_message_id.clone(),
+        smtp_code: event.smtp_code,
+        smtp_status: event.status.as_ref().map(ToString::to_string),
+        reason: event.reason.clone(),
+        occurred_at: event.at,
+        at: now,
+    }
+}
+
+/// The adapter's key, or a hash over all that tells one event from another.
+fn dedupe_key(event: &Event) -> String {
+    if let Some(key) = event.dedupe_key.as_ref().filter(|key| !key.is_empty()) {
+        return key.clone();
+    }
+    let mut hash = Sha256::new();
+    let at = event.at.map(|at| at.to_string());
+    let code = event.smtp_code.map(|code| code.to_string());
+    let status = event.status.as_ref().map(ToString::to_string);
+    let fields = [
+        Some(event.kind.as_str()),
+        event.recipient.as_deref(),
+        event.send_id.as_deref(),
+        event.message_id.as_deref(),
+        event.provider_message_id.as_deref(),
+        at.as_deref(),
+        code.as_deref(),
+        status.as_deref(),
+        event.reason.as_deref(),
+    ];
+    for field in fields {
+        // Length first: no two lists of fields run together to the same bytes. An absent one is not an empty one.
+        let length = field.map_or(u64::MAX, |field| u64::try_from(field.len()).unwrap_or(u64::MAX - 1));
+        hash.update(length.to_be_bytes());
+        hash.update(field.unwrap_or_default());
+    }
+    format!("sha256:{}", hex::encode(hash.finalize()))
+}
+
+/// For people: the provider's words, or what else it tells.
+fn reason_of(event: &Event) -> String {
+    if let Some(reason) = event.reason.as_ref().filter(|reason| !reason.trim().is_empty()) {
+        return reason.clone();
+    }
+    let code = event.smtp_code.map(|code| code.to_string());
+    let status = event.status.as_ref().map(ToString::to_string);
+    let told: Vec<_> = code.into_iter().chain(status).collect();
+    if told.is_empty() { event.kind.as_str().replace('_', " ") } else { told.join(" ") }
+}

@@ -1,0 +1,136 @@
+//! Reading one stored request: the adapter is asked, and what it says is written in one transaction with what follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::answer::Answer;
+use super::apply;
+use crate::app::App;
+use crate::domain::Timestamp;
+use crate::domain::status::Hook;
+use crate::extensions::hooks::Extra;
+use crate::extensions::hooks::ingest::{Outcome, Refusal, Request, Settings};
+use crate::extensions::{CallScope, Decided, Ingested};
+use crate::rounds;
+use crate::secrets::{SealedFor, SecretError};
+use crate::store::decisions::{self, Decision};
+use crate::store::inbound::{self, InboundEndpoint, InboundRequest};
+use crate::store::{Result, Tx};
+use crate::telemetry::Metrics;
+
+/// A request that could not be read is read again so often in all; then it is kept and left.
+const MOST_ATTEMPTS: u32 = 20;
+const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// The name of the one setting that an endpoint has.
+const SIGNING_SECRET: &str = "signing_secret";
+
+/// What became of a reading.
+struct Ending {
+    /// The state's word in the row.
+    state: &'static str,
+    error: Option<String>,
+    answer: Answer,
+}
+
+/// Reads a stored request and says what to answer. Reading it twice changes nothing.
+pub(super) async fn read(app: &App, endpoint: &InboundEndpoint, stored: InboundRequest) -> Result<Answer> {
+    let scope = CallScope { account: Some(endpoint.account_id), ..CallScope::default() };
+    let decided = ask(app, &scope, endpoint, &stored).await;
+    let now = app.clock.now();
+    let mut tx = app.store.begin().await?;
+    record(&mut tx, &stored, &decided, now).await?;
+    let ending = match decided.decision {
+        Ingested::Outcome(Outcome::Events(events)) => {
+            apply::events(&mut tx, endpoint, &stored, &events, now).await?;
+            Ending { state: "applied", error: None, answer: Answer::plain(200) }
+        }
+        Ingested::Outcome(Outcome::Respond(response)) => {
+            Ending { state: "applied", error: None, answer: Answer::chosen(response) }
+        }
+        Ingested::Refused(Refusal::Unauthorized(reason)) => {
+            Ending { state: "unauthorized", error: Some(reason), answer: Answer::plain(401) }
+        }
+        Ingested::Refused(Refusal::Malformed(reason)) => {
+            Ending { state: "malformed", error: Some(reason), answer: Answer::plain(422) }
+        }
+        Ingested::Refused(Refusal::Retry(reason)) | Ingested::Unavailable { reason } => {
+            put_off(app, &scope, endpoint, reason)
+        }
+        Ingested::UnknownProvider => {
+            put_off(app, &scope, endpoint, format!("no adapter named {:?} is loaded", endpoint.provider))
+        }
+    };
+    let next = (ending.state == "retry").then(|| next_try(&stored, now)).flatten();
+    inbound::finish_request(tx.conn(), stored.id, ending.state, ending.error.as_deref(), next).await?;
+    tx.commit().await?;
+    Metrics::count(&app.metrics.inbound_requests, ending.state);
+    Ok(ending.answer)
+}
+
+async fn ask(
+    app: &App,
+    scope: &CallScope,
+    endpoint: &InboundEndpoint,
+    stored: &InboundRequest,
+) -> Decided<Ingested> {
+    let settings = match settings(app, endpoint) {
+        Ok(settings) => settings,
+        // The operator's key is missing: once it is back, the request is read as if nothing had been.
+        Err(error) => {
+            let decision = Ingested::Unavailable { reason: error.to_string() };
+            return Decided { decision, by: None, records: Vec::new() };
+        }
+    };
+    let mut url = app.links.inbound(&endpoint.provider, &endpoint.token);
+    if !stored.query.is_empty() {
+        url = format!("{url}?{}", stored.query);
+    }
+    let request = Request {
+        method: stored.method.clone(),
+        path: stored.path.clone(),
+        query: stored.query.clone(),
+        url,
+        headers: stored.headers.clone(),
+        body: Bytes::copy_from_slice(&stored.body),
+        received_at: stored.received_at,
+        extra: Extra::default(),
+    };
+    app.extensions.ingest(scope, &endpoint.provider, Arc::new(request), Arc::new(settings)).await
+}
+
+fn settings(app: &App, endpoint: &InboundEndpoint) -> std::result::Result<Settings, SecretError> {
+    let Some(sealed) = &endpoint.signing_secret else { return Ok(Settings::default()) };
+    let row = endpoint.id.to_string();
+    let secret = app.sealer.open(sealed, SealedFor { column: inbound::SIGNING_SECRET, row: &row })?;
+    Ok(Settings::new([(SIGNING_SECRET.to_owned(), secret)]))
+}
+
+async fn record(tx: &mut Tx, stored: &InboundRequest, decided: &Decided<Ingested>, now: Timestamp) -> Result<()> {
+    let subject = stored.id.to_string();
+    let mut rows = Decision::of_records(&decided.records, stored.account_id, &subject, None, now);
+    if let (None, Ingested::Unavailable { reason }) = (&decided.by, &decided.decision) {
+        let decision = serde_json::json!({ "error": "retry", "reason": reason });
+        rows.push(Decision::of_host(Hook::ProviderAdapter, stored.account_id, &subject, None, decision, now));
+    }
+    for row in &rows {
+        decisions::insert(tx.conn(), row).await?;
+    }
+    Ok(())
+}
+
+/// The status makes the provider try again; we do, too, whoever comes first.
+fn put_off(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, reason: String) -> Ending {
+    let adapter = app.extensions.adapter(scope, &endpoint.provider);
+    let status = adapter.map_or(503, |adapter| adapter.manifest().retry_status());
+    Ending { state: "retry", error: Some(reason), answer: Answer::plain(status) }
+}
+
+/// When a request that could not be read is read again; `None` when this was the last time.
+pub(super) fn next_try(stored: &InboundRequest, now: Timestamp) -> Option<Timestamp> {
+    let attempts = stored.attempts + 1;
+    let pause = rounds::pause(attempts, SHORTEST_PAUSE, LONGEST_PAUSE);
+    (attempts < MOST_ATTEMPTS).then(|| now.plus(rounds::jittered(pause, rand::random())))
+}

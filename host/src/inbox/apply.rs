@@ -1,0 +1,184 @@
+//! Stored messages on their way to facts: parse, match, ask the classifier, write what it means. The reading and the
+//! asking of many messages go side by side; their facts share a transaction, as a commit costs more than a fact.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+
+use super::matching::{self, Matched};
+use super::parse::{self, Parsed};
+use super::verdict;
+use crate::app::App;
+use crate::domain::status::Hook;
+use crate::domain::{EmailAddress, Timestamp};
+use crate::extensions::hooks::Extra;
+use crate::extensions::hooks::reply::{Classification, MatchedBy, Verdict};
+use crate::extensions::{CallScope, Decided};
+use crate::store::decisions::{self, Decision};
+use crate::store::inbox::{self, InboundMessage, Reading};
+use crate::store::sends::Send;
+use crate::store::{Conn, Result, Tx, credentials};
+use crate::telemetry::Metrics;
+
+/// Messages of one round. Each may be a megabyte.
+const MOST_MESSAGES: i64 = 32;
+const AT_A_TIME: usize = 8;
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Messages that were read.
+    pub read: usize,
+}
+
+/// A message and all that is known of it.
+pub(super) struct Judged {
+    pub(super) message: InboundMessage,
+    pub(super) parsed: Parsed,
+    pub(super) matched: Option<Matched>,
+    /// The send that it is a copy of, where we wrote it ourselves.
+    pub(super) own_copy: Option<Send>,
+    pub(super) decided: Decided<Classification>,
+}
+
+pub(super) async fn step(app: &App) -> Result<Outcome> {
+    let unread = inbox::unread(&mut *app.store.read().await?, MOST_MESSAGES).await?;
+    if unread.is_empty() {
+        return Ok(Outcome::default());
+    }
+    let read = unread.len();
+    let judging = futures_util::stream::iter(unread).map(|message| judge(app, message));
+    // In order: what a person wrote later is applied later.
+    let judged: Vec<_> = judging.buffered(AT_A_TIME).collect().await;
+    let judged = judged.into_iter().collect::<Result<Vec<_>>>()?;
+    if let Err(error) = write(app, &judged).await {
+        if error.is_passing() {
+            return Err(error);
+        }
+        // One message that the database does not take must not keep the others waiting for ever.
+        for one in &judged {
+            write_or_put_aside(app, one).await?;
+        }
+    }
+    for one in &judged {
+        Metrics::count(&app.metrics.inbound_messages, one.decided.decision.verdict.word());
+    }
+    Ok(Outcome { read })
+}
+
+/// Reads, matches and asks. Nothing is written.
+async fn judge(app: &App, message: InboundMessage) -> Result<Judged> {
+    let mut parsed = parse::parse(&message.raw, message.received_at);
+    let (account, credential) = (message.account_id, message.credential_id);
+    let mut conn = app.store.read().await?;
+    let own_copy = matching::own_copy(&mut conn, account, &parsed).await?;
+    let matched = matching::find(&mut conn, account, credential, &parsed).await?;
+    let is_ours = own_copy.is_some() || is_from_ourselves(&mut conn, &message, &parsed, matched.as_ref()).await?;
+    drop(conn);
+    if is_ours {
+        let reason = Some("we wrote it ourselves".to_owned());
+        let decision = Classification::new(Verdict::Ignore, reason, Extra::default());
+        let decided = Decided { decision, by: None, records: Vec::new() };
+        return Ok(Judged { message, parsed, matched: None, own_copy, decided });
+    }
+    parsed.message.enrollment = matched.as_ref().map(Matched::as_fact);
+    let scope = CallScope {
+        account: Some(account),
+        campaign: matched.as_ref().map(|matched| matched.send.campaign_id),
+        credential: Some(credential),
+    };
+    let decided = app.extensions.classify(&scope, Arc::new(parsed.message.clone())).await;
+    Ok(Judged { message, parsed, matched, own_copy, decided })
+}
+
+/// Whether the mailbox's own address wrote it to somebody else: what a user sends from another program, with a copy to
+/// himself. Who tries a campaign out on his own address is a contact like any other.
+async fn is_from_ourselves(
+    conn: &mut Conn,
+    message: &InboundMessage,
+    parsed: &Parsed,
+    matched: Option<&Matched>,
+) -> Result<bool> {
+    let key = |text: &str| EmailAddress::parse(text).ok().map(|address| address.key());
+    let Some(sender) = parsed.message.sender.as_deref().and_then(key) else { return Ok(false) };
+    if matched.is_some_and(|matched| key(&matched.contact_email).as_ref() == Some(&sender)) {
+        return Ok(false);
+    }
+    let credential = credentials::get(conn, message.credential_id).await?;
+    Ok(credential.and_then(|credential| key(&credential.from_email)) == Some(sender))
+}
+
+async fn write(app: &App, judged: &[Judged]) -> Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.store.begin().await?;
+    for one in judged {
+        write_one(&mut tx, one, now).await?;
+    }
+    tx.commit().await
+}
+
+/// Writes one message by itself; where the database does not take its facts, the message is kept as nobody could tell.
+async fn write_or_put_aside(app: &App, one: &Judged) -> Result<()> {
+    let Err(error) = write(app, std::slice::from_ref(one)).await else { return Ok(()) };
+    if error.is_passing() {
+        return Err(error);
+    }
+    tracing::error!(inbound_message.id = %one.message.id, error = &error as &dyn std::error::Error,
+        "An inbound message could not be applied; it is kept as unclassified");
+    let mut tx = app.store.begin().await?;
+    let reading = Reading {
+        sender: None,
+        subject: None,
+        message_id: None,
+        state: "unclassified",
+        enrollment_id: None,
+        send_id: None,
+        matched_by: None,
+        verdict: Verdict::Unclassified.word().to_owned(),
+    };
+    inbox::read(tx.conn(), one.message.id, &reading).await?;
+    tx.commit().await
+}
+
+async fn write_one(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
+    let reading = reading_of(one);
+    if !inbox::read(tx.conn(), one.message.id, &reading).await? {
+        // Another node has read and applied it.
+        return Ok(());
+    }
+    record(tx, one, now).await?;
+    if inbox::has_copy(tx.conn(), one.message.account_id, one.message.id, &reading).await? {
+        return Ok(());
+    }
+    verdict::apply(tx, one, now).await
+}
+
+fn reading_of(one: &Judged) -> Reading {
+    let verdict = &one.decided.decision.verdict;
+    let subject = &one.parsed.message.subject;
+    let send = one.matched.as_ref().map(|matched| &matched.send).or(one.own_copy.as_ref());
+    Reading {
+        sender: one.parsed.message.sender.clone(),
+        subject: (!subject.is_empty()).then(|| subject.clone()),
+        message_id: one.parsed.message_id.clone(),
+        state: if *verdict == Verdict::Unclassified { "unclassified" } else { "applied" },
+        enrollment_id: send.map(|send| send.enrollment_id),
+        send_id: send.map(|send| send.id),
+        matched_by: one.matched.as_ref().map(|matched| MatchedBy::as_str(matched.by)),
+        verdict: verdict.word().to_owned(),
+    }
+}
+
+async fn record(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
+    let (account, subject) = (one.message.account_id, one.message.id.to_string());
+    let enrollment = one.matched.as_ref().map(|matched| matched.send.enrollment_id);
+    let mut rows = Decision::of_records(&one.decided.records, account, &subject, enrollment, now);
+    if one.decided.by.is_none() {
+        let decision = one.decided.decision.to_json();
+        rows.push(Decision::of_host(Hook::ReplyClassifier, account, &subject, enrollment, decision, now));
+    }
+    for row in &rows {
+        decisions::insert(tx.conn(), row).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Where to begin in a mailbox that was not read before: at the first message that arrived since it is watched. The date
+//! of arrival rises with the UID, but for messages that somebody moved, so it is looked for by halves from the end.
+
+use crate::domain::Timestamp;
+use crate::imap::{FetchLimits, ImapError, Session};
+
+/// One message, of which only the date is wanted.
+const PROBE: FetchLimits = FetchLimits { messages: 1, message_bytes: 0, stub_bytes: 1, batch_bytes: 1 };
+const FIRST_STRIDE: u32 = 64;
+
+/// The UID of the last message from before `since`, such that all after it are newer; 0 where there is none.
+pub(super) async fn last_uid_before(session: &mut Session, since: Timestamp) -> Result<u32, ImapError> {
+    let end = session.state().uid_next.saturating_sub(1);
+    // Strides that double, back from the end, until a message is old: a mailbox of a hundred thousand old messages is
+    // left after one probe.
+    let (mut newer_from, mut stride) = (end, FIRST_STRIDE);
+    let mut older_to = loop {
+        if newer_from == 0 {
+            return Ok(0);
+        }
+        let at = newer_from.saturating_sub(stride);
+        if !is_newer_after(session, at, end, since).await? {
+            break at;
+        }
+        (newer_from, stride) = (at, stride.saturating_mul(2));
+    };
+    // Between the two lies the border: what follows `older_to` is old, what follows `newer_from` is not.
+    while newer_from - older_to > 1 {
+        let middle = older_to + (newer_from - older_to) / 2;
+        if is_newer_after(session, middle, end, since).await? {
+            newer_from = middle;
+        } else {
+            older_to = middle;
+        }
+    }
+    Ok(newer_from)
+}
+
+/// Whether the first message above `uid` arrived since `since`; so it is where there is none up to `end`.
+async fn is_newer_after(session: &mut Session, uid: u32, end: u32, since: Timestamp) -> Result<bool, ImapError> {
+    let mut from = uid;
+    while from < end {
+        let batch = session.fetch_since(from, PROBE).await?;
+        if let Some(message) = batch.messages.first() {
+            // A server that tells no date is taken at its order: unknown is new.
+            return Ok(message.uid > end || message.internal_date.is_none_or(|date| date >= since));
+        }
+        if !batch.more && batch.unreadable.is_empty() {
+            break;
+        }
+        let unreadable = batch.unreadable.iter().copied().max().unwrap_or(0);
+        let seen = batch.scanned_to.max(unreadable);
+        if seen <= from {
+            break;
+        }
+        from = seen;
+    }
+    Ok(true)
+}

@@ -1,0 +1,101 @@
+//! One watcher for each mailbox that this node holds the lease of. Mailboxes come, go and change their settings; other
+//! nodes die and leave theirs. It looks at all of that every few seconds and when a bell rings.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::watch::{self, Watched};
+use crate::app::App;
+use crate::domain::credential::Endpoint;
+use crate::domain::ids::CredentialId;
+use crate::rounds::{self, Next};
+use crate::store::{Result, StoreError, credentials, inbox};
+use crate::wake::Wake;
+
+/// Mailboxes of one node.
+const MOST_MAILBOXES: i64 = 2_000;
+/// Watchers that fetch at a time: each may have a batch of messages in memory.
+const MOST_FETCHING: usize = 8;
+/// Connections that are opened at a time, so that a start of a thousand watchers is no burst of handshakes.
+const MOST_OPENING: usize = 32;
+
+/// What all watchers share.
+#[derive(Clone)]
+pub(super) struct Turns {
+    pub(super) fetching: Arc<Semaphore>,
+    pub(super) opening: Arc<Semaphore>,
+    /// Rung when messages were stored.
+    pub(super) stored: Arc<Notify>,
+}
+
+/// A running watcher. Dropped, it stops.
+struct Watcher {
+    endpoint: Endpoint,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<Notify>) {
+    let turns = Turns {
+        fetching: Arc::new(Semaphore::new(MOST_FETCHING)),
+        opening: Arc::new(Semaphore::new(MOST_OPENING)),
+        stored: Arc::clone(stored),
+    };
+    let watchers = tokio::sync::Mutex::new(HashMap::new());
+    let round = || async {
+        reconcile(app, &turns, &mut *watchers.lock().await).await?;
+        // Messages may have been stored by hand (a replay): the bell is for the applier, too.
+        stored.notify_one();
+        Ok::<_, StoreError>(Next::At(app.clock.now().plus(app.lease() / 3)))
+    };
+    rounds::keep("inbox", &app.clock, shutdown, round, || app.store.wakeups().wait(Wake::Inbox)).await;
+    drop(watchers);
+    if let Err(error) = release(app).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "Mailboxes could not be released; their leases end soon");
+    }
+}
+
+/// Starts, stops and restarts watchers, so that they are as the store says.
+async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId, Watcher>) -> Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.store.begin().await?;
+    let ours = inbox::lease(&mut tx, app.node, now, now.plus(app.lease()), MOST_MAILBOXES).await?;
+    tx.commit().await?;
+
+    let mut wanted = HashMap::with_capacity(ours.len());
+    let mut conn = app.store.read().await?;
+    for mailbox in ours {
+        let credential = credentials::get(&mut conn, mailbox.credential_id).await?;
+        if let Some(endpoint) = credential.and_then(|credential| credential.imap) {
+            wanted.insert(mailbox.credential_id, (mailbox, endpoint));
+        }
+    }
+    watchers.retain(|id, watcher| {
+        let is_wanted = wanted.get(id).is_some_and(|(_, endpoint)| *endpoint == watcher.endpoint);
+        is_wanted && !watcher.task.is_finished()
+    });
+    for (id, (mailbox, endpoint)) in wanted {
+        if watchers.contains_key(&id) {
+            continue;
+        }
+        let watched = Watched { credential_id: id, account_id: mailbox.account_id, endpoint: endpoint.clone() };
+        let task = tokio::spawn(watch::run(app.clone(), watched, turns.clone()));
+        watchers.insert(id, Watcher { endpoint, task });
+    }
+    Ok(())
+}
+
+async fn release(app: &App) -> Result<()> {
+    let mut tx = app.store.begin().await?;
+    inbox::release(tx.conn(), app.node).await?;
+    tx.commit().await
+}

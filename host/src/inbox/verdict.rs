@@ -1,0 +1,194 @@
+//! What a verdict means: the fact that it becomes. The same facts come by SMTP replies and providers' webhooks; whichever
+//! comes first counts.
+
+use serde_json::json;
+
+use super::apply::Judged;
+use super::matching;
+use crate::domain::event::EventType;
+use crate::domain::status::BounceClass;
+use crate::domain::{EmailAddress, Timestamp};
+use crate::extensions::hooks::reply::{Action, BouncedRecipient, MatchedBy, Verdict};
+use crate::store::facts::bounce::{self, Bounce, Source};
+use crate::store::facts::{delivery, reply, unsubscribe};
+use crate::store::sends::{self, Send};
+use crate::store::{Result, Tx, events, suppressions};
+
+pub(super) async fn apply(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
+    if let Some(own) = &one.own_copy {
+        // A copy in our own mailbox: whatever the server said then, it did leave.
+        return delivery::settled(tx, own, rand::random(), now).await.map(|_| ());
+    }
+    // As it is in this transaction: it may have changed while the classifier was asked.
+    let send = match &one.matched {
+        Some(matched) => sends::get(tx.conn(), matched.send.id).await?,
+        None => None,
+    };
+    match (&one.decided.decision.verdict, &send) {
+        (Verdict::HumanReply, Some(send)) => {
+            reply::replied(tx, send.enrollment_id, evidence(one, send), now).await.map(|_| ())
+        }
+        (Verdict::HumanReply, None) => tell_unmatched(tx, one, now).await,
+        (Verdict::AutoReply { .. }, Some(send)) => {
+            reply::auto_replied(tx, send.enrollment_id, evidence(one, send), rand::random(), now).await
+        }
+        (Verdict::Bounce(told), send) => bounces(tx, one, told, send.as_ref(), now).await,
+        (Verdict::Complaint { recipient, .. }, send) => {
+            complaint(tx, one, recipient.as_deref(), send.as_ref(), now).await
+        }
+        (Verdict::UnsubscribeRequest, Some(send)) => {
+            unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, "unsubscribed", now).await?;
+            match evidence(one, send) {
+                Some(send) => delivery::settled(tx, send, 0.0, now).await.map(|_| ()),
+                None => Ok(()),
+            }
+        }
+        (Verdict::UnsubscribeRequest, None) => match one.parsed.message.sender.as_deref().and_then(address) {
+            Some(sender) => {
+                unsubscribe::address_unsubscribed(tx, one.message.account_id, &sender, "unsubscribed", now).await
+            }
+            None => Ok(()),
+        },
+        (Verdict::Unclassified, Some(send)) => reply::unclassified(tx, send.enrollment_id, now).await,
+        (Verdict::AutoReply { .. } | Verdict::Unclassified, None) | (Verdict::Challenge | Verdict::Ignore, _) => Ok(()),
+    }
+}
+
+/// The send that an answer proves to have arrived: one that it names. That its sender was once written to proves nothing
+/// of any one message.
+fn evidence<'a>(one: &Judged, send: &'a Send) -> Option<&'a Send> {
+    one.matched.as_ref().is_some_and(|matched| matched.by != MatchedBy::SenderAddress).then_some(send)
+}
+
+async fn bounces(
+    tx: &mut Tx,
+    one: &Judged,
+    told: &[BouncedRecipient],
+    send: Option<&Send>,
+    now: Timestamp,
+) -> Result<()> {
+    if told.is_empty() {
+        // Whomever the message was matched to; of the address itself nothing was said.
+        let Some(send) = send else { return Ok(()) };
+        let reason = one.decided.decision.reason.clone().unwrap_or_else(|| "bounced".to_owned());
+        let fact = Bounce { class: BounceClass::Soft, source: Source::Dsn, reason };
+        return bounce::bounced(tx, send, &fact, now).await.map(|_| ());
+    }
+    for recipient in told {
+        if recipient.action == Action::Delayed {
+            continue;
+        }
+        let about = about(tx, one, recipient, told.len(), send).await?;
+        match (recipient.action, about) {
+            (Action::Failed, Some(send)) => {
+                let fact = Bounce { class: recipient.class, source: Source::Dsn, reason: reason_of(recipient) };
+                bounce::bounced(tx, &send, &fact, now).await?;
+            }
+            (Action::Failed, None) => refused_address(tx, one, recipient, now).await?,
+            (_, Some(send)) => {
+                delivery::settled(tx, &send, rand::random(), now).await?;
+            }
+            (_, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The send that a report speaks of for one recipient: the one that it names, if it speaks of nobody else or of its
+/// contact; otherwise the newest to that address.
+async fn about(
+    tx: &mut Tx,
+    one: &Judged,
+    recipient: &BouncedRecipient,
+    count: usize,
+    named: Option<&Send>,
+) -> Result<Option<Send>> {
+    // A daemon is nobody's contact: that its address is one proves nothing.
+    let named = named.and_then(|send| evidence(one, send));
+    if let Some(send) = named {
+        let contact = one.matched.as_ref().and_then(|matched| address(&matched.contact_email));
+        let is_contact = contact.is_some() && contact.map(|it| it.key()) == address(&recipient.recipient).map(|it| it.key());
+        if count == 1 || is_contact {
+            return Ok(Some(send.clone()));
+        }
+    }
+    let (account, credential) = (one.message.account_id, one.message.credential_id);
+    if let Some(send) = matching::newest_to(tx.conn(), account, credential, &recipient.recipient).await? {
+        return Ok(Some(send));
+    }
+    if count > 1 {
+        return Ok(None);
+    }
+    // The final recipient may be what a forwarding made of the one we wrote to.
+    for address in &one.parsed.references.returned_recipients {
+        if let Some(send) = matching::newest_to(tx.conn(), account, credential, address).await? {
+            return Ok(Some(send));
+        }
+    }
+    Ok(None)
+}
+
+/// No send is known; that the address is dead holds nevertheless.
+async fn refused_address(tx: &mut Tx, one: &Judged, recipient: &BouncedRecipient, now: Timestamp) -> Result<()> {
+    match address(&recipient.recipient) {
+        Some(dead) if recipient.class == BounceClass::Hard => {
+            suppressions::add_address(tx.conn(), one.message.account_id, &dead.key(), "hard bounce", now).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn complaint(
+    tx: &mut Tx,
+    one: &Judged,
+    recipient: Option<&str>,
+    send: Option<&Send>,
+    now: Timestamp,
+) -> Result<()> {
+    let (account, credential) = (one.message.account_id, one.message.credential_id);
+    let found = match (send, recipient) {
+        (Some(send), _) => Some(send.clone()),
+        (None, Some(recipient)) => matching::newest_to(tx.conn(), account, credential, recipient).await?,
+        (None, None) => None,
+    };
+    if let Some(send) = found {
+        return bounce::complained(tx, &send, Source::FeedbackReport, "feedback report", now).await.map(|_| ());
+    }
+    match recipient.and_then(address) {
+        Some(recipient) => unsubscribe::address_unsubscribed(tx, account, &recipient, "complaint", now).await,
+        None => Ok(()),
+    }
+}
+
+/// A person wrote, and nobody knows to what: the customer's app is told. Newsletters are written by persons, too.
+async fn tell_unmatched(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
+    let message = &one.parsed.message;
+    let is_bulk = message.headers.iter().any(|header| {
+        let name = header.name.to_ascii_lowercase();
+        let value = header.value.trim().to_ascii_lowercase();
+        matches!(name.as_str(), "list-id" | "list-unsubscribe")
+            || (name == "precedence" && matches!(value.as_str(), "bulk" | "list" | "junk"))
+    });
+    if is_bulk {
+        return Ok(());
+    }
+    let data = json!({
+        "inbound_message_id": one.message.id,
+        "credential_id": one.message.credential_id,
+        "sender": message.sender,
+        "subject": message.subject,
+        "received_at": one.message.received_at,
+    });
+    let subject = one.message.id.to_string();
+    events::insert(tx, one.message.account_id, EventType::InboundUnmatched, &subject, &data, now).await.map(|_| ())
+}
+
+fn reason_of(recipient: &BouncedRecipient) -> String {
+    let diagnostic = recipient.diagnostic.as_ref().filter(|text| !text.trim().is_empty()).cloned();
+    let status = || recipient.status.as_ref().map(ToString::to_string);
+    diagnostic.or_else(status).unwrap_or_else(|| "bounced".to_owned())
+}
+
+fn address(text: &str) -> Option<EmailAddress> {
+    EmailAddress::parse(text).ok()
+}
