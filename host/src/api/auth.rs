@@ -56,7 +56,10 @@ impl Caller {
         if self.scopes.contains(&scope) {
             return Ok(());
         }
-        Err(ApiError::new(Code::Forbidden, format!("This key does not have the scope {scope:?}, which the call needs.", scope = scope.as_str())))
+        Err(ApiError::new(
+            Code::Forbidden,
+            format!("This key does not have the scope {scope:?}, which the call needs.", scope = scope.as_str()),
+        ))
     }
 
     /// Refuses whoever may not change what is everybody's. Where anybody can sign up, every account has a key with all

@@ -18,8 +18,8 @@ use super::state::Api;
 use super::values::{email, line};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, ContactId, ContactImportId};
-use crate::store::contacts::{self, ContactImport, NewContact};
 use crate::store::Conn;
+use crate::store::contacts::{self, ContactImport, NewContact};
 
 /// Contacts of one transaction: each is all or nothing, and none holds others up for long.
 const CHUNK: usize = 5000;

@@ -14,8 +14,8 @@ use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
 use crate::domain::status::EnrollmentStatus;
 use crate::domain::{EmailAddress, Timestamp};
-use crate::store::contacts::{self, EnrollmentOfContact};
 use crate::store::Conn;
+use crate::store::contacts::{self, EnrollmentOfContact};
 
 /// The longest name or company.
 pub(super) const LONGEST_NAME: usize = 200;
@@ -94,7 +94,8 @@ pub(super) async fn found(conn: &mut Conn, account: AccountId, id: ContactId) ->
 }
 
 pub(super) fn shown(contact: Contact) -> ContactShown {
-    let Contact { id, contact_import_id, email, first_name, last_name, company, unsubscribed_at, created_at, .. } = contact;
+    let Contact { id, contact_import_id, email, first_name, last_name, company, unsubscribed_at, created_at, .. } =
+        contact;
     ContactShown { id, contact_import_id, email, first_name, last_name, company, unsubscribed_at, created_at }
 }
 

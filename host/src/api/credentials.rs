@@ -207,7 +207,7 @@ pub(super) async fn test(
     // Servers may take a minute to answer: the connection to the database is not kept for that.
     drop(conn);
     let (smtp, imap) = tokio::join!(try_smtp(&api, &credential), try_imap(&api, &credential));
-    Ok(Json(Tried { smtp: smtp?, imap: imap?  }))
+    Ok(Json(Tried { smtp: smtp?, imap: imap? }))
 }
 
 /// Stores a new credential; its mailbox is watched from now on.
@@ -239,7 +239,9 @@ async fn try_smtp(api: &Api, credential: &Credential) -> Result<TrialShown> {
 }
 
 async fn try_imap(api: &Api, credential: &Credential) -> Result<Option<TrialShown>> {
-    let Some(Endpoint { host, port, username, sealed_password, tls }) = credential.imap.clone() else { return Ok(None) };
+    let Some(Endpoint { host, port, username, sealed_password, tls }) = credential.imap.clone() else {
+        return Ok(None);
+    };
     let place = SealedFor { column: credentials::IMAP_PASSWORD, row: &credential.id.to_string() };
     let password = api.app.sealer.open(&sealed_password, place)?;
     let begun = Instant::now();

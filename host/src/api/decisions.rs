@@ -51,7 +51,7 @@ pub(super) async fn list(
         None => None,
         Some(id) => Some(super::extensions::visible(&mut conn, caller.account, id).await?.sha256),
     };
-    let rows = decisions::list(&mut conn, caller.account, hook, sha256.as_deref(), &asked.page()).await?;
+    let rows = decisions::list_of(&mut conn, caller.account, hook, sha256.as_deref(), &asked.page()).await?;
     Ok(asked.answer(rows, |decision| decision.id, shown))
 }
 
@@ -61,6 +61,7 @@ pub(super) fn by_shown(by: DecidedBy) -> ByShown {
 }
 
 fn shown(decision: Decision) -> DecisionShown {
-    let Decision { id, account_id: _, hook, subject_id, enrollment_id, by, mode, decision, error, logs, micros, at } = decision;
+    let Decision { id, account_id: _, hook, subject_id, enrollment_id, by, mode, decision, error, logs, micros, at } =
+        decision;
     DecisionShown { id, hook, subject_id, enrollment_id, by: by.map(by_shown), mode, decision, error, logs, micros, at }
 }

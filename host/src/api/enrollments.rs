@@ -163,9 +163,9 @@ fn refused(reason: SkipReason) -> ApiError {
         }
         SkipReason::Unsubscribed => ApiError::unprocessable("The contact unsubscribed."),
         SkipReason::Suppressed => ApiError::unprocessable("The contact's address or domain is suppressed."),
-        SkipReason::CrossCampaignDuplicate => {
-            ApiError::unprocessable("Another campaign of the same outreach has the contact, and its contacts are unique.")
-        }
+        SkipReason::CrossCampaignDuplicate => ApiError::unprocessable(
+            "Another campaign of the same outreach has the contact, and its contacts are unique.",
+        ),
     }
 }
 

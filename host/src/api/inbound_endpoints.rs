@@ -68,7 +68,8 @@ pub(super) async fn create(
             fields.note("provider", format!("has no adapter here; the adapters are {providers}"));
             return None;
         };
-        let is_needed = |setting: &crate::extensions::manifest::Setting| setting.key == "signing_secret" && setting.required;
+        let is_needed =
+            |setting: &crate::extensions::manifest::Setting| setting.key == "signing_secret" && setting.required;
         if given.is_none() && adapter.manifest().settings.iter().any(is_needed) {
             fields.note("signing_secret", format!("is required by {provider}"));
         }

@@ -12,7 +12,9 @@ use super::error::{ApiError, Code, Result};
 use super::state::Api;
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
-use crate::domain::ids::{CredentialId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId};
+use crate::domain::ids::{
+    CredentialId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId,
+};
 use crate::domain::status::{Hook, SendState};
 use crate::store::decisions::Decision;
 use crate::store::enrollments::Enrollment;
@@ -107,7 +109,8 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
     let batch_number = enrollment.batch_number;
     let mut entries = vec![Entry { at: enrollment.created_at, fact: Fact::Enrolled { batch_number } }];
     for send in sends::of_enrollment(conn, id).await? {
-        let (send_id, step, state, due_at, reason) = (send.id, send.step_position, send.state, send.due_at, send.reason);
+        let (send_id, step, state, due_at, reason) =
+            (send.id, send.step_position, send.state, send.due_at, send.reason);
         entries.push(Entry { at: send.created_at, fact: Fact::Queued { send_id, step, state, due_at, reason } });
     }
     for done in transactions::of_enrollment(conn, id).await? {

@@ -75,7 +75,10 @@ pub(super) fn port(value: &Value) -> Reading<u16> {
 }
 
 /// One word of a vocabulary.
-pub(super) fn word<T: std::fmt::Display>(parse: fn(&str) -> Option<T>, all: &'static [T]) -> impl Fn(&Value) -> Reading<T> {
+pub(super) fn word<T: std::fmt::Display>(
+    parse: fn(&str) -> Option<T>,
+    all: &'static [T],
+) -> impl Fn(&Value) -> Reading<T> {
     move |value| {
         value.as_str().and_then(parse).ok_or_else(|| {
             let words: Vec<String> = all.iter().map(ToString::to_string).collect();

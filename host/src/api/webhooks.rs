@@ -22,8 +22,8 @@ use crate::domain::Timestamp;
 use crate::domain::event::{EventType, is_filter};
 use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
 use crate::secrets::{ExposeSecret, SealedFor, SecretString, random_bytes};
-use crate::store::webhooks::{self, Delivery, Webhook};
 use crate::store::Conn;
+use crate::store::webhooks::{self, Delivery, Webhook};
 use crate::wake::Wake;
 
 /// How long the old secret signs, too, after a rotation with grace.
@@ -241,6 +241,7 @@ fn shown(webhook: Webhook) -> WebhookShown {
 }
 
 fn delivery_shown(delivery: Delivery) -> DeliveryShown {
-    let Delivery { id, event_id, event_type, state, attempt, status_code, error, delivered_at, created_at, .. } = delivery;
+    let Delivery { id, event_id, event_type, state, attempt, status_code, error, delivered_at, created_at, .. } =
+        delivery;
     DeliveryShown { id, event_id, event_type, state, attempt, status_code, error, delivered_at, created_at }
 }

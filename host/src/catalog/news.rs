@@ -14,7 +14,12 @@ impl Catalog {
             match &news.error {
                 None => tracing::info!(extension.name = name, extension.version = version, "An extension is back"),
                 Some(error) => {
-                    tracing::warn!(extension.name = name, extension.version = version, error, "An extension is suspended");
+                    tracing::warn!(
+                        extension.name = name,
+                        extension.version = version,
+                        error,
+                        "An extension is suspended"
+                    );
                     self.tell(&news).await?;
                 }
             }

@@ -19,8 +19,11 @@ impl Catalog {
             let id = match standing {
                 Some(standing) if standing.origin != "shipped" => {
                     // Somebody stored this name and version first: the shipped one is asked, and has no row.
-                    tracing::warn!(extension.name = row.name, extension.version = row.version,
-                        "A stored extension has the name and version of a shipped one; raise its version");
+                    tracing::warn!(
+                        extension.name = row.name,
+                        extension.version = row.version,
+                        "A stored extension has the name and version of a shipped one; raise its version"
+                    );
                     continue;
                 }
                 Some(standing) => {

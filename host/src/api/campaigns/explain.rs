@@ -50,7 +50,11 @@ pub(in super::super) async fn show(
 async fn explain(conn: &mut Conn, campaign: &Campaign, now: Timestamp) -> Result<Explanation> {
     match campaign.status {
         CampaignStatus::Pending => {
-            return Ok(stopped("idle", "never_dispatched", "The campaign was never dispatched: POST /campaigns/:id/dispatch."));
+            return Ok(stopped(
+                "idle",
+                "never_dispatched",
+                "The campaign was never dispatched: POST /campaigns/:id/dispatch.",
+            ));
         }
         CampaignStatus::Finished => return Ok(stopped("idle", "finished", "Nothing is left to send.")),
         CampaignStatus::Paused => {
@@ -65,7 +69,8 @@ async fn explain(conn: &mut Conn, campaign: &Campaign, now: Timestamp) -> Result
     let Some(next) = next else { return nothing_planned(conn, campaign).await };
     if next > now {
         let message = "The next message waits for its time: the gap between sends, a step's delay or a retry.";
-        let reason = Reason { code: "waiting_for_due_time", message: message.to_owned(), until: Some(next), subject_id: None };
+        let reason =
+            Reason { code: "waiting_for_due_time", message: message.to_owned(), until: Some(next), subject_id: None };
         return Ok(Explanation { state: "waiting", reasons: vec![reason] });
     }
     let mut reasons = Vec::new();

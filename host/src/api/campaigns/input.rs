@@ -44,7 +44,8 @@ pub(super) fn new_campaign(
     // Who asks for a longer shortest gap alone means gaps of at least that.
     let max = max.unwrap_or(DEFAULT_MAX_WAIT_SECONDS.max(min));
     let verify_email_mx = fields.optional("verify_email_mx", flag).unwrap_or(false);
-    let bounce_rate_threshold = fields.optional("bounce_rate_threshold", decimal(0.5..=25.0)).unwrap_or(DEFAULT_THRESHOLD);
+    let bounce_rate_threshold =
+        fields.optional("bounce_rate_threshold", decimal(0.5..=25.0)).unwrap_or(DEFAULT_THRESHOLD);
     let track_opens = fields.optional("track_opens", flag).unwrap_or(true);
     let waits = Waits { min: Duration::from_secs(min), max: Duration::from_secs(max) };
     check_waits(fields, waits);

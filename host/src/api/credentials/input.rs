@@ -112,8 +112,7 @@ fn imap(fields: &mut Fields<'_>, api: &Api, id: CredentialId, standing: Option<E
         host: imap_host.unwrap_or(standing.host),
         port: imap_port.unwrap_or(standing.port),
         username: username.unwrap_or(standing.username),
-        sealed_password: password
-            .map_or(standing.sealed_password, |password| seal(api, IMAP_PASSWORD, id, &password)),
+        sealed_password: password.map_or(standing.sealed_password, |password| seal(api, IMAP_PASSWORD, id, &password)),
         tls: tls.unwrap_or(standing.tls),
     }))
 }

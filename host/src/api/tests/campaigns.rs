@@ -7,7 +7,8 @@ use super::super::test_support::{TestApi, campaign, credential, request};
 async fn a_campaign_is_made_with_its_credentials_and_steps() {
     let api = TestApi::start().await;
     let key = api.key().await;
-    let made = api.post(&key, "/campaigns", json!({ "campaign": campaign(json!({})) })).await.expect(StatusCode::CREATED);
+    let made =
+        api.post(&key, "/campaigns", json!({ "campaign": campaign(json!({})) })).await.expect(StatusCode::CREATED);
     assert_eq!(made["status"], "pending");
     assert_eq!(made["sequence_steps"].as_array().unwrap().len(), 2);
     let id = made["id"].as_str().unwrap();
@@ -51,31 +52,35 @@ async fn everything_that_is_wrong_is_told_at_once() {
         ],
     }});
     let details = api.post(&key, "/campaigns", body).await.expect_error(422, "validation_failed");
-    check(&details, &[
-        ("campaign.name", "must not be empty"),
-        ("campaign.max_wait_seconds", "at least min_wait_seconds"),
-        ("campaign.bounce_rate_threshold", "0.5 to 25.0"),
-        ("campaign.colour", "no known field"),
-        ("campaign.smtp_credentials.1.smtp_port", "1 to 65535"),
-        ("campaign.smtp_credentials.1.smtp_host", "host name"),
-        ("campaign.smtp_credentials.1.from_email", "no @"),
-        ("campaign.smtp_credentials.1.smtp_tls", "not allowed here"),
-        ("campaign.smtp_credentials.1.daily_limit", "is required"),
-        ("campaign.smtp_credentials.1.imap_port", "all four"),
-        ("campaign.smtp_credentials.1.imap_username", "all four"),
-        ("campaign.smtp_credentials.1.imap_password", "all four"),
-        ("campaign.sequence_steps.0.subject", "unknown merge tag {{nickname}}"),
-        ("campaign.sequence_steps.0.body_html", "must not be empty"),
-        ("campaign.sequence_steps.2.delay_minutes", "whole number"),
-    ]);
+    check(
+        &details,
+        &[
+            ("campaign.name", "must not be empty"),
+            ("campaign.max_wait_seconds", "at least min_wait_seconds"),
+            ("campaign.bounce_rate_threshold", "0.5 to 25.0"),
+            ("campaign.colour", "no known field"),
+            ("campaign.smtp_credentials.1.smtp_port", "1 to 65535"),
+            ("campaign.smtp_credentials.1.smtp_host", "host name"),
+            ("campaign.smtp_credentials.1.from_email", "no @"),
+            ("campaign.smtp_credentials.1.smtp_tls", "not allowed here"),
+            ("campaign.smtp_credentials.1.daily_limit", "is required"),
+            ("campaign.smtp_credentials.1.imap_port", "all four"),
+            ("campaign.smtp_credentials.1.imap_username", "all four"),
+            ("campaign.smtp_credentials.1.imap_password", "all four"),
+            ("campaign.sequence_steps.0.subject", "unknown merge tag {{nickname}}"),
+            ("campaign.sequence_steps.0.body_html", "must not be empty"),
+            ("campaign.sequence_steps.2.delay_minutes", "whole number"),
+        ],
+    );
     let twice = campaign(json!({"sequence_steps": [
         { "position": 1, "subject": "a", "body_html": "b" }, { "position": 1, "subject": "a", "body_html": "b" },
     ], "smtp_credentials": []}));
-    let details = api.post(&key, "/campaigns", json!({ "campaign": twice })).await.expect_error(422, "validation_failed");
-    check(&details, &[
-        ("campaign.sequence_steps.1.position", "another step"),
-        ("campaign.smtp_credentials", "at least one"),
-    ]);
+    let details =
+        api.post(&key, "/campaigns", json!({ "campaign": twice })).await.expect_error(422, "validation_failed");
+    check(
+        &details,
+        &[("campaign.sequence_steps.1.position", "another step"), ("campaign.smtp_credentials", "at least one")],
+    );
 }
 
 #[tokio::test]
@@ -100,10 +105,15 @@ async fn contacts_are_enrolled_dispatched_and_counted() {
     let key = api.key().await;
     let id = api.campaign(&key, json!({})).await;
     let import = api.import(&key, &["a@example.org", "b@example.org", "c@blocked.test"]).await;
-    api.post(&key, "/suppressions", json!({"suppression": {"domain": "Blocked.test"}})).await.expect(StatusCode::CREATED);
+    api.post(&key, "/suppressions", json!({"suppression": {"domain": "Blocked.test"}}))
+        .await
+        .expect(StatusCode::CREATED);
     let body = json!({"contact_import_id": import, "batch_size": 1});
     let enrolled = api.post(&key, &format!("/campaigns/{id}/enroll"), body.clone()).await.expect(StatusCode::OK);
-    assert_eq!((&enrolled["enrolled"], &enrolled["batches"], &enrolled["batch_size"]), (&json!(2), &json!(2), &json!(1)));
+    assert_eq!(
+        (&enrolled["enrolled"], &enrolled["batches"], &enrolled["batch_size"]),
+        (&json!(2), &json!(2), &json!(1))
+    );
     assert_eq!(enrolled["skipped"][0]["email"], "c@blocked.test");
     assert_eq!(enrolled["skipped"][0]["reason"], "suppressed");
     let again = api.post(&key, &format!("/campaigns/{id}/enroll"), body).await.expect(StatusCode::OK);
@@ -114,7 +124,9 @@ async fn contacts_are_enrolled_dispatched_and_counted() {
     assert_eq!(listed.as_array().unwrap().len(), 1);
     let contact = listed[0]["contact_id"].clone();
     let twice = json!({"contact_id": contact});
-    api.post(&key, &format!("/campaigns/{id}/enroll_contact"), twice).await.expect_error(422, "contact_already_enrolled");
+    api.post(&key, &format!("/campaigns/{id}/enroll_contact"), twice)
+        .await
+        .expect_error(422, "contact_already_enrolled");
 
     let dispatched = api.post(&key, &format!("/campaigns/{id}/dispatch"), json!({})).await.expect(StatusCode::ACCEPTED);
     assert_eq!(dispatched, json!({"status": "active", "dispatched": 2, "batches": 2}));
@@ -183,8 +195,12 @@ async fn a_credential_is_added_changed_and_deleted() {
     let id = api.campaign(&key, json!({})).await;
     let all = format!("/campaigns/{id}/smtp_credentials");
     let mut with_mailbox = credential();
-    for (name, value) in [("imap_host", json!("imap.example.com")), ("imap_port", json!(993)),
-        ("imap_username", json!("ada")), ("imap_password", json!("hunter3"))] {
+    for (name, value) in [
+        ("imap_host", json!("imap.example.com")),
+        ("imap_port", json!(993)),
+        ("imap_username", json!("ada")),
+        ("imap_password", json!("hunter3")),
+    ] {
         with_mailbox[name] = value;
     }
     let made = api.post(&key, &all, json!({"smtp_credential": with_mailbox})).await.expect(StatusCode::CREATED);
@@ -195,12 +211,18 @@ async fn a_credential_is_added_changed_and_deleted() {
 
     let change = json!({"smtp_credential": {"daily_limit": 5, "imap_host": null}});
     let changed = api.call("PATCH", &key, &one, Some(change)).await.expect(StatusCode::OK);
-    assert_eq!((&changed["daily_limit"], &changed["imap_host"], &changed["mailbox"]), (&json!(5), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&changed["daily_limit"], &changed["imap_host"], &changed["mailbox"]),
+        (&json!(5), &Value::Null, &Value::Null)
+    );
     let unknown = json!({"smtp_credential": {"daily_limits": 5}});
     let details = api.call("PATCH", &key, &one, Some(unknown)).await.expect_error(422, "validation_failed");
     check(&details, &[("smtp_credential.daily_limits", "no known field")]);
 
-    assert_eq!(api.call("POST", &key, &format!("{one}/reenable"), None).await.expect(StatusCode::OK)["status"], "enabled");
+    assert_eq!(
+        api.call("POST", &key, &format!("{one}/reenable"), None).await.expect(StatusCode::OK)["status"],
+        "enabled"
+    );
     api.call("DELETE", &key, &one, None).await.expect(StatusCode::OK);
     api.get(&key, &one).await.expect_error(404, "smtp_credential_not_found");
     assert_eq!(api.get(&key, &all).await.expect(StatusCode::OK).as_array().unwrap().len(), 1);
@@ -212,7 +234,9 @@ async fn an_unsubscribe_page_changes_nothing_and_its_button_unsubscribes() {
     let key = api.key().await;
     let id = api.campaign(&key, json!({})).await;
     let import = api.import(&key, &["a@example.org"]).await;
-    api.post(&key, &format!("/campaigns/{id}/enroll"), json!({"contact_import_id": import})).await.expect(StatusCode::OK);
+    api.post(&key, &format!("/campaigns/{id}/enroll"), json!({"contact_import_id": import}))
+        .await
+        .expect(StatusCode::OK);
     let enrollment = api.get(&key, &format!("/campaigns/{id}/enrollments")).await.json()[0].clone();
     let contact = format!("/contacts/{}", enrollment["contact_id"].as_str().unwrap());
     let link = api.app.links.unsubscribe(enrollment["id"].as_str().unwrap().parse().unwrap());

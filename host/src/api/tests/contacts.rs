@@ -8,7 +8,8 @@ async fn an_import_drops_what_the_list_or_the_account_has() {
     let api = TestApi::start().await;
     let key = api.key().await;
     api.import(&key, &["a@example.org"]).await;
-    let contacts = json!([{"email": "A@Example.org"}, {"email": " b@bücher.example "}, {"email": "B@xn--bcher-kva.example"}]);
+    let contacts =
+        json!([{"email": "A@Example.org"}, {"email": " b@bücher.example "}, {"email": "B@xn--bcher-kva.example"}]);
     let body = json!({"contact_import": {"name": "second", "contacts": contacts}});
     let made = api.post(&key, "/contact_imports", body).await.expect(StatusCode::CREATED);
     assert_eq!((&made["record_count"], &made["skipped"]), (&json!(3), &json!(2)));
@@ -26,8 +27,15 @@ async fn a_wrong_contact_is_named_by_its_place() {
     let body = json!({"contact_import": {"name": "l", "contacts": contacts}});
     let details = api.post(&key, "/contact_imports", body).await.expect_error(422, "validation_failed");
     let fields: Vec<_> = details.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, ["contact_import.contacts.1.email", "contact_import.contacts.1.first_name",
-        "contact_import.contacts.2.email", "contact_import.contacts.2.name"]);
+    assert_eq!(
+        fields,
+        [
+            "contact_import.contacts.1.email",
+            "contact_import.contacts.1.first_name",
+            "contact_import.contacts.2.email",
+            "contact_import.contacts.2.name"
+        ]
+    );
     let none = json!({"contact_import": {"name": "l", "contacts": []}});
     api.post(&key, "/contact_imports", none).await.expect_error(422, "no_contacts_provided");
 }

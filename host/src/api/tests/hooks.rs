@@ -12,7 +12,8 @@ async fn a_webhook_shows_its_secret_when_it_is_made_and_rotated() {
     assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
     let path = format!("/webhooks/{}", made["id"].as_str().unwrap());
     assert!(api.get(&key, &path).await.expect(StatusCode::OK).get("secret").is_none());
-    let rotated = api.call("POST", &key, &format!("{path}/rotate_secret?grace=true"), None).await.expect(StatusCode::OK);
+    let rotated =
+        api.call("POST", &key, &format!("{path}/rotate_secret?grace=true"), None).await.expect(StatusCode::OK);
     assert_ne!(rotated["secret"], made["secret"]);
     assert_eq!(api.get(&key, &format!("{path}/deliveries")).await.expect(StatusCode::OK), json!([]));
     let stranger = api.key().await;
