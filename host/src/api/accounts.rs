@@ -13,24 +13,11 @@ use super::query::{Listed, Parameters};
 use super::state::Api;
 use super::values::{line, word};
 use crate::domain::Timestamp;
-use crate::domain::api_key::{NewApiKey, Scope};
+use crate::domain::api_key::{ClientKind, NewApiKey, Scope};
 use crate::domain::ids::{AccountId, ApiKeyId};
-use crate::domain::status::words;
 use crate::secrets::random_bytes;
 use crate::store::Page;
 use crate::store::accounts::{self, ApiKey};
-
-words! {
-    /// Through what a key is used.
-    pub(super) ClientKind {
-        /// By HTTP.
-        Direct = "direct",
-        /// By a model's tool server.
-        Mcp = "mcp",
-        /// By a library.
-        Sdk = "sdk",
-    }
-}
 
 #[derive(Serialize)]
 pub(super) struct KeyShown {

@@ -14,25 +14,11 @@ use super::input::{Fields, read};
 use super::query::Parameters;
 use super::state::Api;
 use super::values::{id, line, word};
-use crate::catalog::{BindError, BindingScope, NewBinding};
+use crate::catalog::{BindError, BindingScope, NewBinding, ScopeKind};
 use crate::domain::ids::{AccountId, ExtensionId};
-use crate::domain::status::{Hook, words};
+use crate::domain::status::Hook;
 use crate::extensions::Mode;
 use crate::store::extensions::{self, StoredBinding};
-
-words! {
-    /// The kinds of scope.
-    pub(super) ScopeWord {
-        /// Everybody.
-        System = "system",
-        /// The caller's account.
-        Account = "account",
-        /// One of its campaigns.
-        Campaign = "campaign",
-        /// One of its credentials.
-        Credential = "credential",
-    }
-}
 
 const SCOPES: &str = "system, account, campaign or credential";
 const MOST_BINDINGS: usize = 100;
@@ -54,7 +40,7 @@ struct BindingShown {
 
 /// The scope that one binding of a body names.
 struct Named {
-    scope: Option<ScopeWord>,
+    scope: Option<ScopeKind>,
     scope_id: Option<String>,
     binding: NewBinding,
 }
@@ -65,7 +51,7 @@ pub(super) async fn list(
     MayRead(caller): MayRead,
     mut parameters: Parameters,
 ) -> Result<Response> {
-    let scope = parameters.optional("scope", ScopeWord::parse, SCOPES);
+    let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
     let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
     parameters.finish()?;
     let asked = match scope {
@@ -87,7 +73,7 @@ pub(super) async fn replace(
     headers: HeaderMap,
     body::Json(body): body::Json,
 ) -> Result<Response> {
-    let scope = parameters.optional("scope", ScopeWord::parse, SCOPES);
+    let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
     let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
     parameters.finish()?;
     let if_match = if_match(&headers)?;
@@ -100,7 +86,7 @@ pub(super) async fn replace(
     })?;
     let scope = match (scope, named.first()) {
         (Some(scope), _) => scope_of(&caller, scope, scope_id.as_deref())?,
-        (None, Some(first)) => scope_of(&caller, first.scope.unwrap_or(ScopeWord::Account), first.scope_id.as_deref())?,
+        (None, Some(first)) => scope_of(&caller, first.scope.unwrap_or(ScopeKind::Account), first.scope_id.as_deref())?,
         (None, None) => BindingScope::Account(caller.account),
     };
     check_same_scope(&caller, &named, scope)?;
@@ -116,7 +102,7 @@ pub(super) async fn replace(
 }
 
 fn named_binding(fields: &mut Fields<'_>) -> Option<Named> {
-    let scope = fields.optional("scope", word(ScopeWord::parse, ScopeWord::ALL));
+    let scope = fields.optional("scope", word(ScopeKind::parse, ScopeKind::ALL));
     let scope_id = fields.optional("scope_id", line(0, 64)).filter(|id| !id.is_empty());
     // Given back by GET; the order of the list is what counts.
     fields.optional("position", |_| Ok(()));
@@ -126,20 +112,20 @@ fn named_binding(fields: &mut Fields<'_>) -> Option<Named> {
     Some(Named { scope, scope_id, binding: NewBinding { hook: hook?, extension_id: extension_id?, mode } })
 }
 
-fn scope_of(caller: &Caller, scope: ScopeWord, scope_id: Option<&str>) -> Result<BindingScope> {
+fn scope_of(caller: &Caller, scope: ScopeKind, scope_id: Option<&str>) -> Result<BindingScope> {
     let missing = |what: &str| ApiError::invalid_field("scope_id", format!("must be the id of a {what}"));
     match scope {
-        ScopeWord::System => Ok(BindingScope::System),
-        ScopeWord::Account => match scope_id.map(str::parse::<AccountId>) {
+        ScopeKind::System => Ok(BindingScope::System),
+        ScopeKind::Account => match scope_id.map(str::parse::<AccountId>) {
             None => Ok(BindingScope::Account(caller.account)),
             Some(Ok(id)) if id == caller.account => Ok(BindingScope::Account(id)),
             Some(_) => Err(ApiError::invalid_field("scope_id", "is not your account's id")),
         },
-        ScopeWord::Campaign => {
+        ScopeKind::Campaign => {
             let id = scope_id.and_then(|id| id.parse().ok()).ok_or_else(|| missing("campaign"))?;
             Ok(BindingScope::Campaign(caller.account, id))
         }
-        ScopeWord::Credential => {
+        ScopeKind::Credential => {
             let id = scope_id.and_then(|id| id.parse().ok()).ok_or_else(|| missing("credential"))?;
             Ok(BindingScope::Credential(caller.account, id))
         }
@@ -171,7 +157,9 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>> {
 fn is_seen(binding: &StoredBinding, account: AccountId, asked: Option<BindingScope>) -> bool {
     match asked {
         Some(scope) => {
-            binding.scope == scope.word() && binding.scope_id == scope.id() && binding.account_id == scope.owner()
+            binding.scope == scope.kind().as_str()
+                && binding.scope_id == scope.id()
+                && binding.account_id == scope.owner()
         }
         None => binding.account_id.is_none_or(|owner| owner == account),
     }
@@ -195,7 +183,7 @@ fn not_bound(error: BindError) -> ApiError {
     match error {
         BindError::Store(error) => error.into(),
         BindError::Changed { .. } => ApiError::new(Code::PreconditionFailed, problem),
-        BindError::UnknownScope { scope: "campaign" } => ApiError::missing(Code::CampaignNotFound),
+        BindError::UnknownScope { scope: ScopeKind::Campaign } => ApiError::missing(Code::CampaignNotFound),
         BindError::UnknownScope { .. } => ApiError::missing(Code::SmtpCredentialNotFound),
         BindError::UnknownExtension { index } | BindError::NotLoadable { index, .. } => {
             ApiError::invalid_field(format!("bindings.{index}.extension_id"), problem)

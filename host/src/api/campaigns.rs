@@ -207,7 +207,9 @@ fn not_planned(error: PlanError) -> ApiError {
         PlanError::NothingPending => {
             ApiError::new(Code::NoPendingEnrollments, "There are no enrollments that wait for a dispatch.")
         }
-        PlanError::Paused => ApiError::unprocessable("The campaign is paused; resume it before dispatching."),
+        PlanError::Paused => {
+            ApiError::new(Code::CampaignNotActive, "The campaign is paused; resume it before dispatching.")
+        }
         PlanError::NoSteps => ApiError::unprocessable("The campaign has no steps to send."),
         PlanError::Store(error) => error.into(),
     }

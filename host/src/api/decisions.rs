@@ -51,7 +51,7 @@ pub(super) async fn list(
         None => None,
         Some(id) => Some(super::extensions::visible(&mut conn, caller.account, id).await?.sha256),
     };
-    let rows = decisions::list(&mut conn, caller.account, hook, sha256.as_deref(), &asked.page()).await?;
+    let rows = decisions::list_of(&mut conn, caller.account, hook, sha256.as_deref(), &asked.page()).await?;
     Ok(asked.answer(rows, |decision| decision.id, shown))
 }
 

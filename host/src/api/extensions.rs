@@ -1,5 +1,7 @@
 //! Extensions over HTTP: upload, look, try, delete. Scripts are an account's own; components are the system's.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -20,6 +22,7 @@ use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
 use crate::extensions::{EngineKind, HookInput, LogLine};
+use crate::inbox::parse::parse;
 use crate::store::Conn;
 use crate::store::extensions::{self, StoredExtension};
 
@@ -152,16 +155,42 @@ pub(super) async fn delete(
     Ok(Json(Deleted::new(id)))
 }
 
-/// Asks the version once, whatever is bound; nothing is recorded.
+/// Asks the version once, whatever is bound; nothing is recorded. The body is `{"hook", "input"}`, or a raw message
+/// (`message/rfc822`) for a reply classifier.
 pub(super) async fn test(
     State(api): State<Api>,
     MayExtend(caller): MayExtend,
     Ids(id): Ids<ExtensionId>,
-    body::Json(body): body::Json,
+    request: Request,
 ) -> Result<Json<TestAnswer>> {
     let mut conn = api.app.store.read().await?;
     let stored = visible(&mut conn, caller.account, id).await?;
     drop(conn);
+    let input = match media_type(request.headers()).as_str() {
+        "message/rfc822" => {
+            let Raw(bytes) = Raw::from_request(request, &api).await?;
+            HookInput::ReplyClassifier(Arc::new(parse(&bytes, api.now()).message))
+        }
+        _ => {
+            let body::Json(body) = body::Json::from_request(request, &api).await?;
+            input_of(body, &stored)?
+        }
+    };
+    if !stored.hooks.contains(&input.hook()) {
+        return Err(ApiError::invalid_field("hook", format!("{} does not serve {}", stored.name, input.hook())));
+    }
+    let called = api.catalog.test(&stored, &input).await.map_err(not_loaded)?;
+    let (decision, error) = match called.answer {
+        Ok(decision) => (Some(decision.to_json()), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let record = called.record;
+    let (logs, micros, operations, memory_bytes) = (record.logs, record.micros, record.operations, record.memory_bytes);
+    Ok(Json(TestAnswer { decision, error, logs, micros, operations, memory_bytes }))
+}
+
+/// `{"hook", "input"}`; the hook may be left out where the extension serves one.
+fn input_of(body: Value, stored: &StoredExtension) -> Result<HookInput> {
     let anything = |value: &Value| -> Reading<Value> { Ok(value.clone()) };
     let (hook, input) = read(body, |fields| {
         let hook = fields.optional("hook", word(Hook::parse, Hook::ALL));
@@ -172,19 +201,7 @@ pub(super) async fn test(
         }
         Some((hook?, input?))
     })?;
-    if !stored.hooks.contains(&hook) {
-        return Err(ApiError::invalid_field("hook", format!("is not served by {}", stored.name)));
-    }
-    let input =
-        HookInput::from_json(hook, input).map_err(|error| ApiError::invalid_field("input", error.to_string()))?;
-    let called = api.catalog.test(&stored, &input).await.map_err(not_loaded)?;
-    let (decision, error) = match called.answer {
-        Ok(decision) => (Some(decision.to_json()), None),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    let record = called.record;
-    let (logs, micros, operations, memory_bytes) = (record.logs, record.micros, record.operations, record.memory_bytes);
-    Ok(Json(TestAnswer { decision, error, logs, micros, operations, memory_bytes }))
+    HookInput::from_json(hook, input).map_err(|error| ApiError::invalid_field("input", error.to_string()))
 }
 
 /// An extension that the account may see: the system's or its own.

@@ -47,6 +47,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::catalog::Catalog;
+pub use error::Code;
 use state::Api;
 
 const LARGEST_BODY: usize = 1024 * 1024;

@@ -4,10 +4,24 @@ use std::collections::HashMap;
 
 use super::{Catalog, CatalogError};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, ExtensionId};
-use crate::domain::status::Hook;
+use crate::domain::status::{Hook, words};
 use crate::extensions::Mode;
 use crate::store::extensions::{self, StoredBinding};
 use crate::store::{Conn, StoreError, campaigns, credentials};
+
+words! {
+    /// The kinds of scope.
+    ScopeKind {
+        /// Everybody.
+        System = "system",
+        /// One account.
+        Account = "account",
+        /// One campaign.
+        Campaign = "campaign",
+        /// One credential.
+        Credential = "credential",
+    }
+}
 
 /// Whom a list of bindings is for. All but the system's belong to an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +53,8 @@ pub enum BindError {
     /// The campaign or credential is not the account's.
     #[error("there is no such {scope}")]
     UnknownScope {
-        /// `campaign` or `credential`.
-        scope: &'static str,
+        /// Which of them.
+        scope: ScopeKind,
     },
     /// The extension does not exist, or is another account's.
     #[error("there is no such extension")]
@@ -80,13 +94,13 @@ pub enum BindError {
 }
 
 impl BindingScope {
-    /// The word in the store and in the contract.
-    pub const fn word(self) -> &'static str {
+    /// Its kind, whose word stands in the store and in the contract.
+    pub const fn kind(self) -> ScopeKind {
         match self {
-            Self::System => "system",
-            Self::Account(_) => "account",
-            Self::Campaign(..) => "campaign",
-            Self::Credential(..) => "credential",
+            Self::System => ScopeKind::System,
+            Self::Account(_) => ScopeKind::Account,
+            Self::Campaign(..) => ScopeKind::Campaign,
+            Self::Credential(..) => ScopeKind::Credential,
         }
     }
 
@@ -125,7 +139,7 @@ impl Catalog {
         if let Some(expected) = if_match.filter(|expected| *expected != found) {
             return Err(BindError::Changed { expected, found });
         }
-        extensions::replace_bindings(&mut tx, scope.word(), &scope.id(), &rows(scope, list)).await?;
+        extensions::replace_bindings(&mut tx, scope.kind().as_str(), &scope.id(), &rows(scope, list)).await?;
         extensions::refresh_statuses(tx.conn()).await?;
         let version = extensions::bindings_version(tx.conn()).await?;
         tx.commit().await?;
@@ -161,7 +175,7 @@ async fn check_scope(conn: &mut Conn, scope: BindingScope) -> Result<(), BindErr
             credentials::get(conn, id).await?.is_some_and(|credential| credential.account_id == account)
         }
     };
-    if exists { Ok(()) } else { Err(BindError::UnknownScope { scope: scope.word() }) }
+    if exists { Ok(()) } else { Err(BindError::UnknownScope { scope: scope.kind() }) }
 }
 
 fn rows(scope: BindingScope, list: &[NewBinding]) -> Vec<StoredBinding> {
@@ -171,7 +185,7 @@ fn rows(scope: BindingScope, list: &[NewBinding]) -> Vec<StoredBinding> {
         *next += 1;
         StoredBinding {
             account_id: scope.owner(),
-            scope: scope.word().to_owned(),
+            scope: scope.kind().as_str().to_owned(),
             scope_id: scope.id(),
             hook: binding.hook,
             position: *next,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{BindingScope, Catalog, CatalogError, NewBinding, UploadError};
+use super::{BindingScope, Catalog, CatalogError, NewBinding, ScopeKind, UploadError};
 use crate::domain::ids::ExtensionId;
 use crate::domain::status::Hook;
 use crate::extensions::{EngineKind, Mode};
@@ -66,7 +66,7 @@ impl Catalog {
         let mut conn = self.0.app.store.read().await?;
         let mut bound = Vec::new();
         for binding in extensions::all_bindings(&mut conn).await? {
-            if binding.scope != BindingScope::System.word() {
+            if binding.scope != ScopeKind::System.as_str() {
                 continue;
             }
             let Some(stored) = extensions::get(&mut conn, binding.extension_id).await? else { continue };

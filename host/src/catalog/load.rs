@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Catalog, CatalogError};
+use super::{Catalog, CatalogError, ScopeKind};
 use crate::domain::ids::ExtensionId;
 use crate::extensions::{Binding, EngineKind, LoadedExtension, Mode, Scope};
 use crate::store::extensions::{self, StoredBinding, StoredExtension};
@@ -92,12 +92,11 @@ fn is_bound(bindings: &[StoredBinding], id: ExtensionId) -> bool {
 }
 
 fn in_force(stored: &StoredBinding, loaded: &HashMap<ExtensionId, Arc<LoadedExtension>>) -> Option<Binding> {
-    let scope = match stored.scope.as_str() {
-        "system" => Scope::System,
-        "account" => Scope::Account(stored.scope_id.parse().ok()?),
-        "campaign" => Scope::Campaign(stored.scope_id.parse().ok()?),
-        "credential" => Scope::Credential(stored.scope_id.parse().ok()?),
-        _ => return None,
+    let scope = match ScopeKind::parse(&stored.scope)? {
+        ScopeKind::System => Scope::System,
+        ScopeKind::Account => Scope::Account(stored.scope_id.parse().ok()?),
+        ScopeKind::Campaign => Scope::Campaign(stored.scope_id.parse().ok()?),
+        ScopeKind::Credential => Scope::Credential(stored.scope_id.parse().ok()?),
     };
     Some(Binding {
         scope,

@@ -30,7 +30,7 @@ use crate::extensions::{Called, HookInput, LoadedExtension};
 use crate::store::extensions::StoredExtension;
 use crate::store::{self, StoreError};
 
-pub use bind::{BindError, BindingScope, NewBinding};
+pub use bind::{BindError, BindingScope, NewBinding, ScopeKind};
 pub use error::CatalogError;
 pub use upload::{MOST_SCRIPTS_OF_AN_ACCOUNT, UploadError, Uploaded};
 
@@ -49,7 +49,9 @@ struct Inner {
     loaded: Mutex<HashMap<ExtensionId, Arc<LoadedExtension>>>,
     /// The version of the bindings that are in force here.
     version: AtomicI64,
-    /// One reload at a time; what the folders held when they were last read.
+    /// One reload at a time: an older table must not take the place of a newer one.
+    reloading: tokio::sync::Mutex<()>,
+    /// What the folders held when they were last read.
     folders: tokio::sync::Mutex<FolderState>,
 }
 
@@ -86,6 +88,7 @@ impl Catalog {
             app: app.clone(),
             loaded: Mutex::default(),
             version: AtomicI64::new(-1),
+            reloading: tokio::sync::Mutex::default(),
             folders: tokio::sync::Mutex::default(),
         }));
         catalog.record_shipped().await?;
@@ -96,6 +99,7 @@ impl Catalog {
 
     /// Puts the bindings in force anew where another node (or this one) has changed them; true when they were.
     pub async fn refresh_if_changed(&self) -> Result<bool, StoreError> {
+        let _one_at_a_time = self.0.reloading.lock().await;
         let mut conn = self.0.app.store.read().await?;
         if store::extensions::bindings_version(&mut conn).await? == self.0.version.load(Ordering::Acquire) {
             return Ok(false);

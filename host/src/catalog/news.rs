@@ -2,6 +2,7 @@
 
 use super::Catalog;
 use crate::domain::event::EventType;
+use crate::domain::ids::AccountId;
 use crate::extensions::Suspension;
 use crate::store::{Result, accounts, events, extensions};
 
@@ -31,11 +32,11 @@ impl Catalog {
         let mut tx = app.store.begin().await?;
         let data = serde_json::to_value(news).unwrap_or_default();
         let owners = extensions::by_content(tx.conn(), &news.author.sha256).await?;
-        let everybody = owners.iter().any(|stored| stored.account_id.is_none());
-        let told = match everybody {
-            true => accounts::list(tx.conn()).await?,
-            false => owners.iter().filter_map(|stored| stored.account_id).collect(),
-        };
+        let mut told: Vec<AccountId> = owners.iter().filter_map(|stored| stored.account_id).collect();
+        // What no account owns is the system's, and everybody is asked by it.
+        if told.len() < owners.len() || owners.is_empty() {
+            told = accounts::list(tx.conn()).await?;
+        }
         let subject = owners.first().map(|stored| stored.id.to_string()).unwrap_or_default();
         for account in told {
             events::insert(&mut tx, account, EventType::ExtensionSuspended, &subject, &data, app.clock.now()).await?;

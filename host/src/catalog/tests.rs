@@ -25,9 +25,18 @@ async fn app(data: &Path, scripts: &Path) -> App {
     App::start(config, Clock::manual(Timestamp::from_millis(1_795_420_800_000)), "http://ampout.example").await.unwrap()
 }
 
+async fn account(app: &App) -> AccountId {
+    let now = app.clock.now();
+    let id = AccountId::new(now);
+    let mut tx = app.store.begin().await.unwrap();
+    accounts::insert(tx.conn(), id, None, None, now).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
 async fn verdict(app: &App, scope: CallScope) -> String {
     let decided = app.extensions.classify(&scope, Arc::new(Message::default())).await;
-    serde_json::to_value(&decided.decision).unwrap()["verdict"].as_str().unwrap().to_owned()
+    decided.decision.verdict.word().to_owned()
 }
 
 #[tokio::test]
@@ -62,10 +71,7 @@ async fn another_node_follows_a_change_and_a_restart_keeps_it() {
     let (here, there) = (app(data.path(), scripts.path()).await, app(data.path(), scripts.path()).await);
     let catalog = Catalog::start(&here).await.unwrap();
     let other = Catalog::start(&there).await.unwrap();
-    let account = AccountId::new(here.clock.now());
-    let mut tx = here.store.begin().await.unwrap();
-    accounts::insert(tx.conn(), account, None, None, here.clock.now()).await.unwrap();
-    tx.commit().await.unwrap();
+    let account = account(&here).await;
 
     let bytes = script("1.0.0", "unsubscribe-request").into_bytes().into();
     let stored = catalog.upload(Some(account), bytes, EngineKind::Script).await.unwrap().extension;
@@ -94,4 +100,26 @@ async fn the_shipped_adapters_are_providers() {
     // Starting again writes no second row.
     let before = catalog.sizes();
     assert_eq!(Catalog::start(&app).await.unwrap().sizes(), before);
+}
+
+#[tokio::test]
+async fn an_extension_that_keeps_failing_is_told_of_to_its_owner() {
+    let (data, scripts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let app = app(data.path(), scripts.path()).await;
+    let catalog = Catalog::start(&app).await.unwrap();
+    let account = account(&app).await;
+    let failing = script("1.0.0", "ignore").replace("#{ verdict: \"ignore\" }", "throw \"no\"");
+    let stored = catalog.upload(Some(account), failing.into_bytes().into(), EngineKind::Script).await.unwrap().extension;
+    let list = [NewBinding { hook: Hook::ReplyClassifier, extension_id: stored.id, mode: Mode::Active }];
+    catalog.replace_bindings(BindingScope::Account(account), &list, None).await.unwrap();
+    let scope = CallScope { account: Some(account), ..CallScope::default() };
+    for _ in 0..5 {
+        verdict(&app, scope).await;
+    }
+    catalog.tell_suspensions().await.unwrap();
+    let mut conn = app.store.read().await.unwrap();
+    let told = store::events::of_subject(&mut conn, &stored.id.to_string()).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].account_id, told[0].data["extension"].as_str()), (account, Some("folder-filter")));
+    assert_eq!(catalog.sizes().suspended, 1);
 }

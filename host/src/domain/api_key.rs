@@ -25,6 +25,18 @@ words! {
     }
 }
 
+words! {
+    /// Through what a key is used.
+    ClientKind {
+        /// By plain HTTP.
+        Direct = "direct",
+        /// By a model's tool server.
+        Mcp = "mcp",
+        /// By a library.
+        Sdk = "sdk",
+    }
+}
+
 /// A key in the moment of its making: the only time when it is whole.
 #[derive(Debug)]
 pub struct NewApiKey {

@@ -135,9 +135,13 @@ pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
     Ok(())
 }
 
-/// An account's decisions, newest first; only those at a hook, and only those of the version with this content, where
-/// they are given.
-pub async fn list(
+/// An account's decisions, newest first; only those at a hook where one is given.
+pub async fn list(conn: &mut Conn, account: AccountId, hook: Option<Hook>, page: &Page) -> Result<Vec<Decision>> {
+    list_of(conn, account, hook, None, page).await
+}
+
+/// The same of one version alone, known by its content.
+pub async fn list_of(
     conn: &mut Conn,
     account: AccountId,
     hook: Option<Hook>,

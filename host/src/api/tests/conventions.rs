@@ -105,3 +105,33 @@ async fn the_status_needs_no_key() {
     assert_eq!(body["queue"], json!({"due": 0, "in_doubt": 0}));
     assert_eq!(body["extensions"]["suspended"], 0);
 }
+
+#[tokio::test]
+async fn a_fault_of_ours_tells_the_requests_id_and_nothing_of_the_inside() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    api.app.store.close().await;
+    let answer = api.get(&key, "/campaigns").await;
+    let details = answer.expect_error(500, "internal_error");
+    assert_eq!(details["request_id"], answer.header("x-request-id"));
+    assert!(!answer.text.contains("database") && !answer.text.contains("pool"), "{}", answer.text);
+    let status = api.send(request("GET", "/status", None, None)).await.expect(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!((&status["status"], &status["queue"]), (&json!("unavailable"), &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_kept() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let first = api.get(&key, "/api_keys").await.expect(StatusCode::OK);
+    assert!(first[0]["last_used_at"].is_null());
+    // It is written beside the request: soon, and not before the answer.
+    for _ in 0..200 {
+        let keys = api.get(&key, "/api_keys").await.expect(StatusCode::OK);
+        if keys[0]["last_used_at"] == "2026-11-23T08:00:00.000Z" {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the use of the key was not written");
+}

@@ -41,6 +41,9 @@ async fn a_script_is_uploaded_tried_bound_and_swapped() {
     let one = format!("/extensions/{}", first["id"].as_str().unwrap());
     let tried = api.post(&key, &format!("{one}/test"), json!({"input": {"subject": "no thanks"}})).await;
     assert_eq!(tried.expect(StatusCode::OK)["decision"]["verdict"], "unsubscribe-request");
+    let raw = Request::post(format!("{one}/test")).header(header::AUTHORIZATION, format!("Bearer {}", key.plaintext));
+    let raw = raw.header(header::CONTENT_TYPE, "message/rfc822").body(Body::from("Subject: no thanks\r\n\r\nno\r\n"));
+    assert_eq!(api.send(raw.unwrap()).await.expect(StatusCode::OK)["decision"]["verdict"], "unsubscribe-request");
     assert_eq!(api.get(&key, &format!("{one}/source")).await.text, script("1.0.0", "unsubscribe-request"));
 
     let bound = api.call("PUT", &key, "/bindings", Some(json!({"bindings": [binding(&first["id"], "active")]}))).await;

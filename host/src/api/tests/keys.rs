@@ -32,6 +32,7 @@ async fn anybody_signs_up_where_that_is_open() {
 
     let api = TestApi::with(&[("signup", "open")]).await;
     let operator = api.key_with(Scope::ALL).await;
+    api.app.clock.advance(std::time::Duration::from_millis(1));
     let made = api.send(request("POST", "/signup", None, Some(body.clone()))).await.expect(StatusCode::CREATED);
     let plaintext = made["api_key"]["plaintext"].as_str().unwrap().to_owned();
     let guest = Key { account: made["account_id"].as_str().unwrap().parse().unwrap(), plaintext };
