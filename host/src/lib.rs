@@ -19,7 +19,6 @@ pub mod extensions;
 pub mod health;
 pub mod http_client;
 pub mod imap;
-pub mod inbox;
 pub mod inbound;
 pub mod inbox;
 pub mod key_file;

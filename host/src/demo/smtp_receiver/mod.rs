@@ -4,6 +4,9 @@
 mod rules;
 mod session;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -179,14 +179,22 @@ impl<'a> Session<'a> {
             },
             Reading::Data(receiver) => {
                 let transaction = self.transaction.get_or_insert_default();
-                if receiver.ingest(input, &mut transaction.raw) {
-                    return Some(self.end_message());
+                let is_complete = receiver.ingest(input, &mut transaction.raw);
+                let is_too_much = transaction.raw.len() > self.shared.options.max_message_bytes;
+                match (is_complete, is_too_much) {
+                    (true, false) => Some(self.end_message()),
+                    (true, true) => {
+                        self.transaction = None;
+                        self.say_reply(&too_big());
+                        Some(Next::Command)
+                    }
+                    (false, true) => {
+                        transaction.raw = Vec::new();
+                        *reading = Reading::TooMuchData(DummyDataReceiver::new_data(receiver));
+                        None
+                    }
+                    (false, false) => None,
                 }
-                if transaction.raw.len() > self.shared.options.max_message_bytes {
-                    transaction.raw = Vec::new();
-                    *reading = Reading::TooMuchData(DummyDataReceiver::new_data(receiver));
-                }
-                None
             }
             Reading::TooMuchData(receiver) => receiver.ingest(input).then(|| {
                 self.transaction = None;
