@@ -128,13 +128,8 @@ impl TestApp {
         let (import, contact, enrollment, send) =
             (ContactImportId::new(now), ContactId::new(now), EnrollmentId::new(now), SendId::new(now));
         let mut tx = self.store.begin().await.unwrap();
-        let made = ContactImport {
-            id: import,
-            name: "test".to_owned(),
-            record_count: 1,
-            contact_count: 1,
-            created_at: now,
-        };
+        let made =
+            ContactImport { id: import, name: "test".to_owned(), record_count: 1, contact_count: 1, created_at: now };
         contacts::insert_import(tx.conn(), sender.account, &made).await.unwrap();
         let email = EmailAddress::parse(email).unwrap();
         let person = NewContact { id: contact, email, first_name: None, last_name: None, company: None };

@@ -30,7 +30,8 @@ pub(super) async fn step(app: &App) -> Result<usize, StoreError> {
             by_account.insert(event.account_id, webhooks::enabled(tx.conn(), event.account_id).await?);
         }
         let hooks = by_account.get(&event.account_id).into_iter().flatten();
-        let asked = hooks.filter(|hook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type)));
+        let asked =
+            hooks.filter(|hook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type)));
         for hook in asked {
             webhooks::insert_delivery(tx.conn(), hook.id, event, now).await?;
         }

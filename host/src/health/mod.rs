@@ -168,4 +168,3 @@ async fn sweep(app: &App) -> Result<bool> {
     tx.commit().await?;
     Ok(swept >= MOST_SWEPT.unsigned_abs())
 }
-

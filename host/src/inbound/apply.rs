@@ -56,9 +56,7 @@ async fn matched_event(tx: &mut Tx, send: &Send, by: &str, event: &Event, now: T
         }
         EventKind::Delivered => delivery::settled(tx, send, rand::random(), now).await.map(|_| ()),
         EventKind::Open => reply::opened(tx, send.enrollment_id, now).await.map(|_| ()),
-        EventKind::AutoReply => {
-            reply::auto_replied(tx, send.enrollment_id, Some(send), rand::random(), now).await
-        }
+        EventKind::AutoReply => reply::auto_replied(tx, send.enrollment_id, Some(send), rand::random(), now).await,
         // They are in the timeline. Nothing automatic takes an opt-out back, and a machine's look is no opening.
         EventKind::Processed
         | EventKind::Deferred

@@ -94,20 +94,16 @@ pub(super) async fn newest_to(
 }
 
 /// Of several steps of one thread the last one is what was answered; the first id says which thread.
-async fn latest_of(
-    conn: &mut Conn,
-    account: AccountId,
-    ids: impl Iterator<Item = SendId>,
-) -> Result<Option<Send>> {
+async fn latest_of(conn: &mut Conn, account: AccountId, ids: impl Iterator<Item = SendId>) -> Result<Option<Send>> {
     let mut ids: Vec<SendId> = ids.take(MOST_IDS).collect();
     let mut seen = std::collections::HashSet::new();
     ids.retain(|id| seen.insert(*id));
     let mut latest: Option<Send> = None;
     for id in ids {
         let Some(send) = of_account(conn, account, id).await? else { continue };
-        let replaces = latest.as_ref().is_none_or(|known| {
-            known.enrollment_id == send.enrollment_id && send.step_position > known.step_position
-        });
+        let replaces = latest
+            .as_ref()
+            .is_none_or(|known| known.enrollment_id == send.enrollment_id && send.step_position > known.step_position);
         if replaces {
             latest = Some(send);
         }

@@ -60,7 +60,10 @@ pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<No
     rounds::keep("inbox", &app.clock, shutdown, round, || app.store.wakeups().wait(Wake::Inbox)).await;
     drop(watchers);
     if let Err(error) = release(app).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "Mailboxes could not be released; their leases end soon");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "Mailboxes could not be released; their leases end soon"
+        );
     }
 }
 

@@ -107,7 +107,8 @@ async fn about(
     let named = named.and_then(|send| evidence(one, send));
     if let Some(send) = named {
         let contact = one.matched.as_ref().and_then(|matched| address(&matched.contact_email));
-        let is_contact = contact.is_some() && contact.map(|it| it.key()) == address(&recipient.recipient).map(|it| it.key());
+        let is_contact =
+            contact.is_some() && contact.map(|it| it.key()) == address(&recipient.recipient).map(|it| it.key());
         if count == 1 || is_contact {
             return Ok(Some(send.clone()));
         }

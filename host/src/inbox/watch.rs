@@ -204,7 +204,6 @@ fn pause_after(error: &WatchError, failures: u32) -> Duration {
         WatchError::Store(_) => false,
         WatchError::Secret(_) => true,
     };
-    let pause =
-        if needs_a_person { LONGEST_PAUSE } else { rounds::pause(failures, SHORTEST_PAUSE, LONGEST_PAUSE) };
+    let pause = if needs_a_person { LONGEST_PAUSE } else { rounds::pause(failures, SHORTEST_PAUSE, LONGEST_PAUSE) };
     rounds::jittered(pause, rand::random())
 }
