@@ -6,7 +6,7 @@ use super::{Lease, Send, send_of};
 use crate::domain::Timestamp;
 use crate::domain::ids::SendId;
 use crate::domain::status::SendState;
-use crate::store::{Conn, Result, Tx};
+use crate::store::{Result, Tx};
 
 /// Frees what nodes held whose leases have ended: `claimed` had not left and is due again; `sending` may have left and is
 /// in doubt. Gives the freed (with their reservations) and how many came into doubt.
