@@ -77,6 +77,8 @@ impl Metrics {
 pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| anyhow::anyhow!("log = {filter:?} is no filter: {error}; write info, or info,ampout=debug"))?;
+    // async-imap logs each command at TRACE, the one with the password among them.
+    let filter = filter.add_directive("async_imap=info".parse()?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error says that logging has begun already, as in a test.
     let _ = match format {

@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 words! {
     /// The codes of the contract.
-    pub(super) Code {
+    pub Code {
         /// The key is missing, malformed or revoked.
         Unauthorized = "unauthorized",
         /// The key's scopes do not allow the call.

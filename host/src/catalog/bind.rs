@@ -11,7 +11,7 @@ use crate::store::{Conn, StoreError, campaigns, credentials};
 
 words! {
     /// The kinds of scope.
-    ScopeKind {
+    pub ScopeKind {
         /// Everybody.
         System = "system",
         /// One account.

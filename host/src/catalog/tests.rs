@@ -1,3 +1,5 @@
+//! The catalog over a real store and real engines.
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -109,7 +111,8 @@ async fn an_extension_that_keeps_failing_is_told_of_to_its_owner() {
     let catalog = Catalog::start(&app).await.unwrap();
     let account = account(&app).await;
     let failing = script("1.0.0", "ignore").replace("#{ verdict: \"ignore\" }", "throw \"no\"");
-    let stored = catalog.upload(Some(account), failing.into_bytes().into(), EngineKind::Script).await.unwrap().extension;
+    let stored =
+        catalog.upload(Some(account), failing.into_bytes().into(), EngineKind::Script).await.unwrap().extension;
     let list = [NewBinding { hook: Hook::ReplyClassifier, extension_id: stored.id, mode: Mode::Active }];
     catalog.replace_bindings(BindingScope::Account(account), &list, None).await.unwrap();
     let scope = CallScope { account: Some(account), ..CallScope::default() };

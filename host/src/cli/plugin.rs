@@ -73,13 +73,13 @@ async fn check(args: &CheckArgs) -> anyhow::Result<()> {
                                     "engine": loaded.engine(), "sha256": loaded.sha256(),
                                     "examples": { "passed": loaded.examples_passed() } }));
     }
-    println!(
+    print::line(format_args!(
         "{}@{} is fine: {}, {} examples passed",
         loaded.name(),
         loaded.version(),
         hooks.join(", "),
         loaded.examples_passed()
-    );
+    ))?;
     Ok(())
 }
 
@@ -98,7 +98,7 @@ async fn list(config: Config, as_json: bool) -> anyhow::Result<()> {
             )?;
         } else {
             let StoredExtension { name, version, origin, status, .. } = &stored;
-            println!("{:<32} {origin:<8} {status:<10} {}", format!("{name}@{version}"), places.join(", "));
+            print::line(format_args!("{:<32} {origin:<8} {status:<10} {}", format!("{name}@{version}"), places.join(", ")))?;
         }
     }
     drop(conn);
@@ -124,7 +124,7 @@ async fn install(config: Config, args: &InstallArgs) -> anyhow::Result<()> {
         return print::json(&json!({ "id": stored.id, "name": stored.name, "version": stored.version, "mode": mode }));
     }
     let hooks: Vec<&str> = stored.hooks.iter().copied().map(Hook::as_str).collect();
-    println!("{}@{} is bound for the whole system at {}", stored.name, stored.version, hooks.join(", "));
+    print::line(format_args!("{}@{} is bound for the whole system at {}", stored.name, stored.version, hooks.join(", ")))?;
     Ok(())
 }
 

@@ -27,7 +27,7 @@ words! {
 
 words! {
     /// Through what a key is used.
-    ClientKind {
+    pub ClientKind {
         /// By plain HTTP.
         Direct = "direct",
         /// By a model's tool server.

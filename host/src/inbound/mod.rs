@@ -9,6 +9,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -93,10 +94,15 @@ pub async fn receive(app: &App, request: Received) -> Result<Answer> {
         attempts: 0,
         received_at: now,
     };
-    let mut tx = app.store.begin().await?;
-    inbound::insert_request(tx.conn(), &stored).await?;
-    tx.commit().await?;
-    read::read(app, &endpoint, stored).await
+    let stored = Arc::new(stored);
+    let row = Arc::clone(&stored);
+    app.store
+        .write_together(move |tx| {
+            let row = Arc::clone(&row);
+            Box::pin(async move { inbound::insert_request(tx.conn(), &row).await })
+        })
+        .await?;
+    read::read(app, &Arc::new(endpoint), &stored).await
 }
 
 /// Reads what is to be read again until `shutdown`.
@@ -150,7 +156,7 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
     };
     let id = request.id;
     let next = read::next_try(&request, app.clock.now());
-    match read::read(app, &endpoint, request).await {
+    match read::read(app, &Arc::new(endpoint), &Arc::new(request)).await {
         // One that the database can't take now may be taken later; one that it can't take at all must not be asked
         // about for ever.
         Err(error) if !error.is_passing() => {

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 use crate::extensions::hooks::Extra;
-use crate::extensions::hooks::ingest::{Outcome, Refusal, Request, Settings};
+use crate::extensions::hooks::ingest::{Event, Outcome, Refusal, Request, Settings};
 use crate::extensions::{CallScope, Decided, Ingested};
 use crate::rounds;
 use crate::secrets::{SealedFor, SecretError};
@@ -35,18 +35,64 @@ struct Ending {
     answer: Answer,
 }
 
+/// All that is written of one reading.
+struct Reading {
+    endpoint: Arc<InboundEndpoint>,
+    stored: Arc<InboundRequest>,
+    events: Vec<Event>,
+    rows: Vec<Decision>,
+    state: &'static str,
+    error: Option<String>,
+    next: Option<Timestamp>,
+    now: Timestamp,
+}
+
 /// Reads a stored request and says what to answer. Reading it twice changes nothing.
-pub(super) async fn read(app: &App, endpoint: &InboundEndpoint, stored: InboundRequest) -> Result<Answer> {
+pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Arc<InboundRequest>) -> Result<Answer> {
     let scope = CallScope { account: Some(endpoint.account_id), ..CallScope::default() };
-    let decided = ask(app, &scope, endpoint, &stored).await;
+    let mut decided = ask(app, &scope, endpoint, stored).await;
     let now = app.clock.now();
-    let mut tx = app.store.begin().await?;
-    record(&mut tx, &stored, &decided, now).await?;
-    let ending = match decided.decision {
-        Ingested::Outcome(Outcome::Events(events)) => {
-            apply::events(&mut tx, endpoint, &stored, &events, now).await?;
-            Ending { state: "applied", error: None, answer: Answer::plain(200) }
+    let rows = rows_of(stored, &decided, now);
+    let events = match &mut decided.decision {
+        Ingested::Outcome(Outcome::Events(events)) => std::mem::take(events),
+        _ => Vec::new(),
+    };
+    let ending = ending(app, &scope, endpoint, decided.decision);
+    let next = (ending.state == "retry").then(|| next_try(stored, now)).flatten();
+    let (state, error) = (ending.state, ending.error);
+    let reading = Arc::new(Reading {
+        endpoint: Arc::clone(endpoint),
+        stored: Arc::clone(stored),
+        events,
+        rows,
+        state,
+        error,
+        next,
+        now,
+    });
+    app.store
+        .write_together(move |tx| {
+            let reading = Arc::clone(&reading);
+            Box::pin(async move { reading.write(tx).await })
+        })
+        .await?;
+    Metrics::count(&app.metrics.inbound_requests, state);
+    Ok(ending.answer)
+}
+
+impl Reading {
+    async fn write(&self, tx: &mut Tx) -> Result<()> {
+        for row in &self.rows {
+            decisions::insert(tx.conn(), row).await?;
         }
+        apply::events(tx, &self.endpoint, &self.stored, &self.events, self.now).await?;
+        inbound::finish_request(tx.conn(), self.stored.id, self.state, self.error.as_deref(), self.next).await
+    }
+}
+
+fn ending(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, decision: Ingested) -> Ending {
+    match decision {
+        Ingested::Outcome(Outcome::Events(_)) => Ending { state: "applied", error: None, answer: Answer::plain(200) },
         Ingested::Outcome(Outcome::Respond(response)) => {
             Ending { state: "applied", error: None, answer: Answer::chosen(response) }
         }
@@ -57,17 +103,12 @@ pub(super) async fn read(app: &App, endpoint: &InboundEndpoint, stored: InboundR
             Ending { state: "malformed", error: Some(reason), answer: Answer::plain(422) }
         }
         Ingested::Refused(Refusal::Retry(reason)) | Ingested::Unavailable { reason } => {
-            put_off(app, &scope, endpoint, reason)
+            put_off(app, scope, endpoint, reason)
         }
         Ingested::UnknownProvider => {
-            put_off(app, &scope, endpoint, format!("no adapter named {:?} is loaded", endpoint.provider))
+            put_off(app, scope, endpoint, format!("no adapter named {:?} is loaded", endpoint.provider))
         }
-    };
-    let next = (ending.state == "retry").then(|| next_try(&stored, now)).flatten();
-    inbound::finish_request(tx.conn(), stored.id, ending.state, ending.error.as_deref(), next).await?;
-    tx.commit().await?;
-    Metrics::count(&app.metrics.inbound_requests, ending.state);
-    Ok(ending.answer)
+    }
 }
 
 async fn ask(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, stored: &InboundRequest) -> Decided<Ingested> {
@@ -103,17 +144,15 @@ fn settings(app: &App, endpoint: &InboundEndpoint) -> std::result::Result<Settin
     Ok(Settings::new([(SIGNING_SECRET.to_owned(), secret)]))
 }
 
-async fn record(tx: &mut Tx, stored: &InboundRequest, decided: &Decided<Ingested>, now: Timestamp) -> Result<()> {
+/// What everybody said who was asked.
+fn rows_of(stored: &InboundRequest, decided: &Decided<Ingested>, now: Timestamp) -> Vec<Decision> {
     let subject = stored.id.to_string();
     let mut rows = Decision::of_records(&decided.records, stored.account_id, &subject, None, now);
     if let (None, Ingested::Unavailable { reason }) = (&decided.by, &decided.decision) {
         let decision = serde_json::json!({ "error": "retry", "reason": reason });
         rows.push(Decision::of_host(Hook::ProviderAdapter, stored.account_id, &subject, None, decision, now));
     }
-    for row in &rows {
-        decisions::insert(tx.conn(), row).await?;
-    }
-    Ok(())
+    rows
 }
 
 /// The status makes the provider try again; we do, too, whoever comes first.

@@ -20,8 +20,9 @@ use crate::store::sends::Send;
 use crate::store::{Conn, Result, Tx, credentials};
 use crate::telemetry::Metrics;
 
-/// Messages of one round. Each may be a megabyte.
-const MOST_MESSAGES: i64 = 32;
+/// Messages of one round, and about how many bytes of them.
+const MOST_MESSAGES: i64 = 128;
+const MOST_BYTES: i64 = 16 << 20;
 const AT_A_TIME: usize = 8;
 
 /// What one round did.
@@ -42,7 +43,7 @@ pub(super) struct Judged {
 }
 
 pub(super) async fn step(app: &App) -> Result<Outcome> {
-    let unread = inbox::unread(&mut *app.store.read().await?, MOST_MESSAGES).await?;
+    let unread = inbox::unread(&mut *app.store.read().await?, MOST_MESSAGES, MOST_BYTES).await?;
     if unread.is_empty() {
         return Ok(Outcome::default());
     }

@@ -177,7 +177,10 @@ async fn each_way_of_pointing_back_is_followed() {
         room.answer(&send, raw(send.id)).await.matched_by.unwrap()
     };
     assert_eq!(by("a@example.com", &|send| human("assistant@example.com", "1", Some(send))).await, "reply-header");
-    assert_eq!(by("b@example.com", &|send| dsn("other@example.com", "failed", "5.1.1", Some(send))).await, "returned-part");
+    assert_eq!(
+        by("b@example.com", &|send| dsn("other@example.com", "failed", "5.1.1", Some(send))).await,
+        "returned-part"
+    );
     let plus = |send: SendId| human("assistant@example.com", "2", None).replace("ada@", &format!("ada+{send}@"));
     assert_eq!(by("c@example.com", &plus).await, "plus-token");
     assert_eq!(by("d@example.com", &|_| human("D@Example.com", "3", None)).await, "sender-address");
@@ -261,10 +264,8 @@ async fn a_reply_to_nothing_known_is_told_as_unmatched() {
 async fn a_reply_settles_a_doubt_and_so_does_a_copy_of_our_own() {
     let room = Room::open(true).await;
     let _running = room.run();
-    let (a, b) = (
-        room.app.in_doubt(room.sender, "a@example.com").await,
-        room.app.in_doubt(room.sender, "b@example.com").await,
-    );
+    let (a, b) =
+        (room.app.in_doubt(room.sender, "a@example.com").await, room.app.in_doubt(room.sender, "b@example.com").await);
     room.answer(&a, human("a@example.com", "r1", Some(a.id))).await;
     assert_eq!(room.app.send(a.id).await.state, SendState::Sent);
     assert_eq!(room.app.enrollment(a.enrollment_id).await.status, EnrollmentStatus::Replied);
@@ -290,7 +291,7 @@ async fn only_what_came_since_it_is_watched_is_read() {
         room.until(async || room.answers(&send).await.len() == 1).await;
         room.watched().await;
         assert_eq!(room.mailbox().await.last_uid as usize, old + 1, "{old}");
-        let unread = inbox::unread(&mut room.app.store.read().await.unwrap(), 10).await.unwrap();
+        let unread = inbox::unread(&mut room.app.store.read().await.unwrap(), 10, 1).await.unwrap();
         assert_eq!((room.answers(&send).await.len(), unread.len()), (1, 0), "{old}");
         running.abort();
     }
@@ -344,8 +345,7 @@ async fn a_backlog_is_read_to_its_end() {
 async fn a_mailbox_that_can_t_be_opened_says_why_and_is_tried_again_when_it_is_mended() {
     let room = Room::open(true).await;
     let mut conn = room.app.store.read().await.unwrap();
-    let mut credential =
-        crate::store::credentials::get(&mut conn, room.sender.credential).await.unwrap().unwrap();
+    let mut credential = crate::store::credentials::get(&mut conn, room.sender.credential).await.unwrap().unwrap();
     drop(conn);
     let right = credential.imap.clone();
     credential.imap.as_mut().unwrap().username = "nobody".to_owned();

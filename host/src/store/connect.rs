@@ -1,6 +1,7 @@
 //! Opening the database, and its transactions.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::AnyPool;
@@ -8,6 +9,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 
+use super::group::Group;
 use super::{Conn, Dialect, Result, StoreError, migrations};
 use crate::wake::{Wake, Wakeups};
 
@@ -44,6 +46,7 @@ pub struct Store {
     /// SQLite has one writer at a time: a pool of one queues them fairly, where several would time out on a busy file.
     writers: AnyPool,
     wakeups: Wakeups,
+    pub(super) group: Arc<Group>,
 }
 
 /// A writing transaction. It rolls back when dropped.
@@ -119,7 +122,7 @@ impl Store {
                 (both.clone(), both)
             }
         };
-        Ok(Self { dialect, readers, writers, wakeups })
+        Ok(Self { dialect, readers, writers, wakeups, group: Arc::default() })
     }
 
     /// Applies the numbered migrations that are not yet applied; gives their numbers.

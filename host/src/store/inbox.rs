@@ -204,10 +204,18 @@ pub async fn insert(conn: &mut Conn, message: &InboundMessage, now: Timestamp) -
     Ok(done.rows_affected() > 0)
 }
 
-/// Messages that are stored and not yet read, oldest first.
-pub async fn unread(conn: &mut Conn, limit: i64) -> Result<Vec<InboundMessage>> {
-    let rows = sqlx::query("SELECT * FROM inbound_messages WHERE state = 'stored' ORDER BY id LIMIT $1")
+/// Messages that are stored and not yet read, oldest first: at most `limit`, and only so many that the sizes of all but
+/// the last stay below `bytes`.
+pub async fn unread(conn: &mut Conn, limit: i64, bytes: i64) -> Result<Vec<InboundMessage>> {
+    let rows = sqlx::query(
+        "SELECT m.* FROM inbound_messages m JOIN
+            (SELECT id, size, CAST(SUM(size) OVER (ORDER BY id) AS BIGINT) AS so_far FROM
+                (SELECT id, size FROM inbound_messages WHERE state = 'stored' ORDER BY id LIMIT $1) AS oldest) AS summed
+            ON summed.id = m.id
+         WHERE summed.so_far - summed.size < $2 ORDER BY m.id",
+    )
         .bind(limit)
+        .bind(bytes)
         .fetch_all(conn)
         .await?;
     rows.iter().map(message_of).collect()

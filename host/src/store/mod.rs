@@ -16,6 +16,7 @@ pub mod enrollments;
 pub mod events;
 pub mod extensions;
 pub mod facts;
+mod group;
 pub mod inbound;
 pub mod inbox;
 pub mod meta;
@@ -30,6 +31,7 @@ pub mod webhooks;
 
 pub use connect::{DatabaseUrl, Store, StoreOptions, Tx};
 pub use dialect::Dialect;
+pub use group::Writing;
 pub use page::Page;
 
 /// One connection, in a transaction or not.

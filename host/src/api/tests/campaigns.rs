@@ -1,3 +1,5 @@
+//! Campaigns from their making to a recipient's unsubscribe.
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 

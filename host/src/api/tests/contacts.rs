@@ -1,3 +1,5 @@
+//! Contacts, imports and suppressions.
+
 use axum::http::StatusCode;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! What all routes have in common.
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::json;

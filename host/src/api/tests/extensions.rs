@@ -1,3 +1,5 @@
+//! Extensions and bindings.
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};

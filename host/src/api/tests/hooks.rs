@@ -1,3 +1,5 @@
+//! Webhooks out and in, events, decisions.
+
 use axum::http::StatusCode;
 use serde_json::json;
 

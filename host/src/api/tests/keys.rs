@@ -1,3 +1,5 @@
+//! Keys and signing up.
+
 use axum::http::StatusCode;
 use serde_json::json;
 
