@@ -10,13 +10,14 @@
 //! | [`SmtpSink`] | Postfix's `smtp-sink` | once for each test |
 //! | [`WebhookReceiver`] | the other end of a webhook | once for each test |
 //!
-//! [`Engine`] is what they are peers of: the whole of `ampout serve` in this process, on either database, with a clock to
+//! [`Engine`] (or [`Installation`], the program itself) is what they are peers of: the whole of `ampout serve` in this process, on either database, with a clock to
 //! move; [`Api`], [`CampaignPlan`] and [`Letter`] are its customer, the customer's campaign, and what recipients get.
 //!
 //! A failure shows the end of the server's log. `AMPOUT_TESTS_KEEP=1` keeps the servers' folders (`/tmp/ampout-*`).
 #![forbid(unsafe_code)]
 
 mod api;
+mod binary;
 mod campaign;
 mod certificates;
 pub mod dns;
@@ -32,6 +33,7 @@ mod wait;
 mod webhook_receiver;
 
 pub use api::{Api, ApiAnswer, text};
+pub use binary::{Installation, Serving};
 pub use campaign::{Campaign, CampaignPlan, PASSWORD, altered, credential, with_mailbox};
 pub use certificates::{CertificateAuthority, ServerCertificate};
 pub use dns::DnsServers;
