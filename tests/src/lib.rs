@@ -13,6 +13,7 @@
 //! A failure shows the end of the server's log. `AMPOUT_TESTS_KEEP=1` keeps the servers' folders (`/tmp/ampout-*`).
 #![forbid(unsafe_code)]
 
+pub mod binary;
 mod certificates;
 pub mod dns;
 mod dovecot;
@@ -25,6 +26,7 @@ mod webhook_receiver;
 
 pub use certificates::{CertificateAuthority, ServerCertificate};
 pub use dns::DnsServers;
+pub use free_port::free_port;
 pub use dovecot::{Dovecot, StoredMessage};
 pub use smtp_sink::{SinkBehaviour, SmtpSink};
 pub use wait::{PATIENCE, eventually, eventually_within};

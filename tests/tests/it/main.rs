@@ -1,3 +1,4 @@
 //! The end-to-end tests: one binary, one file for each story.
 
 mod peers;
+mod readme;
