@@ -12,7 +12,7 @@ use crate::extensions::{ExtensionHost, HostOptions, Limits};
 use crate::http_client::HttpClient;
 use crate::imap::{ImapTimeouts, Mailbox};
 use crate::links::Links;
-use crate::secrets::{SecretKey, Sealer};
+use crate::secrets::{Sealer, SecretKey};
 use crate::smtp::{Connector, PoolLimits, Pools, SmtpOptions, SmtpTimeouts};
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::Metrics;
@@ -76,7 +76,8 @@ impl App {
         let plaintext = if config.allow_plaintext { Plaintext::Allowed } else { Plaintext::Forbidden };
         let public_url = config.public_url.as_ref().map_or(public_base, |url| url.as_str()).trim_end_matches('/');
         let links = links::open(&store, &sealer, public_url).await?;
-        let options = SmtpOptions { ehlo_name: ehlo_name(&config, &links), plaintext, timeouts: SmtpTimeouts::default() };
+        let options =
+            SmtpOptions { ehlo_name: ehlo_name(&config, &links), plaintext, timeouts: SmtpTimeouts::default() };
         let connector = Connector::new(egress.clone(), tls.clone(), options)?;
         let limits = PoolLimits {
             per_credential: config.smtp_connections_per_credential,
@@ -84,7 +85,8 @@ impl App {
             ..PoolLimits::default()
         };
         let cache_folder = Some(config.data_dir.join("compiled-extensions"));
-        let extensions = ExtensionHost::start(HostOptions { limits: Limits::default(), cache_folder, clock: clock.clone() })?;
+        let extensions =
+            ExtensionHost::start(HostOptions { limits: Limits::default(), cache_folder, clock: clock.clone() })?;
 
         Ok(Self(Arc::new(Parts {
             node: NodeId::new(clock.now()),

@@ -16,14 +16,27 @@ pub struct Clock(Source);
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    Manual(Arc<Manual>),
+    /// Stands until it is moved.
+    Manual(Arc<Hand>),
+    /// Runs with the system's clock, as far ahead of it as it was moved.
+    Movable(Arc<Hand>),
 }
 
+/// What moves a clock: the time itself, or how far it is ahead.
 #[derive(Debug)]
-struct Manual {
+struct Hand {
     millis: AtomicI64,
     moved: watch::Sender<()>,
 }
+
+impl Hand {
+    fn new(millis: i64) -> Arc<Self> {
+        Arc::new(Self { millis: AtomicI64::new(millis), moved: watch::Sender::new(()) })
+    }
+}
+
+/// The longest wait without another look at the system's clock, which may be set meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 impl Clock {
     /// The machine's clock.
@@ -33,28 +46,31 @@ impl Clock {
 
     /// A clock that stands at `start` until it is moved by [`Clock::advance`].
     pub fn manual(start: Timestamp) -> Self {
-        let (moved, _) = watch::channel(());
-        Self(Source::Manual(Arc::new(Manual { millis: AtomicI64::new(start.as_millis()), moved })))
+        Self(Source::Manual(Hand::new(start.as_millis())))
+    }
+
+    /// A clock that runs with the system's and can be moved ahead of it by [`Clock::advance`].
+    pub fn movable() -> Self {
+        Self(Source::Movable(Hand::new(0)))
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => {
-                #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+            Source::System => system_now(),
+            Source::Manual(hand) => Timestamp::from_millis(hand.millis.load(Ordering::SeqCst)),
+            Source::Movable(hand) => {
+                Timestamp::from_millis(system_now().as_millis().saturating_add(hand.millis.load(Ordering::SeqCst)))
             }
-            Source::Manual(manual) => Timestamp::from_millis(manual.millis.load(Ordering::SeqCst)),
         }
     }
 
-    /// Moves a manual clock forward and wakes all who wait for a time that has come. The system's clock stays.
+    /// Moves the clock forward and wakes all who wait for a time that has come. The system's own clock stays.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(manual) = &self.0 {
+        if let Source::Manual(hand) | Source::Movable(hand) = &self.0 {
             let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-            manual.millis.fetch_add(millis, Ordering::SeqCst);
-            manual.moved.send_replace(());
+            hand.millis.fetch_add(millis, Ordering::SeqCst);
+            hand.moved.send_replace(());
         }
     }
 
@@ -62,20 +78,24 @@ impl Clock {
     pub async fn sleep_until(&self, until: Timestamp) {
         match &self.0 {
             Source::System => {
-                // Asked again after at most an hour: the wall clock may be set while we wait.
-                loop {
-                    let left = self.now().until(until);
-                    if left.is_zero() {
-                        return;
-                    }
-                    tokio::time::sleep(left.min(Duration::from_secs(3600))).await;
+                while self.now() < until {
+                    tokio::time::sleep(self.now().until(until).min(LOOK_AGAIN)).await;
                 }
             }
-            Source::Manual(manual) => {
-                let mut moved = manual.moved.subscribe();
+            Source::Manual(hand) => {
+                let mut moved = hand.moved.subscribe();
                 while self.now() < until {
                     if moved.changed().await.is_err() {
                         return;
+                    }
+                }
+            }
+            Source::Movable(hand) => {
+                let mut moved = hand.moved.subscribe();
+                while self.now() < until {
+                    tokio::select! {
+                        _ = moved.changed() => {}
+                        () = tokio::time::sleep(self.now().until(until).min(LOOK_AGAIN)) => {}
                     }
                 }
             }
@@ -86,6 +106,12 @@ impl Clock {
     pub async fn sleep(&self, by: Duration) {
         self.sleep_until(self.now().plus(by)).await;
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+fn system_now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -99,5 +125,16 @@ mod tests {
         // join! polls in order: the sleeper has its deadline before the clock moves.
         tokio::join!(clock.sleep(day), async { clock.advance(day) });
         assert_eq!(clock.now().utc_day(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_movable_clock_runs_and_can_be_moved() {
+        let clock = Clock::movable();
+        let day = Duration::from_secs(86_400);
+        let began = clock.now();
+        tokio::join!(clock.sleep(day), async { clock.advance(day) });
+        assert_eq!(clock.now().utc_day(), began.utc_day() + 1);
+        clock.sleep(Duration::from_millis(1)).await;
+        assert!(clock.now() > began.plus(day));
     }
 }

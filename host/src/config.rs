@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::{Figment, Metadata, Profile, Provider};
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
@@ -106,9 +106,19 @@ pub struct Setting {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file can't be read, a name is misspelt, or a value has the wrong type.
+    /// A file can't be read, or a value has the wrong type.
     #[error("{0}")]
     Unreadable(Box<figment::Error>),
+    /// A name is misspelt.
+    #[error("{given} (in {from}) is no setting; did you mean {nearest}? `ampout config --defaults` prints them all")]
+    UnknownName {
+        /// What was given.
+        given: String,
+        /// Who gave it.
+        from: String,
+        /// The setting that looks most like it.
+        nearest: &'static str,
+    },
     /// A value is not what it has to be.
     #[error("{name} = {given:?} (from {from}): {problem}")]
     BadValue {
@@ -174,7 +184,7 @@ impl Config {
     }
 
     fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
-        let written: Written = figment.extract().map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
+        let written: Written = figment.extract().map_err(unreadable)?;
         let read = Reader { figment };
         let database_url = match written.database_url.as_str() {
             "" => DatabaseUrl::sqlite_file(&written.data_dir.join("ampout.db")),
@@ -216,7 +226,7 @@ pub fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
     let figment = figment(sources);
     // Told first, so that a broken configuration is not printed as if it were in force.
     Config::from_figment(&figment)?;
-    let dict: Dict = figment.extract().map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
+    let dict: Dict = figment.extract().map_err(unreadable)?;
     let settings = dict.iter().map(|(name, value)| {
         let value = match value {
             Value::String(_, text) => text.clone(),
@@ -299,7 +309,12 @@ impl Reader<'_> {
         text.parse().map_err(|_| self.bad(name, text, form))
     }
 
-    fn optional<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<Option<T>, ConfigError> {
+    fn optional<T: std::str::FromStr>(
+        &self,
+        name: &'static str,
+        text: &str,
+        form: &str,
+    ) -> Result<Option<T>, ConfigError> {
         if text.is_empty() { Ok(None) } else { self.parsed(name, text, form).map(Some) }
     }
 
@@ -319,9 +334,33 @@ impl Reader<'_> {
         self.positive(name, seconds).map(Duration::from_secs)
     }
 
-    fn positive<T: PartialEq + Default + std::fmt::Display>(&self, name: &'static str, value: T) -> Result<T, ConfigError> {
+    fn positive<T: PartialEq + Default + std::fmt::Display>(
+        &self,
+        name: &'static str,
+        value: T,
+    ) -> Result<T, ConfigError> {
         if value == T::default() { Err(self.bad(name, "0", "must be at least 1")) } else { Ok(value) }
     }
+}
+
+/// A misspelt name gets the name that was meant.
+fn unreadable(error: figment::Error) -> ConfigError {
+    let figment::error::Kind::UnknownField(given, known) = &error.kind else {
+        return ConfigError::Unreadable(Box::new(error));
+    };
+    let likeness = |name: &&'static str| (strsim::jaro_winkler(name, given) * 1000.0) as u32;
+    let nearest = known.iter().copied().max_by_key(likeness).unwrap_or("listen");
+    let (from, given) = match error.metadata.as_ref() {
+        Some(metadata) if metadata.name == GivenBy::Environment.as_str() => {
+            ("the environment".to_owned(), format!("{VARIABLE_PREFIX}{}", given.to_uppercase()))
+        }
+        Some(metadata) if metadata.name == GivenBy::Flags.as_str() => ("the flags".to_owned(), given.clone()),
+        Some(figment::Metadata { source: Some(figment::Source::File(path)), .. }) => {
+            (path.display().to_string(), given.clone())
+        }
+        _ => ("the settings".to_owned(), given.clone()),
+    };
+    ConfigError::UnknownName { given, from, nearest }
 }
 
 fn source_of(figment: &Figment, name: &str) -> String {
@@ -366,13 +405,16 @@ mod tests {
     #[test]
     fn a_misspelt_name_is_an_error_that_names_it() {
         let error = Config::from_settings(&[("lissten", "127.0.0.1:1".to_owned())]).unwrap_err().to_string();
-        assert!(error.contains("lissten") && error.contains("listen"), "{error}");
+        assert!(error.starts_with("lissten (in the flags) is no setting; did you mean listen?"), "{error}");
     }
 
     #[test]
     fn a_bad_value_is_named_with_its_mend() {
         let error = Config::from_settings(&[("egress_allow", "10.0.0.0/8, nonsense".to_owned())]).unwrap_err();
-        assert_eq!(error.to_string(), "egress_allow = \"nonsense\" (from --egress-allow): write CIDRs such as 10.1.0.0/16");
+        assert_eq!(
+            error.to_string(),
+            "egress_allow = \"nonsense\" (from --egress-allow): write CIDRs such as 10.1.0.0/16"
+        );
         let error = Config::from_settings(&[("lease_seconds", "0".to_owned())]).unwrap_err();
         assert!(error.to_string().ends_with("must be at least 1"), "{error}");
     }

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::hmac;
 
-use crate::domain::Timestamp;
 use crate::domain::ids::{EnrollmentId, SendId};
 use crate::secrets::{ExposeSecret, SealedFor, Sealer, SecretString, random_bytes};
 use crate::store::{Store, meta};
@@ -114,6 +113,7 @@ fn signed(purpose: Purpose, id: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Timestamp;
 
     #[test]
     fn a_token_is_read_back_and_no_altered_one_is() {

@@ -52,8 +52,16 @@ impl Metrics {
         let mut registry = Registry::with_prefix("ampout");
         registry.register("sends", "Sends that this node held, by how they came out", self.sends.clone());
         registry.register("inbound_messages", "Inbound messages, by verdict", self.inbound_messages.clone());
-        registry.register("inbound_requests", "Requests of providers, by what became of them", self.inbound_requests.clone());
-        registry.register("webhook_deliveries", "Attempts to deliver events, by how they ended", self.deliveries.clone());
+        registry.register(
+            "inbound_requests",
+            "Requests of providers, by what became of them",
+            self.inbound_requests.clone(),
+        );
+        registry.register(
+            "webhook_deliveries",
+            "Attempts to deliver events, by how they ended",
+            self.deliveries.clone(),
+        );
         registry.register("http_requests", "Requests to the API, by status", self.requests.clone());
         registry.register("smtp_connections", "Open SMTP connections", self.smtp_connections.clone());
         registry.register("queue_due", "Sends that are due", self.queue_due.clone());
@@ -69,6 +77,8 @@ impl Metrics {
 pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| anyhow::anyhow!("log = {filter:?} is no filter: {error}; write info, or info,ampout=debug"))?;
+    // async-imap logs each command at TRACE, the one with the password among them.
+    let filter = filter.add_directive("async_imap=info".parse()?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error says that logging has begun already, as in a test.
     let _ = match format {

@@ -1,1 +1,131 @@
-//! The HTTP API.
+//! The HTTP API: axum, one file a resource. A handler reads its input into types, calls the store, the catalog or a loop's
+//! own function, and shows what came of it; no rule of sending lives here.
+//!
+//! `input` and `values` read bodies, `query` reads parameters and makes pages, `auth` knows the caller, `error` and
+//! `finish` shape what is told when a call fails.
+
+mod accounts;
+mod auth;
+mod bindings;
+mod body;
+mod campaigns;
+mod contact_imports;
+mod contacts;
+mod credentials;
+mod decisions;
+mod deleted;
+mod enrollments;
+mod error;
+mod events;
+mod extensions;
+mod finish;
+mod inbound;
+mod inbound_endpoints;
+mod input;
+mod outreaches;
+mod query;
+mod rate;
+mod recipients;
+mod signup;
+mod state;
+mod status;
+mod suppressions;
+mod timeline;
+mod values;
+mod webhooks;
+
+#[cfg(test)]
+mod test_support;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{any, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::catalog::Catalog;
+pub use error::Code;
+use state::Api;
+
+const LARGEST_BODY: usize = 1024 * 1024;
+/// Contacts and components come in larger pieces.
+const LARGEST_UPLOAD: usize = 32 * 1024 * 1024;
+
+/// All routes.
+pub fn router(app: App, catalog: Catalog) -> Router {
+    let api = Api::new(app, catalog);
+    let keyed = keyed().route_layer(from_fn_with_state(api.clone(), auth::authenticate));
+    keyed
+        .merge(public())
+        .fallback(finish::no_route)
+        .method_not_allowed_fallback(finish::no_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(CatchPanicLayer::custom(finish::panicked))
+        .layer(from_fn_with_state(api.clone(), finish::finish))
+        .with_state(api)
+}
+
+/// What anybody may call.
+fn public() -> Router<Api> {
+    Router::new()
+        .route("/status", get(status::show))
+        .route("/signup", post(signup::create))
+        .route("/t/{file}", get(recipients::pixel))
+        .route("/u/{token}", get(recipients::ask_to_unsubscribe).post(recipients::unsubscribe))
+        .route("/inbound/{provider}/{token}", any(inbound::receive))
+}
+
+/// What needs a key.
+fn keyed() -> Router<Api> {
+    let imports = get(contact_imports::list).post(contact_imports::create);
+    let uploads = get(extensions::list).post(extensions::upload);
+    Router::new()
+        .route("/api_keys", get(accounts::list).post(accounts::create))
+        .route("/api_keys/{id}", axum::routing::delete(accounts::revoke))
+        .route("/outreaches", get(outreaches::list).post(outreaches::create))
+        .route("/outreaches/{id}", get(outreaches::show).patch(outreaches::update))
+        .route("/contact_imports", imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
+        .route("/contact_imports/{id}", get(contact_imports::show))
+        .route("/contact_imports/{id}/contacts", get(contact_imports::contacts))
+        .route("/contacts/{id}", get(contacts::show).patch(contacts::update))
+        .route("/suppressions", get(suppressions::list).post(suppressions::create))
+        .route("/suppressions/{id}", axum::routing::delete(suppressions::delete))
+        .route("/enrollments/{id}/timeline", get(timeline::show))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}", get(webhooks::show).patch(webhooks::update).delete(webhooks::delete))
+        .route("/webhooks/{id}/rotate_secret", post(webhooks::rotate_secret))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{id}/deliveries/{delivery}/redeliver", post(webhooks::redeliver))
+        .route("/inbound_endpoints", get(inbound_endpoints::list).post(inbound_endpoints::create))
+        .route("/inbound_endpoints/{id}", get(inbound_endpoints::show).delete(inbound_endpoints::delete))
+        .route("/events", get(events::list))
+        .route("/extensions", uploads.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
+        .route("/extensions/{id}", get(extensions::show).delete(extensions::delete))
+        .route("/extensions/{id}/source", get(extensions::source))
+        .route("/extensions/{id}/test", post(extensions::test))
+        .route("/bindings", get(bindings::list).put(bindings::replace))
+        .route("/decisions", get(decisions::list))
+        .merge(of_campaigns())
+}
+
+fn of_campaigns() -> Router<Api> {
+    let credential = get(credentials::show).patch(credentials::update).delete(credentials::delete);
+    Router::new()
+        .route("/campaigns", get(campaigns::list).post(campaigns::create))
+        .route("/campaigns/{id}", get(campaigns::show).patch(campaigns::update))
+        .route("/campaigns/{id}/dispatch", post(campaigns::dispatch))
+        .route("/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/campaigns/{id}/resume", post(campaigns::resume))
+        .route("/campaigns/{id}/preview", get(campaigns::preview::show))
+        .route("/campaigns/{id}/explain", get(campaigns::explain::show))
+        .route("/campaigns/{id}/smtp_credentials", get(credentials::list).post(credentials::create))
+        .route("/campaigns/{id}/smtp_credentials/{credential}", credential)
+        .route("/campaigns/{id}/smtp_credentials/{credential}/reenable", post(credentials::reenable))
+        .route("/campaigns/{id}/smtp_credentials/{credential}/test", post(credentials::test))
+        .route("/campaigns/{id}/enroll", post(enrollments::enroll))
+        .route("/campaigns/{id}/enroll_contact", post(enrollments::enroll_contact))
+        .route("/campaigns/{id}/enrollments", get(enrollments::list))
+}

@@ -1,1 +1,151 @@
-//! Stored extensions and bindings, and what of them is loaded.
+//! The catalog: which extensions are stored, which are loaded, and who is bound where. It brings the three together: rows
+//! in the store, programs in the extension host, files in the operator's folders. It asks no extension anything but its
+//! examples, and knows nothing of HTTP.
+//!
+//! A change is one transaction that counts the bindings' version up; every node polls that version and swaps its table of
+//! bindings at once, so that calls under way finish on the old one.
+
+mod bind;
+mod error;
+mod folder;
+mod load;
+mod news;
+mod shipped;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::ids::ExtensionId;
+use crate::domain::status::Hook;
+use crate::extensions::{Called, HookInput, LoadedExtension};
+use crate::store::extensions::StoredExtension;
+use crate::store::{self, StoreError};
+
+pub use bind::{BindError, BindingScope, NewBinding, ScopeKind};
+pub use error::CatalogError;
+pub use upload::{MOST_SCRIPTS_OF_AN_ACCOUNT, UploadError, Uploaded};
+
+use folder::FolderState;
+
+/// How often a node looks for changed bindings and files. A swap is to be seen everywhere within two seconds.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The catalog. Cheap to clone; clones are the same catalog.
+#[derive(Clone)]
+pub struct Catalog(Arc<Inner>);
+
+struct Inner {
+    app: App,
+    /// What this node has loaded, by the row's id: the shipped, and what is bound.
+    loaded: Mutex<HashMap<ExtensionId, Arc<LoadedExtension>>>,
+    /// The version of the bindings that are in force here.
+    version: AtomicI64,
+    /// One reload at a time: an older table must not take the place of a newer one.
+    reloading: tokio::sync::Mutex<()>,
+    /// What the folders held when they were last read.
+    folders: tokio::sync::Mutex<FolderState>,
+}
+
+/// How many extensions a node has loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Sizes {
+    /// Ready to be asked.
+    pub loaded: usize,
+    /// Of these, resting after failures.
+    pub suspended: usize,
+}
+
+/// Follows changes of bindings and folders, and tells of suspended extensions, until `shutdown`.
+pub async fn run(app: App, catalog: Catalog, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = app.clock.sleep(POLL) => catalog.look_for_changes().await,
+            () = app.extensions.suspension_told() => {}
+        }
+        if let Err(error) = catalog.tell_suspensions().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "Suspended extensions could not be told of");
+        }
+    }
+}
+
+impl Catalog {
+    /// Loads what is shipped, what is bound and what lies in the operator's folders, and puts the bindings in force.
+    ///
+    /// A stored version or a file that can't be loaded is logged and left out; only a shipped extension that can't be
+    /// loaded, or a store that does not answer, is an error.
+    pub async fn start(app: &App) -> Result<Self, CatalogError> {
+        let catalog = Self(Arc::new(Inner {
+            app: app.clone(),
+            loaded: Mutex::default(),
+            version: AtomicI64::new(-1),
+            reloading: tokio::sync::Mutex::default(),
+            folders: tokio::sync::Mutex::default(),
+        }));
+        catalog.record_shipped().await?;
+        catalog.read_folders().await?;
+        catalog.refresh_if_changed().await?;
+        Ok(catalog)
+    }
+
+    /// Puts the bindings in force anew where another node (or this one) has changed them; true when they were.
+    pub async fn refresh_if_changed(&self) -> Result<bool, StoreError> {
+        let _one_at_a_time = self.0.reloading.lock().await;
+        let mut conn = self.0.app.store.read().await?;
+        if store::extensions::bindings_version(&mut conn).await? == self.0.version.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        drop(conn);
+        self.reload().await?;
+        Ok(true)
+    }
+
+    /// Asks one version, whatever is bound; nothing is recorded.
+    pub async fn test(&self, stored: &StoredExtension, input: &HookInput) -> Result<Called, CatalogError> {
+        let extension = self.loaded_or_load(stored).await?;
+        Ok(self.0.app.extensions.call(&extension, input).await)
+    }
+
+    /// The names of the loaded adapters: what an inbound endpoint may name as its provider.
+    pub fn providers(&self) -> Vec<String> {
+        let loaded = self.loaded();
+        let adapters = loaded.values().filter(|extension| extension.hooks().contains(&Hook::ProviderAdapter));
+        let mut names: Vec<String> = adapters.map(|extension| extension.name().to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The loaded program of a row, where this node has it.
+    pub fn loaded_by_id(&self, id: ExtensionId) -> Option<Arc<LoadedExtension>> {
+        self.loaded().get(&id).cloned()
+    }
+
+    /// How many are loaded and how many of them rest.
+    pub fn sizes(&self) -> Sizes {
+        let loaded = self.loaded();
+        Sizes { loaded: loaded.len(), suspended: loaded.values().filter(|extension| extension.is_suspended()).count() }
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<ExtensionId, Arc<LoadedExtension>>> {
+        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn look_for_changes(&self) {
+        if let Err(error) = self.read_folders().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "The folders of extensions could not be read");
+        }
+        if let Err(error) = self.refresh_if_changed().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "Bindings could not be refreshed");
+        }
+    }
+}

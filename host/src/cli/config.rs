@@ -17,14 +17,14 @@ pub(super) struct ConfigArgs {
 
 pub(super) fn run(args: &ConfigArgs, sources: &Sources) -> anyhow::Result<()> {
     if args.defaults {
-        print!("{DEFAULTS}");
+        print::line(DEFAULTS.trim_end())?;
         return Ok(());
     }
     for setting in settings(sources)? {
         if args.json {
             print::json(&setting)?;
         } else {
-            println!("{:<32} {:<36} # {}", setting.name, format!("{:?}", setting.value), setting.source);
+            print::line(format_args!("{:<32} {:<36} # {}", setting.name, format!("{:?}", setting.value), setting.source))?;
         }
     }
     Ok(())

@@ -62,14 +62,14 @@ async fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
     if args.json {
         return print::json(&json!({ "account_id": account, "plaintext": key.reveal(), "prefix": key.prefix }));
     }
-    println!("account  {account}");
-    println!("key      {}", key.reveal());
-    println!("It is shown this once. Try it: curl -H 'Authorization: Bearer {}' …/campaigns", key.reveal());
+    print::line(format_args!("account  {account}"))?;
+    print::line(format_args!("key      {}", key.reveal()))?;
+    print::line(format_args!("It is shown this once. Try it: curl -H 'Authorization: Bearer {}' …/campaigns", key.reveal()))?;
     Ok(())
 }
 
 /// Makes a key, and an account where one is wanted.
-pub(super) async fn make_key(
+pub(crate) async fn make_key(
     store: &Store,
     wanted: Option<&str>,
     label: &str,
@@ -119,7 +119,13 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
                 print::json(&json!({ "account_id": account, "id": key.id, "prefix": key.prefix, "label": key.label,
                                      "scopes": key.scopes, "last_used_at": used, "created_at": key.created_at }))?;
             } else {
-                println!("{}  {}…  {}  last used {}  account {account}", key.id, key.prefix, key.label, used.as_deref().unwrap_or("never"));
+                print::line(format_args!(
+                    "{}  {}…  {}  last used {}  account {account}",
+                    key.id,
+                    key.prefix,
+                    key.label,
+                    used.as_deref().unwrap_or("never")
+                ))?;
             }
         }
     }
@@ -132,7 +138,7 @@ async fn revoke(store: &Store, id: &str) -> anyhow::Result<()> {
     for account in accounts::list(tx.conn()).await? {
         if accounts::revoke_key(tx.conn(), account, id, Clock::system().now()).await? {
             tx.commit().await?;
-            println!("{id} is revoked");
+            print::line(format_args!("{id} is revoked"))?;
             return Ok(());
         }
     }

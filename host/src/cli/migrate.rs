@@ -1,5 +1,6 @@
 //! `ampout migrate`: for those who bring the database up to date by hand.
 
+use super::print;
 use crate::config::Config;
 use crate::store::{Store, StoreOptions};
 use crate::wake::Wakeups;
@@ -10,8 +11,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     let applied = store.migrate().await?;
     store.close().await;
     match applied.as_slice() {
-        [] => println!("{} is up to date", config.database_url.redacted()),
-        some => println!("{}: applied {some:?}", config.database_url.redacted()),
+        [] => print::line(format_args!("{} is up to date", config.database_url.redacted())),
+        some => print::line(format_args!("{}: applied {some:?}", config.database_url.redacted())),
     }
-    Ok(())
 }

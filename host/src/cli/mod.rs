@@ -1,9 +1,12 @@
 //! The shell: one file a subcommand. Exit codes: 0 done, 1 failed, 2 the words were wrong.
 
+mod classify;
 mod config;
 mod demo;
-mod keys;
+mod extension_file;
+pub(crate) mod keys;
 mod migrate;
+mod plugin;
 mod print;
 mod serve;
 
@@ -46,6 +49,14 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Say what mails are: replies, vacations, bounces, complaints; one JSON line each
+    Classify(classify::ClassifyArgs),
+    /// Check, list and install plugins (WebAssembly components)
+    #[command(subcommand)]
+    Plugin(plugin::ExtensionCommand),
+    /// Check, list and install scripts (Rhai)
+    #[command(subcommand)]
+    Script(plugin::ExtensionCommand),
 }
 
 /// Settings for every subcommand.
@@ -89,6 +100,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate => migrate::run(&cli.settings.load()?).await,
         Command::Config(args) => config::run(&args, &cli.settings.sources()),
         Command::Keys(command) => keys::run(command, &cli.settings.load()?).await,
+        Command::Classify(args) => classify::run(args).await,
+        Command::Plugin(command) | Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }
 }
 

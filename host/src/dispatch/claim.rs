@@ -22,7 +22,7 @@ use crate::store::{self, Tx, campaigns, credentials};
 const HELD_PER_CONNECTION: usize = 4;
 
 /// What a worker has to know of its campaign.
-pub struct CampaignContext {
+pub(super) struct CampaignContext {
     /// The campaign as it was when the sends were claimed.
     pub campaign: Campaign,
     /// Its steps; none where they can't be read (the campaign was altered by hand).
@@ -32,7 +32,7 @@ pub struct CampaignContext {
 }
 
 /// A credential whose password is open.
-pub struct OpenCredential {
+pub(super) struct OpenCredential {
     /// As it is stored.
     pub credential: Credential,
     /// Where it sends; an error when its password does not open.
@@ -40,7 +40,7 @@ pub struct OpenCredential {
 }
 
 /// What came of looking for a campaign's due work.
-pub enum Round {
+pub(super) enum Round {
     /// Sends to bring to their servers.
     Claimed {
         /// What they have in common.
@@ -60,7 +60,7 @@ pub enum Round {
 }
 
 /// Claims at most `room` due sends of a campaign.
-pub async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, now: Timestamp) -> store::Result<Round> {
+pub(super) async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, now: Timestamp) -> store::Result<Round> {
     let mut tx = app.store.begin().await?;
     let Some(campaign) = campaigns::lock_for_claim(&mut tx, id).await? else {
         return Ok(Round::Idle { next_due: None }); // another node is at it

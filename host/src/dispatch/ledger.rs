@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use super::outcome::Outcome;
 use crate::app::App;
 use crate::domain::ids::SendId;
+use crate::store::decisions::{self, Decision};
 use crate::store::sends::{self, ClaimedSend, Lease, Obstacle};
 use crate::store::{self, StoreError, Tx};
-use crate::store::decisions::{self, Decision};
 
 /// Entries of one transaction.
 const MOST_AT_ONCE: usize = 256;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A handle to the writer. Cheap to clone; the writer ends with the last one.
 #[derive(Clone)]
-pub struct Ledger {
+pub(super) struct Ledger {
     entries: mpsc::Sender<Entry>,
 }
 
@@ -41,13 +41,13 @@ struct Finished {
 
 impl Ledger {
     /// Starts the writer; its task ends when the last handle is dropped and everything is written.
-    pub fn start(app: App) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(app: App) -> (Self, JoinHandle<()>) {
         let (entries, waiting) = mpsc::channel(MOST_WAITING);
         (Self { entries }, tokio::spawn(write_all(app, waiting)))
     }
 
     /// Writes that a send is about to leave. An error or an obstacle means: it must not.
-    pub async fn intent(&self, send: SendId) -> store::Result<Result<(), Obstacle>> {
+    pub(super) async fn intent(&self, send: SendId) -> store::Result<Result<(), Obstacle>> {
         let (answer, answered) = oneshot::channel();
         if self.entries.send(Entry::Intent { send, answer }).await.is_err() {
             return Ok(Err(Obstacle::Lost));
@@ -57,7 +57,7 @@ impl Ledger {
 
     /// Writes how a send came out, however long the database takes to answer: forgetting it would leave the send in
     /// doubt.
-    pub async fn outcome(&self, held: ClaimedSend, outcome: Outcome, decisions: Vec<Decision>) {
+    pub(super) async fn outcome(&self, held: ClaimedSend, outcome: Outcome, decisions: Vec<Decision>) {
         let finished = Arc::new(Finished { held, outcome, decisions });
         loop {
             let (answer, answered) = oneshot::channel();

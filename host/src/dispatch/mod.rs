@@ -3,14 +3,14 @@
 //! [`plan`] gives enrollments their times, [`claim`] takes what is due under a lease, [`worker`] brings one message to its
 //! server, [`ledger`] writes intents and outcomes of many at once. [`run`] is the loop around them.
 
-pub mod claim;
-pub mod ledger;
-pub mod outcome;
+mod claim;
+mod gate_question;
+mod ledger;
+mod outcome;
 pub mod plan;
 pub mod render;
-mod gate_question;
 mod sequence;
-pub mod worker;
+mod worker;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +38,7 @@ const MOST_RECOVERED: i64 = 500;
 
 /// What this node holds at this moment, by credential.
 #[derive(Debug, Clone, Default)]
-pub struct Held(Arc<Mutex<HashMap<SendId, CredentialId>>>);
+struct Held(Arc<Mutex<HashMap<SendId, CredentialId>>>);
 
 impl Held {
     fn take(&self, send: SendId, credential: CredentialId) {
@@ -58,7 +58,7 @@ impl Held {
     }
 
     /// How many are held of one credential.
-    pub fn of(&self, credential: CredentialId) -> usize {
+    fn of(&self, credential: CredentialId) -> usize {
         self.lock().values().filter(|held| **held == credential).count()
     }
 
@@ -133,13 +133,7 @@ async fn round(app: &App, ledger: &Ledger, held: &Held, workers: &mut JoinSet<()
     Ok(next)
 }
 
-async fn hold(
-    app: App,
-    ledger: Ledger,
-    held: Held,
-    context: Arc<claim::CampaignContext>,
-    send: sends::ClaimedSend,
-) {
+async fn hold(app: App, ledger: Ledger, held: Held, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
     let id = send.send.id;
     // Released on every way out, a panic among them: the lease then ends by itself.
     let _guard = Release { held, id };

@@ -9,7 +9,7 @@ use crate::store::{Result, Tx, counters, credentials, sends};
 
 /// What became of a held send.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// The server took it; what follows is planned.
     Accepted {
         /// The reply.
@@ -85,7 +85,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The word for counters and logs.
-    pub fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Accepted { .. } => "accepted",
             Self::Deferred { .. } => "deferred",
@@ -101,7 +101,13 @@ impl Outcome {
     }
 
     /// Writes it with all that follows from it.
-    pub async fn write(&self, tx: &mut Tx, held: &ClaimedSend, now: Timestamp, judge_at: Timestamp) -> Result<()> {
+    pub(super) async fn write(
+        &self,
+        tx: &mut Tx,
+        held: &ClaimedSend,
+        now: Timestamp,
+        judge_at: Timestamp,
+    ) -> Result<()> {
         match self {
             Self::Accepted { ending, next } => {
                 credentials::judge_by(tx.conn(), held.credential_id, judge_at).await?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::app::App;
+use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::{EnrollmentId, SendId};
 use crate::domain::status::CampaignStatus;
-use crate::domain::Timestamp;
 use crate::store::enrollments::{self, Undispatched};
 use crate::store::sends::{self, NewSend};
 use crate::store::{StoreError, campaigns};

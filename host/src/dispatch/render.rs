@@ -71,7 +71,8 @@ fn with_pixel(html: &str, url: &str) -> String {
 
 /// Plain text of HTML, links as footnotes. What can't be read as HTML is its own text.
 fn text_of_html(html: &str) -> String {
-    let text = html2text::config::plain_no_decorate().link_footnotes(true).string_from_read(html.as_bytes(), TEXT_WIDTH);
+    let text =
+        html2text::config::plain_no_decorate().link_footnotes(true).string_from_read(html.as_bytes(), TEXT_WIDTH);
     text.unwrap_or_else(|_| html.to_owned())
 }
 
@@ -107,7 +108,11 @@ mod tests {
 
     #[test]
     fn a_missing_text_is_made_from_the_html() {
-        let made = rendered("<p>Hello {{first_name}} of {{company}}</p><p>See <a href=\"https://x.test/\">this</a></p>", None, None);
+        let made = rendered(
+            "<p>Hello {{first_name}} of {{company}}</p><p>See <a href=\"https://x.test/\">this</a></p>",
+            None,
+            None,
+        );
         assert_eq!(made.subject, "Hi Ada");
         assert!(made.html.contains("R&amp;D"));
         assert!(made.text.contains("Hello Ada of R&D"), "{}", made.text);
@@ -117,7 +122,9 @@ mod tests {
 
     #[test]
     fn the_pixel_stands_before_the_end_of_the_body() {
-        assert!(rendered("<BODY>x</BODY></html>", None, Some("https://t/x.gif")).html.contains("none\"></BODY></html>"));
+        assert!(
+            rendered("<BODY>x</BODY></html>", None, Some("https://t/x.gif")).html.contains("none\"></BODY></html>")
+        );
         assert!(rendered("<p>x</p>", None, Some("https://t/x.gif")).html.ends_with("display:none\">"));
         assert!(!rendered("<p>x</p>", None, None).html.contains("img"));
     }

@@ -32,7 +32,7 @@ const LOST_AGAIN: Duration = Duration::from_secs(30);
 const MOST_REPLY_CHARS: usize = 1000;
 
 /// Brings a held send to its server and writes how it came out.
-pub async fn bring(app: &App, ledger: &Ledger, context: &Arc<CampaignContext>, held: ClaimedSend) {
+pub(super) async fn bring(app: &App, ledger: &Ledger, context: &Arc<CampaignContext>, held: ClaimedSend) {
     let mut decisions = Vec::new();
     let outcome = Box::pin(attempt(app, ledger, context, &held, &mut decisions)).await;
     let Some(outcome) = outcome else { return };
@@ -51,10 +51,16 @@ async fn attempt(
 ) -> Option<Outcome> {
     let now = app.clock.now();
     let Some(step) = context.sequence.as_ref().and_then(|sequence| sequence.step(held.send.step_position)) else {
-        return Some(Outcome::Failed { ending: because("the campaign no longer has this step, or its templates are broken") });
+        return Some(Outcome::Failed {
+            ending: because("the campaign no longer has this step, or its templates are broken"),
+        });
     };
     let Some(credential) = context.credentials.get(&held.credential_id) else {
-        return Some(Outcome::GivenBack { due_at: now, reason: "its credential is gone".to_owned(), counts_as_mx_attempt: false });
+        return Some(Outcome::GivenBack {
+            due_at: now,
+            reason: "its credential is gone".to_owned(),
+            counts_as_mx_attempt: false,
+        });
     };
     let server = match &credential.server {
         Ok(server) => server,
@@ -81,7 +87,11 @@ async fn attempt(
         Err(error) => {
             tracing::warn!(send.id = %held.send.id, error = &error as &dyn std::error::Error,
                 "The intent could not be written; nothing was sent");
-            return Some(Outcome::GivenBack { due_at: app.clock.now(), reason: error.to_string(), counts_as_mx_attempt: false });
+            return Some(Outcome::GivenBack {
+                due_at: app.clock.now(),
+                reason: error.to_string(),
+                counts_as_mx_attempt: false,
+            });
         }
     }
     let ended = connection.send(&envelope, &message).await;
@@ -203,9 +213,9 @@ fn judged(
             reason: format!("the connection broke before the message left: {error}"),
             counts_as_mx_attempt: false,
         },
-        TransactionOutcome::LostAfterData { error } => {
-            Outcome::InDoubt { ending: because(format!("the connection broke when the server may have had it: {error}")) }
-        }
+        TransactionOutcome::LostAfterData { error } => Outcome::InDoubt {
+            ending: because(format!("the connection broke when the server may have had it: {error}")),
+        },
     }
 }
 
@@ -237,14 +247,17 @@ fn at_fault(app: &App, credential: &OpenCredential, ending: Ending) -> Outcome {
 
 fn stopped_by(obstacle: Obstacle, app: &App) -> Option<Outcome> {
     let now = app.clock.now();
-    let given_back = |reason: &str| Outcome::GivenBack { due_at: now, reason: reason.to_owned(), counts_as_mx_attempt: false };
+    let given_back =
+        |reason: &str| Outcome::GivenBack { due_at: now, reason: reason.to_owned(), counts_as_mx_attempt: false };
     match obstacle {
         Obstacle::Lost => None,
         Obstacle::Stopped(reason) => Some(Outcome::Stopped { reason }),
         Obstacle::Unsubscribed => {
             Some(Outcome::PassedOver { why: SkipCounter::Unsubscribed, reason: "unsubscribed".to_owned() })
         }
-        Obstacle::Suppressed => Some(Outcome::PassedOver { why: SkipCounter::Suppressed, reason: "suppressed".to_owned() }),
+        Obstacle::Suppressed => {
+            Some(Outcome::PassedOver { why: SkipCounter::Suppressed, reason: "suppressed".to_owned() })
+        }
         Obstacle::CampaignNotActive => Some(given_back("the campaign was paused")),
         Obstacle::CredentialOff => Some(given_back("the credential was disabled")),
     }

@@ -2,6 +2,7 @@
 //! used for; that is the egress guard's business.
 
 mod coalesce;
+pub mod local_server;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

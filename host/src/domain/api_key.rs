@@ -11,7 +11,7 @@ const PREFIX: &str = "ak_live_";
 
 words! {
     /// What a key may do.
-    Scope {
+    pub Scope {
         /// Read everything of the account.
         Read = "read",
         /// Create and change.
@@ -22,6 +22,18 @@ words! {
         Extensions = "extensions",
         /// Keys, components and system bindings.
         Admin = "admin",
+    }
+}
+
+words! {
+    /// Through what a key is used.
+    pub ClientKind {
+        /// By plain HTTP.
+        Direct = "direct",
+        /// By a model's tool server.
+        Mcp = "mcp",
+        /// By a library.
+        Sdk = "sdk",
     }
 }
 

@@ -4,7 +4,7 @@ use super::status::words;
 
 words! {
     /// The type of an event.
-    EventType {
+    pub EventType {
         /// A step was accepted by a server.
         EnrollmentSent = "enrollment.sent",
         /// The pixel was loaded for the first time.

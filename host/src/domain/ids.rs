@@ -132,7 +132,9 @@ mod tests {
         let at = Timestamp::from_millis(1_700_000_000_000);
         let ids: Vec<_> = (0..1000).map(|_| EventId::new(at)).collect();
         assert!(ids.iter().map(ToString::to_string).is_sorted());
-        assert!(EventId::first_of(at) < ids[0] && ids[999] < EventId::first_of(Timestamp::from_millis(1_700_000_000_001)));
+        assert!(
+            EventId::first_of(at) < ids[0] && ids[999] < EventId::first_of(Timestamp::from_millis(1_700_000_000_001))
+        );
         let id = Uuid::parse_str(&ids[0].to_string()).unwrap();
         assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
     }

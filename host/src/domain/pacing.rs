@@ -18,7 +18,6 @@ const RETRY_AFTER: [Duration; 4] = [
 const SHORTEST_REST: Duration = Duration::from_secs(60);
 const LONGEST_REST: Duration = Duration::from_secs(30 * 60);
 
-
 /// When a follow-up is due: its delay after the step before was accepted, plus a gap.
 pub fn follow_up(accepted_at: Timestamp, delay: Duration, waits: Waits, draw: f64) -> Timestamp {
     accepted_at.plus(delay).plus(waits.gap(draw))

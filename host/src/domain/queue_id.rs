@@ -9,7 +9,9 @@ const SHORTEST: usize = 8;
 pub fn of_reply(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let after = |wanted: &[&str]| {
-        let at = words.windows(wanted.len()).position(|seen| seen.iter().zip(wanted).all(|(a, b)| a.eq_ignore_ascii_case(b)))?;
+        let at = words
+            .windows(wanted.len())
+            .position(|seen| seen.iter().zip(wanted).all(|(a, b)| a.eq_ignore_ascii_case(b)))?;
         words.get(at + wanted.len()).copied()
     };
     let named = words.iter().find_map(|word| word.strip_prefix("id="));
@@ -31,7 +33,10 @@ mod tests {
         let check = |text: &str, id: Option<&str>| assert_eq!(of_reply(text).as_deref(), id, "{text}");
         check("OK id=1uhTzQ-FnQWr7abcde-K1x2", Some("1uhTzQ-FnQWr7abcde-K1x2"));
         check("Ok: queued as 4XyzAbc123", Some("4XyzAbc123"));
-        check("Ok 0100018f5e2c7a11-1c2d3e4f-0000-4444-8888-0123456789ab-000000", Some("0100018f5e2c7a11-1c2d3e4f-0000-4444-8888-0123456789ab-000000"));
+        check(
+            "Ok 0100018f5e2c7a11-1c2d3e4f-0000-4444-8888-0123456789ab-000000",
+            Some("0100018f5e2c7a11-1c2d3e4f-0000-4444-8888-0123456789ab-000000"),
+        );
         check("Great success", None);
         check("Ok", None);
         check("accepted for delivery", None);

@@ -1,10 +1,10 @@
 //! The states that rows go through, with the words that the HTTP contract and the database share.
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident { $($(#[$case_doc:meta])* $case:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name {
+        $vis enum $name {
             $($(#[$case_doc])* #[serde(rename = $word)] $case),+
         }
 
@@ -34,7 +34,7 @@ pub(crate) use words;
 
 words! {
     /// A campaign's life.
-    CampaignStatus {
+    pub CampaignStatus {
         /// Never dispatched.
         Pending = "pending",
         /// Sending, or waiting to.
@@ -48,7 +48,7 @@ words! {
 
 words! {
     /// How far a contact got in a campaign.
-    EnrollmentStatus {
+    pub EnrollmentStatus {
         /// Nothing was sent yet.
         Pending = "pending",
         /// At least one step was accepted by a server.
@@ -64,7 +64,7 @@ words! {
 
 words! {
     /// A row of the ledger. ARCHITECTURE.md has the arrows between them.
-    SendState {
+    pub SendState {
         /// Waits for its time.
         Due = "due",
         /// A node holds it under a lease; nothing has left.
@@ -86,7 +86,7 @@ words! {
 
 words! {
     /// What a bounce says of the address.
-    BounceClass {
+    pub BounceClass {
         /// The address or its domain is dead.
         Hard = "hard",
         /// Full, greylisted, or given up on a temporary fault.
@@ -98,7 +98,7 @@ words! {
 
 words! {
     /// How a connection is secured.
-    TlsMode {
+    pub TlsMode {
         /// Implicit on the implicit port (465, 993), otherwise STARTTLS is required.
         Auto = "auto",
         /// TLS from the first byte.
@@ -112,7 +112,7 @@ words! {
 
 words! {
     /// The four places where an extension is asked.
-    Hook {
+    pub Hook {
         /// What is this inbound message?
         ReplyClassifier = "reply-classifier",
         /// What does this provider's webhook say?

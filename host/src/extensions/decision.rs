@@ -12,7 +12,7 @@ use crate::domain::status::{Hook, words};
 
 words! {
     /// Whether an extension is obeyed.
-    Mode {
+    pub Mode {
         /// It decides.
         Active = "active",
         /// It is asked and recorded, and not obeyed.

@@ -10,7 +10,7 @@ use crate::domain::status::{Hook, words};
 
 words! {
     /// What runs an extension.
-    EngineKind {
+    pub EngineKind {
         /// A WebAssembly component.
         Component = "component",
         /// A Rhai script.

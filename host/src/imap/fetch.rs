@@ -1,6 +1,7 @@
 //! New messages, in batches of bounded size.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
 
@@ -35,8 +36,8 @@ impl Default for FetchLimits {
     }
 }
 
-/// A message as the server has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message as the server has it. Its `Debug` shows how long it is and none of it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct FetchedMessage {
     /// Its UID.
     pub uid: u32,
@@ -65,6 +66,18 @@ pub struct FetchBatch {
     pub more: bool,
 }
 
+impl fmt::Debug for FetchedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchedMessage")
+            .field("uid", &self.uid)
+            .field("internal_date", &self.internal_date)
+            .field("size", &self.size)
+            .field("raw_bytes", &self.raw.len())
+            .field("truncated", &self.truncated)
+            .finish()
+    }
+}
+
 /// What the first of the two fetches tells of a message.
 struct Summary {
     uid: u32,
@@ -87,6 +100,7 @@ impl Session {
         };
         if wanted.is_empty() {
             self.resume_at = None;
+            batch.more |= self.has_news();
             return Ok(batch);
         }
         let mut summaries = self.summaries(&wanted).await?;
@@ -103,6 +117,8 @@ impl Session {
             batch.more = true;
         }
         self.resume_at = Some(batch.scanned_to);
+        // A server may tell of a message behind an answer that does not yet hold it.
+        batch.more |= self.has_news();
         Ok(batch)
     }
 
@@ -121,6 +137,10 @@ impl Session {
             let Some(from) = self.searched_to.checked_add(1) else { return Ok(true) };
             let last_known = self.state.uid_next.saturating_sub(1);
             let open_end = from > last_known;
+            if open_end {
+                // Some servers show a session what is new at a NOOP and not at a SEARCH.
+                self.command("NOOP", "NOOP", self.short_answer(), |_| {}).await?;
+            }
             let to = if open_end { u32::MAX } else { last_known.min(from.saturating_add(SEARCH_WINDOW - 1)) };
             let set = if open_end { format!("{from}:*") } else { format!("{from}:{to}") };
             let exists = self.state.exists;
@@ -286,7 +306,7 @@ fn set_of(uids: &[u32]) -> String {
     let mut set = String::new();
     let mut rest = uids;
     while let Some((&first, _)) = rest.split_first() {
-        let run = rest.iter().zip(first..).take_while(|(uid, expected)| **uid == *expected).count().max(1);
+        let run = 1 + rest.windows(2).take_while(|pair| pair[0].checked_add(1) == Some(pair[1])).count();
         let last = rest[run - 1];
         if !set.is_empty() {
             set.push(',');

@@ -61,7 +61,8 @@ impl Session {
         Ok(if self.has_news() { Change::NewMail } else { change })
     }
 
-    fn has_news(&self) -> bool {
+    /// Whether the server told of messages that no search has covered.
+    pub(super) fn has_news(&self) -> bool {
         self.state.exists > self.looked_at
     }
 

@@ -65,7 +65,7 @@ pub(super) fn content_type(value: &[u8]) -> Option<ContentType> {
     let line = one_value(value);
     let parsed = MessageStream::new(&line).parse_content_type();
     let parsed = parsed.as_content_type()?;
-    let media = format!("{}/{}", parsed.ctype(), parsed.subtype().unwrap_or_default()).to_lowercase();
+    let media = format!("{}/{}", parsed.ctype(), parsed.subtype()?).to_lowercase();
     let parameter = |name| parsed.attribute(name).map(str::to_owned);
     Some(ContentType { media, boundary: parameter("boundary"), charset: parameter("charset") })
 }
@@ -107,9 +107,14 @@ fn one_value(value: &[u8]) -> Vec<u8> {
     let value = value.get(..MAX_VALUE_BYTES).unwrap_or(value);
     // Raw 8-bit characters say nothing of their charset; the guess is the most common one, and it never fails.
     let text = charset_decoded(value, None);
+    let mut line = Vec::with_capacity(text.len() + 1);
     // A line break is folding here, whatever follows it: the value was split off before.
-    let mut line: Vec<u8> =
-        text.trim().bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect();
+    for piece in text.trim().split(['\r', '\n']).map(str::trim_start).filter(|piece| !piece.is_empty()) {
+        if !line.is_empty() {
+            line.extend_from_slice(b"\n ");
+        }
+        line.extend_from_slice(piece.as_bytes());
+    }
     line.push(b'\n');
     line
 }

@@ -133,7 +133,9 @@ impl Content {
         }
         let fields = entity.fields();
         let field = |name: &str| fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-        let kind = field("Content-Type").and_then(|field| content_type(field.value)).unwrap_or_else(|| ContentType {
+        let stated = field("Content-Type").and_then(|field| content_type(field.value));
+        let is_stated = stated.is_some();
+        let kind = stated.unwrap_or_else(|| ContentType {
             media: if place.in_digest { "message/rfc822" } else { "text/plain" }.to_owned(),
             ..ContentType::default()
         });
@@ -142,11 +144,18 @@ impl Content {
 
         if kind.media.starts_with("multipart/") {
             let parts = kind.boundary.as_deref().map(|boundary| split_multipart(entity.body, boundary));
-            return match parts {
-                Some(parts) if !parts.is_empty() => self.walk_multipart(&kind.media, &parts, place),
+            return match parts.filter(|parts| !parts.is_empty()).unwrap_or_else(|| parts_by_guess(entity.body)) {
                 // A multipart without parts: what stands there is text to a reader.
-                _ => self.leaf(entity.body, &ContentType::default(), place, attached),
+                parts if parts.is_empty() => self.leaf(entity.body, &ContentType::default(), place, attached),
+                parts => self.walk_multipart(&kind.media, &parts, place),
             };
+        }
+        if !is_stated {
+            // Some gateways lose the Content-Type of a report and leave its parts.
+            let parts = parts_by_guess(entity.body);
+            if parts.len() > 1 {
+                return self.walk_multipart("multipart/mixed", &parts, place);
+            }
         }
         let encoding = field("Content-Transfer-Encoding").map(|field| String::from_utf8_lossy(field.value));
         let body = transfer_decoded(entity.body, &encoding.unwrap_or_default());
@@ -283,6 +292,19 @@ fn split_multipart<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     }
     parts.extend(part_from.map(|from| &body[from..]));
     parts
+}
+
+/// The parts of a body whose boundary is not the one that was stated: behind the first line of dashes that a `Content-…`
+/// field follows.
+fn parts_by_guess(body: &[u8]) -> Vec<&[u8]> {
+    let mut lines = body.split(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let next_begins = lines.peek().and_then(|next| next.get(..8)).unwrap_or_default();
+        if let Some(boundary) = line.strip_prefix(b"--").filter(|_| next_begins.eq_ignore_ascii_case(b"Content-")) {
+            return std::str::from_utf8(boundary).map_or_else(|_| Vec::new(), |name| split_multipart(body, name));
+        }
+    }
+    Vec::new()
 }
 
 /// The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1).

@@ -95,7 +95,7 @@ impl Server {
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| anyhow::anyhow!("{setting} = {address} can't be used: {error}; stop what listens there or set another"))
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow::anyhow!("{setting} = {address} can't be used: {error}; stop what listens there or set another")
+    })
 }

@@ -53,6 +53,12 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<AccountId>> {
     rows.iter().map(|row| row.id("id")).collect()
 }
 
+/// Makes other transactions that change the account's keys wait for this one.
+pub async fn lock(conn: &mut Conn, id: AccountId) -> Result<()> {
+    sqlx::query("UPDATE accounts SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
 /// Stores a key by its hash.
 pub async fn insert_key(conn: &mut Conn, key: &ApiKey, key_hash: &str) -> Result<()> {
     sqlx::query(

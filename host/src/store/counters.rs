@@ -155,6 +155,15 @@ pub async fn start_campaign(conn: &mut Conn, campaign: CampaignId) -> Result<()>
     Ok(())
 }
 
+/// Makes other transactions that enroll into this campaign wait for this one.
+pub async fn lock_campaign(conn: &mut Conn, campaign: CampaignId) -> Result<()> {
+    sqlx::query("UPDATE campaign_counters SET pending = pending WHERE campaign_id = $1")
+        .bind(campaign.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// The rows of a new credential.
 pub async fn start_credential(conn: &mut Conn, credential: CredentialId) -> Result<()> {
     sqlx::query(

@@ -135,14 +135,28 @@ pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
     Ok(())
 }
 
-/// An account's decisions, newest first.
+/// An account's decisions, newest first; only those at a hook where one is given.
 pub async fn list(conn: &mut Conn, account: AccountId, hook: Option<Hook>, page: &Page) -> Result<Vec<Decision>> {
+    list_of(conn, account, hook, None, page).await
+}
+
+/// The same of one version alone, known by its content.
+pub async fn list_of(
+    conn: &mut Conn,
+    account: AccountId,
+    hook: Option<Hook>,
+    sha256: Option<&str>,
+    page: &Page,
+) -> Result<Vec<Decision>> {
     let rows = sqlx::query(
-        "SELECT * FROM decisions WHERE account_id = $1 AND id < $2 AND ($3 IS NULL OR hook = $3) ORDER BY id DESC LIMIT $4",
+        "SELECT * FROM decisions WHERE account_id = $1 AND id < $2 AND ($3 IS NULL OR hook = $3)
+           AND ($4 IS NULL OR extension_sha256 = $4)
+         ORDER BY id DESC LIMIT $5",
     )
     .bind(account.to_string())
     .bind(page.before())
     .bind(hook.map(Hook::as_str))
+    .bind(sha256)
     .bind(page.limit)
     .fetch_all(conn)
     .await?;

@@ -1,5 +1,6 @@
 //! Stored versions of extensions and their bindings.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
@@ -152,6 +153,65 @@ pub async fn is_bound(conn: &mut Conn, id: ExtensionId) -> Result<bool> {
 /// Deletes an unbound version.
 pub async fn delete(conn: &mut Conn, id: ExtensionId) -> Result<()> {
     sqlx::query("DELETE FROM extensions WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Writes a shipped version anew: the binary is what counts, and a build of the same version may differ.
+pub async fn replace_shipped(conn: &mut Conn, id: ExtensionId, extension: &StoredExtension) -> Result<()> {
+    sqlx::query(
+        "UPDATE extensions SET engine = $2, hooks = $3, sha256 = $4, manifest = $5, status = $6
+         WHERE id = $1 AND origin = 'shipped'",
+    )
+    .bind(id.to_string())
+    .bind(&extension.engine)
+    .bind(serde_json::to_string(&extension.hooks).unwrap_or_default())
+    .bind(&extension.sha256)
+    .bind(extension.manifest.to_string())
+    .bind(&extension.status)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Marks the shipped versions that the binary no longer has.
+pub async fn retire_shipped_except(tx: &mut Tx, kept: &[ExtensionId]) -> Result<()> {
+    let rows: Vec<_> = kept.iter().map(|id| [id.to_string()]).collect();
+    let sql = format!(
+        "UPDATE extensions SET status = 'retired' WHERE origin = 'shipped' AND id NOT IN (SELECT c0 FROM {} AS given)",
+        tx.dialect().json_rows(1)
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(serde_json::to_string(&rows).unwrap_or_default()).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// How many versions an account has stored.
+pub async fn count_of(conn: &mut Conn, account: AccountId) -> Result<u64> {
+    let row = sqlx::query("SELECT COUNT(*) AS stored FROM extensions WHERE account_id = $1")
+        .bind(account.to_string())
+        .fetch_one(conn)
+        .await?;
+    row.count("stored")
+}
+
+/// All rows with this content, whoever owns them.
+pub async fn by_content(conn: &mut Conn, sha256: &str) -> Result<Vec<StoredExtension>> {
+    let rows =
+        sqlx::query("SELECT * FROM extensions WHERE sha256 = $1 ORDER BY id").bind(sha256).fetch_all(conn).await?;
+    rows.iter().map(extension_of).collect()
+}
+
+/// Makes the statuses follow the bindings: `active` or `shadow` while bound, `retired` once it was.
+pub async fn refresh_statuses(conn: &mut Conn) -> Result<()> {
+    sqlx::query(
+        "UPDATE extensions SET status = CASE
+             WHEN EXISTS (SELECT 1 FROM bindings b WHERE b.extension_id = extensions.id AND b.mode = 'active') THEN 'active'
+             WHEN EXISTS (SELECT 1 FROM bindings b WHERE b.extension_id = extensions.id) THEN 'shadow'
+             WHEN status = 'checked' THEN 'checked'
+             ELSE 'retired' END
+         WHERE origin <> 'shipped'",
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

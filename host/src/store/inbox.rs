@@ -112,13 +112,7 @@ pub async fn unwatch(conn: &mut Conn, credential: CredentialId) -> Result<()> {
 
 /// Takes mailboxes that nobody watches, holds on to those that `owner` watches, and gives all that it has now, at most
 /// `limit`: one node at a time watches a mailbox.
-pub async fn lease(
-    tx: &mut Tx,
-    owner: NodeId,
-    now: Timestamp,
-    until: Timestamp,
-    limit: i64,
-) -> Result<Vec<Mailbox>> {
+pub async fn lease(tx: &mut Tx, owner: NodeId, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Mailbox>> {
     let sql = format!(
         "UPDATE mailboxes SET lease_owner = $1, lease_until = $3 WHERE credential_id IN
             (SELECT credential_id FROM mailboxes

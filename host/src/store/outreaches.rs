@@ -67,6 +67,13 @@ pub async fn update(conn: &mut Conn, outreach: &Outreach) -> Result<()> {
     Ok(())
 }
 
+/// Makes other transactions that enroll into this outreach's campaigns wait for this one: what is unique among siblings
+/// must not be enrolled by two of them at once.
+pub async fn lock(conn: &mut Conn, id: OutreachId) -> Result<()> {
+    sqlx::query("UPDATE outreaches SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
 /// The campaigns of an outreach, newest first.
 pub async fn campaigns(conn: &mut Conn, id: OutreachId) -> Result<Vec<CampaignOfOutreach>> {
     let rows = sqlx::query("SELECT id, name, status FROM campaigns WHERE outreach_id = $1 ORDER BY id DESC")

@@ -1,8 +1,26 @@
 //! Addresses and domains that an account never mails.
 
-use super::{Conn, Result};
+use sqlx::any::AnyRow;
+
+use super::row::RowExt;
+use super::{Conn, Page, Result};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, SuppressionId};
+
+/// An address or a domain that is never mailed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Suppression {
+    /// Its id.
+    pub id: SuppressionId,
+    /// `address` or `domain`.
+    pub kind: String,
+    /// In lower case, the domain in ASCII.
+    pub value: String,
+    /// Why, for people.
+    pub reason: String,
+    /// Since when.
+    pub created_at: Timestamp,
+}
 
 /// Suppresses an address (given as its key, in lower case); nothing happens when it already is.
 pub async fn add_address(
@@ -24,4 +42,58 @@ pub async fn add_address(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Suppresses an address or a domain; one that is suppressed already keeps its row. Gives the row that stands.
+pub async fn add(conn: &mut Conn, account: AccountId, suppression: &Suppression) -> Result<Suppression> {
+    sqlx::query(
+        "INSERT INTO suppressions (id, account_id, kind, value, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (account_id, kind, value) DO NOTHING",
+    )
+    .bind(suppression.id.to_string())
+    .bind(account.to_string())
+    .bind(&suppression.kind)
+    .bind(&suppression.value)
+    .bind(&suppression.reason)
+    .bind(suppression.created_at.as_millis())
+    .execute(&mut *conn)
+    .await?;
+    let row = sqlx::query("SELECT * FROM suppressions WHERE account_id = $1 AND kind = $2 AND value = $3")
+        .bind(account.to_string())
+        .bind(&suppression.kind)
+        .bind(&suppression.value)
+        .fetch_one(conn)
+        .await?;
+    suppression_of(&row)
+}
+
+/// An account's suppressions, newest first.
+pub async fn list(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Vec<Suppression>> {
+    let rows = sqlx::query("SELECT * FROM suppressions WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+        .bind(account.to_string())
+        .bind(page.before())
+        .bind(page.limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(suppression_of).collect()
+}
+
+/// Lifts a suppression; false when the account has no such one.
+pub async fn delete(conn: &mut Conn, account: AccountId, id: SuppressionId) -> Result<bool> {
+    let done = sqlx::query("DELETE FROM suppressions WHERE id = $1 AND account_id = $2")
+        .bind(id.to_string())
+        .bind(account.to_string())
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+fn suppression_of(row: &AnyRow) -> Result<Suppression> {
+    Ok(Suppression {
+        id: row.id("id")?,
+        kind: row.text("kind")?,
+        value: row.text("value")?,
+        reason: row.text("reason")?,
+        created_at: row.time("created_at")?,
+    })
 }

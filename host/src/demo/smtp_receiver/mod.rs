@@ -1,8 +1,12 @@
 //! An SMTP receiver (RFC 5321) that keeps what it accepts in memory and fails as it is told: refusals, deferrals, silence
 //! and broken connections at chosen moments. It relays nothing, and knows nothing of the engine that sends to it.
 
+mod commands;
 mod rules;
 mod session;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};

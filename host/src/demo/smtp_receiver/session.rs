@@ -1,27 +1,22 @@
-//! One connection to the SMTP receiver: commands in, replies out, gathered while more pipelined input waits.
+//! One connection to the SMTP receiver: bytes in, replies out, gathered while more pipelined input waits. What a command
+//! means is the business of `commands`.
 
-use std::borrow::Cow;
 use std::io;
 use std::slice::Iter;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use smtp_proto::Error;
 use smtp_proto::request::receiver::{BdatReceiver, DataReceiver, DummyDataReceiver, LineReceiver, RequestReceiver};
-use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error, MailFrom, RcptTo, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Action, Moment, ReceivedMessage, ReceiverTls, Reply, Shared};
 use crate::demo::stream::ServerStream;
-use crate::secrets::ExposeSecret;
 
 /// RFC 5321 §4.5.3.2.7: how long a server waits for the next command.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
-/// RFC 5321 §4.5.3.1.8 asks for at least 100.
-const MAX_RECIPIENTS: usize = 1_000;
 const MAX_BAD_COMMANDS: usize = 50;
 const READ_BYTES: usize = 64 << 10;
 
@@ -41,7 +36,7 @@ pub(super) async fn serve_connection(tcp: TcpStream, shared: &Shared) {
 }
 
 /// What to do after a command was handled.
-enum Next {
+pub(super) enum Next {
     /// The next command.
     Command,
     /// A message by DATA.
@@ -59,7 +54,7 @@ enum Next {
 }
 
 /// What a line of an AUTH exchange holds.
-enum AuthStep {
+pub(super) enum AuthStep {
     Plain,
     LoginUser,
     LoginPassword { username: String },
@@ -77,24 +72,24 @@ enum Reading {
     AuthLine(LineReceiver<AuthStep>),
 }
 
-struct Session<'a> {
-    shared: &'a Shared,
+pub(super) struct Session<'a> {
+    pub(super) shared: &'a Shared,
     number: u64,
-    output: Vec<u8>,
-    greeted: bool,
-    encrypted: bool,
-    user: Option<String>,
+    pub(super) output: Vec<u8>,
+    pub(super) greeted: bool,
+    pub(super) encrypted: bool,
+    pub(super) user: Option<String>,
     bad_commands: usize,
-    transaction: Option<Transaction>,
+    pub(super) transaction: Option<Transaction>,
 }
 
 #[derive(Default)]
-struct Transaction {
-    from: String,
-    envelope_id: Option<String>,
-    to: Vec<String>,
-    raw: Vec<u8>,
-    chunked: bool,
+pub(super) struct Transaction {
+    pub(super) from: String,
+    pub(super) envelope_id: Option<String>,
+    pub(super) to: Vec<String>,
+    pub(super) raw: Vec<u8>,
+    pub(super) chunked: bool,
 }
 
 impl<'a> Session<'a> {
@@ -179,14 +174,22 @@ impl<'a> Session<'a> {
             },
             Reading::Data(receiver) => {
                 let transaction = self.transaction.get_or_insert_default();
-                if receiver.ingest(input, &mut transaction.raw) {
-                    return Some(self.end_message());
+                let is_complete = receiver.ingest(input, &mut transaction.raw);
+                let is_too_much = transaction.raw.len() > self.shared.options.max_message_bytes;
+                match (is_complete, is_too_much) {
+                    (true, false) => Some(self.end_message()),
+                    (true, true) => {
+                        self.transaction = None;
+                        self.say_reply(&too_big());
+                        Some(Next::Command)
+                    }
+                    (false, true) => {
+                        transaction.raw = Vec::new();
+                        *reading = Reading::TooMuchData(DummyDataReceiver::new_data(receiver));
+                        None
+                    }
+                    (false, false) => None,
                 }
-                if transaction.raw.len() > self.shared.options.max_message_bytes {
-                    transaction.raw = Vec::new();
-                    *reading = Reading::TooMuchData(DummyDataReceiver::new_data(receiver));
-                }
-                None
             }
             Reading::TooMuchData(receiver) => receiver.ingest(input).then(|| {
                 self.transaction = None;
@@ -213,169 +216,6 @@ impl<'a> Session<'a> {
                 let step = std::mem::replace(&mut receiver.state, AuthStep::Plain);
                 Some(self.auth_line(step, &line))
             }
-        }
-    }
-
-    fn command(&mut self, request: Request<Cow<'_, str>>) -> Next {
-        let options = &self.shared.options;
-        match request {
-            Request::Ehlo { host } => self.ehlo(&host),
-            Request::Helo { .. } => {
-                self.greeted = true;
-                self.transaction = None;
-                self.say(250, None, "localhost");
-                Next::Command
-            }
-            Request::StartTls if options.tls == ReceiverTls::StarttlsRequired && !self.encrypted => {
-                self.say(220, Some("2.0.0"), "go ahead");
-                Next::Encrypt
-            }
-            Request::Noop { .. } => self.answer(250, "2.0.0", "ok"),
-            Request::Quit => {
-                self.say(221, Some("2.0.0"), "bye");
-                Next::Close
-            }
-            Request::Rset => {
-                self.transaction = None;
-                self.answer(250, "2.0.0", "ok")
-            }
-            Request::Bdat { chunk_size, is_last } if options.chunking => Next::Chunk { size: chunk_size, is_last },
-            _ if options.tls == ReceiverTls::StarttlsRequired && !self.encrypted => {
-                self.answer(530, "5.7.0", "begin with STARTTLS")
-            }
-            Request::Auth { mechanism, initial_response } if options.login.is_some() => {
-                self.auth(mechanism, &initial_response)
-            }
-            Request::Mail { from } => self.mail(&from),
-            Request::Rcpt { to } => self.recipient(&to),
-            Request::Data => self.data(),
-            Request::Vrfy { .. } => self.answer(252, "2.0.0", "send some mail, it may be taken"),
-            other => {
-                let text = format!("{} is not implemented", other.name());
-                self.answer(502, "5.5.1", &text)
-            }
-        }
-    }
-
-    fn ehlo(&mut self, host: &str) -> Next {
-        let options = &self.shared.options;
-        let mut lines = vec![format!("localhost greets {}", one_line(host))];
-        let mut offer = |offered: bool, line: &str| {
-            if offered {
-                lines.push(line.to_owned());
-            }
-        };
-        offer(options.pipelining, "PIPELINING");
-        offer(options.size, &format!("SIZE {}", options.max_message_bytes));
-        offer(options.eight_bit_mime, "8BITMIME");
-        offer(options.enhanced_status_codes, "ENHANCEDSTATUSCODES");
-        offer(options.chunking, "CHUNKING");
-        offer(options.dsn, "DSN");
-        let starttls = options.tls == ReceiverTls::StarttlsRequired && !self.encrypted;
-        offer(starttls, "STARTTLS");
-        offer(options.login.is_some() && !starttls, "AUTH PLAIN LOGIN");
-        let last = lines.len() - 1;
-        for (index, line) in lines.iter().enumerate() {
-            let dash = if index < last { '-' } else { ' ' };
-            self.output.extend_from_slice(format!("250{dash}{line}\r\n").as_bytes());
-        }
-        self.greeted = true;
-        self.transaction = None;
-        Next::Command
-    }
-
-    fn auth(&mut self, mechanism: u64, initial_response: &str) -> Next {
-        if self.user.is_some() {
-            return self.answer(503, "5.5.1", "already authenticated");
-        }
-        match (mechanism, initial_response) {
-            (AUTH_PLAIN, "") => self.challenge("", AuthStep::Plain),
-            (AUTH_PLAIN, response) => self.auth_line(AuthStep::Plain, response.as_bytes()),
-            (AUTH_LOGIN, "") => self.challenge("VXNlcm5hbWU6", AuthStep::LoginUser),
-            (AUTH_LOGIN, response) => self.auth_line(AuthStep::LoginUser, response.as_bytes()),
-            _ => self.answer(504, "5.5.4", "AUTH PLAIN or AUTH LOGIN"),
-        }
-    }
-
-    fn challenge(&mut self, text: &str, step: AuthStep) -> Next {
-        self.say(334, None, text);
-        Next::AuthLine(step)
-    }
-
-    fn auth_line(&mut self, step: AuthStep, line: &[u8]) -> Next {
-        let Some(text) = BASE64.decode(line.trim_ascii()).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
-            return self.answer(501, "5.5.2", "the response is not base64");
-        };
-        match step {
-            AuthStep::Plain => match text.split('\0').collect::<Vec<_>>()[..] {
-                [_, username, password] => self.log_in(username, password),
-                _ => self.answer(501, "5.5.2", "the response is not identity, user, password"),
-            },
-            AuthStep::LoginUser => self.challenge("UGFzc3dvcmQ6", AuthStep::LoginPassword { username: text }),
-            AuthStep::LoginPassword { username } => self.log_in(&username, &text),
-        }
-    }
-
-    fn log_in(&mut self, username: &str, password: &str) -> Next {
-        let known = self.shared.options.login.as_ref();
-        if known.is_none_or(|known| known.username != username || known.password.expose_secret() != password) {
-            return self.answer(535, "5.7.8", "authentication failed");
-        }
-        if let Some(next) = self.decided(&Moment::Authenticated { username }) {
-            return next;
-        }
-        self.user = Some(username.to_owned());
-        self.answer(235, "2.7.0", "welcome")
-    }
-
-    fn mail(&mut self, from: &MailFrom<Cow<'_, str>>) -> Next {
-        self.shared.transactions.fetch_add(1, Ordering::Relaxed);
-        if !self.greeted {
-            return self.answer(503, "5.5.1", "say EHLO first");
-        }
-        if self.shared.options.login.is_some() && self.user.is_none() {
-            return self.answer(530, "5.7.0", "authentication is required");
-        }
-        if self.transaction.is_some() {
-            return self.answer(503, "5.5.1", "a message is under way");
-        }
-        if from.size > self.shared.options.max_message_bytes {
-            self.say_reply(&too_big());
-            return Next::Command;
-        }
-        if let Some(next) = self.decided(&Moment::MailFrom { address: &from.address }) {
-            return next;
-        }
-        self.transaction = Some(Transaction {
-            from: from.address.to_string(),
-            envelope_id: from.env_id.as_ref().map(ToString::to_string),
-            ..Transaction::default()
-        });
-        self.answer(250, "2.1.0", "sender ok")
-    }
-
-    fn recipient(&mut self, to: &RcptTo<Cow<'_, str>>) -> Next {
-        let Some(transaction) = &self.transaction else { return self.answer(503, "5.5.1", "say MAIL first") };
-        if transaction.to.len() >= MAX_RECIPIENTS {
-            return self.answer(452, "4.5.3", "too many recipients");
-        }
-        if let Some(next) = self.decided(&Moment::Recipient { address: &to.address }) {
-            return next;
-        }
-        if let Some(transaction) = &mut self.transaction {
-            transaction.to.push(to.address.to_string());
-        }
-        self.answer(250, "2.1.5", "recipient ok")
-    }
-
-    fn data(&mut self) -> Next {
-        match &self.transaction {
-            Some(transaction) if transaction.chunked => self.answer(503, "5.5.1", "DATA and BDAT do not mix"),
-            Some(transaction) if !transaction.to.is_empty() => {
-                self.say(354, None, "end with a line of one dot");
-                Next::Data
-            }
-            _ => self.answer(503, "5.5.1", "no recipient"),
         }
     }
 
@@ -458,7 +298,7 @@ impl<'a> Session<'a> {
     }
 
     /// Asks the rule; `None` means: as usual.
-    fn decided(&mut self, moment: &Moment<'_>) -> Option<Next> {
+    pub(super) fn decided(&mut self, moment: &Moment<'_>) -> Option<Next> {
         let action = self.shared.decide(moment)?;
         Some(self.obey(action))
     }
@@ -474,16 +314,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn answer(&mut self, code: u16, enhanced: &str, text: &str) -> Next {
+    pub(super) fn answer(&mut self, code: u16, enhanced: &str, text: &str) -> Next {
         self.say(code, Some(enhanced), text);
         Next::Command
     }
 
-    fn say_reply(&mut self, reply: &Reply) {
+    pub(super) fn say_reply(&mut self, reply: &Reply) {
         self.say(reply.code, Some(&reply.enhanced), &reply.text);
     }
 
-    fn say(&mut self, code: u16, enhanced: Option<&str>, text: &str) {
+    pub(super) fn say(&mut self, code: u16, enhanced: Option<&str>, text: &str) {
         let text = one_line(text);
         let line = match enhanced {
             Some(enhanced) if self.shared.options.enhanced_status_codes => {
@@ -513,12 +353,12 @@ async fn wait_for_hang_up(stream: &mut ServerStream) -> io::Result<()> {
     Ok(())
 }
 
-fn too_big() -> Reply {
+pub(super) fn too_big() -> Reply {
     Reply::new(552, "5.3.4", "the message is too big")
 }
 
 /// Keeps what a peer or a rule gave from making a second line of ours.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(400).collect()
 }
 

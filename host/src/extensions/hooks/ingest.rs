@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Settings {
 
 words! {
     /// What a provider tells.
-    EventKind {
+    pub EventKind {
         /// The recipient's server took it.
         Delivered = "delivered",
         /// The provider took it.

@@ -34,7 +34,7 @@ pub struct Part {
 
 words! {
     /// How a message was matched to an enrollment.
-    MatchedBy {
+    pub MatchedBy {
         /// In-Reply-To or References name a message of ours.
         ReplyHeader = "reply-header",
         /// A returned part names a message of ours.
@@ -120,7 +120,7 @@ impl Default for Message {
 
 words! {
     /// What answered by itself.
-    AutoReplyKind {
+    pub AutoReplyKind {
         /// The person is away.
         OutOfOffice = "out-of-office",
         /// The message was received or read.
@@ -132,7 +132,7 @@ words! {
 
 words! {
     /// The Action of RFC 3464 §2.3.3.
-    Action {
+    pub Action {
         /// It could not be delivered.
         Failed = "failed",
         /// It could not be delivered yet.

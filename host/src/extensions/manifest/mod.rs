@@ -251,4 +251,34 @@ fn classify(message) { #{ verdict: "pass" } }
         refused("\"expect\"", "\"expected\"", "line 9: the example can't be read");
         assert!(Manifest::from_script("fn classify(m) {}").unwrap_err().to_string().contains("//! name:"));
     }
+
+    #[test]
+    fn plugin_toml_becomes_the_same_manifest_with_the_examples_of_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "plugin.toml",
+            r#"
+            name = "smtp2go"
+            version = "0.1.0"
+            hooks = ["provider-adapter"]
+            license = "Apache-2.0"
+            settings = [{ key = "signing_secret", secret = true }]
+            examples_file = "more.json"
+            [limits]
+            memory_mib = 32
+            [[examples]]
+            input_file = "input.json"
+            expect = { events = [] }
+            "#,
+        );
+        write("input.json", r#"{ "request": { "body": "" } }"#);
+        write("more.json", r#"[{ "input": {}, "expect": {} }]"#);
+        let manifest = Manifest::from_json(embed::read_plugin_manifest(folder.path()).unwrap().as_bytes()).unwrap();
+        assert_eq!((manifest.name.as_str(), manifest.licence.as_deref()), ("smtp2go", Some("Apache-2.0")));
+        assert_eq!((manifest.limits.memory_mib, manifest.examples.len()), (Some(32), 2));
+        assert_eq!(manifest.examples[0].input, serde_json::json!({ "request": { "body": "" } }));
+        write("input.json", "{");
+        assert!(embed::read_plugin_manifest(folder.path()).unwrap_err().contains("input.json"));
+    }
 }

@@ -17,6 +17,7 @@ const EXPRESSION_DEPTH: usize = 48;
 const EXPRESSION_DEPTH_IN_FUNCTION: usize = 32;
 
 /// An engine with these limits. It takes half a millisecond to make, so there is one.
+#[expect(clippy::disallowed_methods, reason = "this is the door: the limits are set below")]
 pub(super) fn build(limits: &ScriptLimits) -> Engine {
     let mut engine = Engine::new_raw();
     LanguageCorePackage::new().register_into_engine(&mut engine);

@@ -73,6 +73,7 @@ impl ComponentEngine {
     }
 
     /// The one place that makes stores, so that none is without limits.
+    #[expect(clippy::disallowed_methods, reason = "this is the door: the limits are set below")]
     pub(super) fn fresh_store(&self, memory_bytes: usize, now: Timestamp) -> Store<State> {
         let limits = &self.limits.component;
         let mut store = Store::new(&self.engine, State::new(memory_bytes, limits.table_elements, now));
@@ -93,6 +94,7 @@ impl ComponentEngine {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the door: one engine, configured here")]
 fn config(cache: Option<Cache>, pool: Option<PoolingAllocationConfig>) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
@@ -152,6 +154,7 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 }
 
 /// A thread of the system moves the epoch: a busy asynchronous thread must not hold the clock back.
+#[expect(clippy::disallowed_methods, reason = "the thread is its own and does nothing else; guests' time is real time")]
 fn tick(engine: &Engine) -> Result<(), StartError> {
     let engine = engine.weak();
     let run = move || {

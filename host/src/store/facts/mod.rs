@@ -6,6 +6,7 @@
 pub mod bounce;
 pub mod campaign;
 pub mod delivery;
+pub mod enrolled;
 pub mod reply;
 pub mod unsubscribe;
 

@@ -29,13 +29,7 @@ pub async fn replied(tx: &mut Tx, id: EnrollmentId, send: Option<&Send>, now: Ti
 }
 
 /// A machine answered: the customer's app is told, the sequence goes on; `draw` (0..1) is for where that is from a doubt.
-pub async fn auto_replied(
-    tx: &mut Tx,
-    id: EnrollmentId,
-    send: Option<&Send>,
-    draw: f64,
-    now: Timestamp,
-) -> Result<()> {
+pub async fn auto_replied(tx: &mut Tx, id: EnrollmentId, send: Option<&Send>, draw: f64, now: Timestamp) -> Result<()> {
     if let Some(send) = send {
         delivery::settled(tx, send, draw, now).await?;
     }

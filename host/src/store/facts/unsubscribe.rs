@@ -1,9 +1,9 @@
 //! Opt-outs. Nothing automatic ever takes one back.
 
 use super::{stop, tell};
-use crate::domain::{EmailAddress, Timestamp};
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, ContactId};
+use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{Result, Tx, contacts, suppressions};
 
 /// A contact does not want more: all its sequences end; false when that was known.

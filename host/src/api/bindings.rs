@@ -1,0 +1,193 @@
+//! Who is asked where: the bindings of a scope are read and replaced as a whole list. The installation's version of the
+//! bindings is the ETag.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::auth::{Caller, MayExtend, MayRead};
+use super::body;
+use super::error::{ApiError, Code, Result};
+use super::input::{Fields, read};
+use super::query::Parameters;
+use super::state::Api;
+use super::values::{id, line, word};
+use crate::catalog::{BindError, BindingScope, NewBinding, ScopeKind};
+use crate::domain::ids::{AccountId, ExtensionId};
+use crate::domain::status::Hook;
+use crate::extensions::Mode;
+use crate::store::extensions::{self, StoredBinding};
+
+const SCOPES: &str = "system, account, campaign or credential";
+const MOST_BINDINGS: usize = 100;
+
+#[derive(Serialize)]
+struct Bindings {
+    bindings: Vec<BindingShown>,
+}
+
+#[derive(Serialize)]
+struct BindingShown {
+    scope: String,
+    scope_id: Option<String>,
+    hook: Hook,
+    position: i64,
+    extension_id: ExtensionId,
+    mode: String,
+}
+
+/// The scope that one binding of a body names.
+struct Named {
+    scope: Option<ScopeKind>,
+    scope_id: Option<String>,
+    binding: NewBinding,
+}
+
+/// Without `scope`: the system's and all of the account's.
+pub(super) async fn list(
+    State(api): State<Api>,
+    MayRead(caller): MayRead,
+    mut parameters: Parameters,
+) -> Result<Response> {
+    let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
+    let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
+    parameters.finish()?;
+    let asked = match scope {
+        None => None,
+        Some(scope) => Some(scope_of(&caller, scope, scope_id.as_deref())?),
+    };
+    let mut conn = api.app.store.read().await?;
+    let version = extensions::bindings_version(&mut conn).await?;
+    let mut bindings = extensions::all_bindings(&mut conn).await?;
+    bindings.retain(|binding| is_seen(binding, caller.account, asked));
+    Ok(answer(version, bindings))
+}
+
+/// `?scope=&scope_id=` names the scope; without it the list does, or it is the account's.
+pub(super) async fn replace(
+    State(api): State<Api>,
+    MayExtend(caller): MayExtend,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+    body::Json(body): body::Json,
+) -> Result<Response> {
+    let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
+    let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
+    parameters.finish()?;
+    let if_match = if_match(&headers)?;
+    let named = read(body, |fields| {
+        let named = fields.objects("bindings", named_binding)?;
+        if named.len() > MOST_BINDINGS {
+            fields.note("bindings", format!("must have at most {MOST_BINDINGS}"));
+        }
+        Some(named)
+    })?;
+    let scope = match (scope, named.first()) {
+        (Some(scope), _) => scope_of(&caller, scope, scope_id.as_deref())?,
+        (None, Some(first)) => scope_of(&caller, first.scope.unwrap_or(ScopeKind::Account), first.scope_id.as_deref())?,
+        (None, None) => BindingScope::Account(caller.account),
+    };
+    check_same_scope(&caller, &named, scope)?;
+    if scope == BindingScope::System {
+        caller.require_system(&api).await?;
+    }
+    let list: Vec<NewBinding> = named.into_iter().map(|named| named.binding).collect();
+    let version = api.catalog.replace_bindings(scope, &list, if_match).await.map_err(not_bound)?;
+    let mut conn = api.app.store.read().await?;
+    let mut bindings = extensions::all_bindings(&mut conn).await?;
+    bindings.retain(|binding| is_seen(binding, caller.account, Some(scope)));
+    Ok(answer(version, bindings))
+}
+
+fn named_binding(fields: &mut Fields<'_>) -> Option<Named> {
+    let scope = fields.optional("scope", word(ScopeKind::parse, ScopeKind::ALL));
+    let scope_id = fields.optional("scope_id", line(0, 64)).filter(|id| !id.is_empty());
+    // Given back by GET; the order of the list is what counts.
+    fields.optional("position", |_| Ok(()));
+    let hook = fields.required("hook", word(Hook::parse, Hook::ALL));
+    let extension_id = fields.required("extension_id", id::<ExtensionId>);
+    let mode = fields.optional("mode", word(Mode::parse, Mode::ALL)).unwrap_or(Mode::Active);
+    Some(Named { scope, scope_id, binding: NewBinding { hook: hook?, extension_id: extension_id?, mode } })
+}
+
+fn scope_of(caller: &Caller, scope: ScopeKind, scope_id: Option<&str>) -> Result<BindingScope> {
+    let missing = |what: &str| ApiError::invalid_field("scope_id", format!("must be the id of a {what}"));
+    match scope {
+        ScopeKind::System => Ok(BindingScope::System),
+        ScopeKind::Account => match scope_id.map(str::parse::<AccountId>) {
+            None => Ok(BindingScope::Account(caller.account)),
+            Some(Ok(id)) if id == caller.account => Ok(BindingScope::Account(id)),
+            Some(_) => Err(ApiError::invalid_field("scope_id", "is not your account's id")),
+        },
+        ScopeKind::Campaign => {
+            let id = scope_id.and_then(|id| id.parse().ok()).ok_or_else(|| missing("campaign"))?;
+            Ok(BindingScope::Campaign(caller.account, id))
+        }
+        ScopeKind::Credential => {
+            let id = scope_id.and_then(|id| id.parse().ok()).ok_or_else(|| missing("credential"))?;
+            Ok(BindingScope::Credential(caller.account, id))
+        }
+    }
+}
+
+fn check_same_scope(caller: &Caller, named: &[Named], scope: BindingScope) -> Result<()> {
+    for (index, one) in named.iter().enumerate() {
+        let Some(word) = one.scope else { continue };
+        if scope_of(caller, word, one.scope_id.as_deref())? != scope {
+            let problem = "is another scope than the list's; a list is replaced for one scope at a time";
+            return Err(ApiError::invalid_field(format!("bindings.{index}.scope"), problem));
+        }
+    }
+    Ok(())
+}
+
+/// `If-Match: "7"`; `*` and absence match any version.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix("W/").unwrap_or(text).trim_matches('"').parse();
+    version.map(Some).map_err(|_| ApiError::bad_request("If-Match must be an ETag that GET /bindings gave."))
+}
+
+fn is_seen(binding: &StoredBinding, account: AccountId, asked: Option<BindingScope>) -> bool {
+    match asked {
+        Some(scope) => {
+            binding.scope == scope.kind().as_str()
+                && binding.scope_id == scope.id()
+                && binding.account_id == scope.owner()
+        }
+        None => binding.account_id.is_none_or(|owner| owner == account),
+    }
+}
+
+fn answer(version: i64, bindings: Vec<StoredBinding>) -> Response {
+    let shown = |binding: StoredBinding| {
+        let StoredBinding { account_id: _, scope, scope_id, hook, position, extension_id, mode } = binding;
+        let scope_id = Some(scope_id).filter(|id| !id.is_empty());
+        BindingShown { scope, scope_id, hook, position, extension_id, mode }
+    };
+    let mut response = Json(Bindings { bindings: bindings.into_iter().map(shown).collect() }).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+fn not_bound(error: BindError) -> ApiError {
+    let problem = error.to_string();
+    match error {
+        BindError::Store(error) => error.into(),
+        BindError::Changed { .. } => ApiError::new(Code::PreconditionFailed, problem),
+        BindError::UnknownScope { scope: ScopeKind::Campaign } => ApiError::missing(Code::CampaignNotFound),
+        BindError::UnknownScope { .. } => ApiError::missing(Code::SmtpCredentialNotFound),
+        BindError::UnknownExtension { index } | BindError::NotLoadable { index, .. } => {
+            ApiError::invalid_field(format!("bindings.{index}.extension_id"), problem)
+        }
+        BindError::NotServed { index, .. } => ApiError::invalid_field(format!("bindings.{index}.hook"), problem),
+    }
+}

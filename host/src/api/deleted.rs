@@ -1,0 +1,16 @@
+//! The answer to a deletion.
+
+use serde::Serialize;
+
+/// `{"id": …, "status": "deleted"}`.
+#[derive(Serialize)]
+pub(super) struct Deleted<T> {
+    id: T,
+    status: &'static str,
+}
+
+impl<T> Deleted<T> {
+    pub(super) fn new(id: T) -> Self {
+        Self { id, status: "deleted" }
+    }
+}

@@ -1,0 +1,118 @@
+//! The last hand on every answer: the request's id, the shape of errors, the log line and the counter. The cause of an
+//! internal error is logged here, once, and leaves through nothing else.
+
+use std::any::Any;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::error::{ApiError, Code};
+use super::state::Api;
+use crate::domain::ids::AccountId;
+use crate::secrets::random_bytes;
+use crate::telemetry::Metrics;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An error as callers see it.
+#[derive(Serialize)]
+struct Shape<'a> {
+    code: Code,
+    #[serde(rename = "type")]
+    address: String,
+    message: &'a str,
+    details: Value,
+}
+
+/// A panic, as the cause of an internal error.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked: {0}")]
+struct Panicked(String);
+
+/// Runs the request and finishes its answer.
+pub(super) async fn finish(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let request_id = format!("req_{}", hex::encode(random_bytes::<12>()));
+    let method = request.method().clone();
+    // The route and never the path: tokens stand in paths.
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+
+    let mut response = next.run(request).await;
+    let account = response.extensions_mut().remove::<AccountId>();
+    let error = response.extensions_mut().remove::<ApiError>();
+    if let Some(error) = &error {
+        response = shaped(&api, error, &request_id, response);
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+
+    let status = response.status();
+    Metrics::count(&api.app.metrics.requests, status_class(status));
+    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let route = route.as_deref().unwrap_or("none");
+    let account = account.map(|id| id.to_string()).unwrap_or_default();
+    let code = error.as_ref().map_or("", |error| error.code.as_str());
+    match error.as_ref().and_then(|error| error.cause.as_deref()) {
+        Some(cause) => tracing::error!(request.id = request_id, http.method = %method, http.route = route,
+            http.status = status.as_u16(), account.id = account, duration_ms,
+            error = cause as &dyn std::error::Error, "Request failed"),
+        None => tracing::info!(request.id = request_id, http.method = %method, http.route = route,
+            http.status = status.as_u16(), account.id = account, error.code = code, duration_ms, "Request"),
+    }
+    response
+}
+
+/// Turns a panic into an internal error.
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    ApiError::internal(Panicked(text.unwrap_or_else(|| "without a message".to_owned()))).into_response()
+}
+
+/// No such route.
+pub(super) async fn no_route() -> ApiError {
+    ApiError::new(Code::NotFound, "There is no such route.")
+}
+
+/// No such method.
+pub(super) async fn no_method() -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, "The route does not have this method; the header Allow names those it has.")
+}
+
+fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Response {
+    let details = match error.code {
+        Code::InternalError => json!({ "request_id": request_id }),
+        _ => error.details.clone(),
+    };
+    let address = format!("{}/docs/errors/{}", api.app.links.public_url(), error.code);
+    let shape = Shape { code: error.code, address, message: &error.message, details };
+    let mut response = (error.code.status(), axum::Json(shape)).into_response();
+    // What was set on the way, such as Allow and RateLimit-*, is kept; what described the empty body is not.
+    for (name, value) in bare.headers() {
+        if *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.code == Code::Unauthorized {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+const fn status_class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}

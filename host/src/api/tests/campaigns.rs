@@ -1,0 +1,254 @@
+//! Campaigns from their making to a recipient's unsubscribe.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::super::test_support::{TestApi, campaign, credential, request};
+
+#[tokio::test]
+async fn a_campaign_is_made_with_its_credentials_and_steps() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let made =
+        api.post(&key, "/campaigns", json!({ "campaign": campaign(json!({})) })).await.expect(StatusCode::CREATED);
+    assert_eq!(made["status"], "pending");
+    assert_eq!(made["sequence_steps"].as_array().unwrap().len(), 2);
+    let id = made["id"].as_str().unwrap();
+    let shown = api.get(&key, &format!("/campaigns/{id}")).await;
+    let body = shown.expect(StatusCode::OK);
+    assert_eq!((&body["min_wait_seconds"], &body["max_wait_seconds"]), (&json!(120), &json!(420)));
+    assert_eq!((&body["bounce_rate_threshold"], &body["track_opens"]), (&json!(8.0), &json!(true)));
+    assert_eq!(body["credentials"][0]["id"], made["smtp_credentials"][0]["id"]);
+    assert_eq!(body["totals"], json!({"pending": 0, "sent": 0, "opened": 0, "replied": 0, "bounced": 0}));
+    assert!(!shown.text.contains("hunter2"));
+}
+
+#[track_caller]
+fn check(details: &Value, expected: &[(&str, &str)]) {
+    let fields: Vec<&String> = details.as_object().unwrap().keys().collect();
+    for (path, part) in expected {
+        let told = details[*path][0].as_str().unwrap_or_else(|| panic!("{path} is not among {fields:?}"));
+        assert!(told.contains(part), "{path}: {told}");
+    }
+    assert_eq!(fields.len(), expected.len(), "{details}");
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let mut wrong = credential();
+    wrong["smtp_port"] = json!(0);
+    wrong["from_email"] = json!("nobody");
+    wrong["smtp_tls"] = json!("none");
+    wrong["imap_host"] = json!("imap.example.com");
+    wrong["smtp_host"] = json!("smtp example");
+    wrong["daily_limit"] = Value::Null;
+    let body = json!({ "campaign": {
+        "name": " ", "min_wait_seconds": 500, "max_wait_seconds": 400, "bounce_rate_threshold": 40, "colour": "red",
+        "smtp_credentials": [credential(), wrong],
+        "sequence_steps": [
+            { "position": 1, "subject": "Hi {{nickname}}", "body_html": "" },
+            { "position": 1, "subject": "a", "body_html": "b" },
+            { "position": 1, "subject": "a", "body_html": "b", "delay_minutes": -1 },
+        ],
+    }});
+    let details = api.post(&key, "/campaigns", body).await.expect_error(422, "validation_failed");
+    check(
+        &details,
+        &[
+            ("campaign.name", "must not be empty"),
+            ("campaign.max_wait_seconds", "at least min_wait_seconds"),
+            ("campaign.bounce_rate_threshold", "0.5 to 25.0"),
+            ("campaign.colour", "no known field"),
+            ("campaign.smtp_credentials.1.smtp_port", "1 to 65535"),
+            ("campaign.smtp_credentials.1.smtp_host", "host name"),
+            ("campaign.smtp_credentials.1.from_email", "no @"),
+            ("campaign.smtp_credentials.1.smtp_tls", "not allowed here"),
+            ("campaign.smtp_credentials.1.daily_limit", "is required"),
+            ("campaign.smtp_credentials.1.imap_port", "all four"),
+            ("campaign.smtp_credentials.1.imap_username", "all four"),
+            ("campaign.smtp_credentials.1.imap_password", "all four"),
+            ("campaign.sequence_steps.0.subject", "unknown merge tag {{nickname}}"),
+            ("campaign.sequence_steps.0.body_html", "must not be empty"),
+            ("campaign.sequence_steps.2.delay_minutes", "whole number"),
+        ],
+    );
+    let twice = campaign(json!({"sequence_steps": [
+        { "position": 1, "subject": "a", "body_html": "b" }, { "position": 1, "subject": "a", "body_html": "b" },
+    ], "smtp_credentials": []}));
+    let details =
+        api.post(&key, "/campaigns", json!({ "campaign": twice })).await.expect_error(422, "validation_failed");
+    check(
+        &details,
+        &[("campaign.sequence_steps.1.position", "another step"), ("campaign.smtp_credentials", "at least one")],
+    );
+}
+
+#[tokio::test]
+async fn another_accounts_campaign_is_not_there() {
+    let api = TestApi::start().await;
+    let (ours, theirs) = (api.key().await, api.key().await);
+    let id = api.campaign(&ours, json!({})).await;
+    for path in ["", "/explain", "/preview", "/enrollments", "/smtp_credentials"] {
+        api.get(&theirs, &format!("/campaigns/{id}{path}")).await.expect_error(404, "campaign_not_found");
+    }
+    for call in ["dispatch", "pause", "resume"] {
+        api.post(&theirs, &format!("/campaigns/{id}/{call}"), json!({})).await.expect_error(404, "campaign_not_found");
+    }
+    let outreach = api.post(&ours, "/outreaches", json!({"outreach": {"name": "o"}})).await.json()["id"].clone();
+    let body = json!({ "campaign": campaign(json!({"outreach_id": outreach})) });
+    api.post(&theirs, "/campaigns", body).await.expect_error(404, "outreach_not_found");
+}
+
+#[tokio::test]
+async fn contacts_are_enrolled_dispatched_and_counted() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let id = api.campaign(&key, json!({})).await;
+    let import = api.import(&key, &["a@example.org", "b@example.org", "c@blocked.test"]).await;
+    api.post(&key, "/suppressions", json!({"suppression": {"domain": "Blocked.test"}}))
+        .await
+        .expect(StatusCode::CREATED);
+    let body = json!({"contact_import_id": import, "batch_size": 1});
+    let enrolled = api.post(&key, &format!("/campaigns/{id}/enroll"), body.clone()).await.expect(StatusCode::OK);
+    assert_eq!(
+        (&enrolled["enrolled"], &enrolled["batches"], &enrolled["batch_size"]),
+        (&json!(2), &json!(2), &json!(1))
+    );
+    assert_eq!(enrolled["skipped"][0]["email"], "c@blocked.test");
+    assert_eq!(enrolled["skipped"][0]["reason"], "suppressed");
+    let again = api.post(&key, &format!("/campaigns/{id}/enroll"), body).await.expect(StatusCode::OK);
+    assert_eq!((&again["enrolled"], &again["skipped_count"]), (&json!(0), &json!(3)));
+
+    let listed = api.get(&key, &format!("/campaigns/{id}/enrollments?batch_number=2&status=pending")).await;
+    let listed = listed.expect(StatusCode::OK);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    let contact = listed[0]["contact_id"].clone();
+    let twice = json!({"contact_id": contact});
+    api.post(&key, &format!("/campaigns/{id}/enroll_contact"), twice)
+        .await
+        .expect_error(422, "contact_already_enrolled");
+
+    let dispatched = api.post(&key, &format!("/campaigns/{id}/dispatch"), json!({})).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(dispatched, json!({"status": "active", "dispatched": 2, "batches": 2}));
+    api.post(&key, &format!("/campaigns/{id}/dispatch"), json!({})).await.expect_error(422, "no_pending_enrollments");
+    let shown = api.get(&key, &format!("/campaigns/{id}")).await.expect(StatusCode::OK);
+    assert_eq!(shown["totals"]["pending"], 2);
+    assert_eq!(shown["skipped"]["suppressed"], 2);
+    assert_eq!(shown["per_batch"][1]["batch_number"], 2);
+
+    let timeline = api.get(&key, &format!("/enrollments/{}/timeline", listed[0]["id"].as_str().unwrap())).await;
+    let kinds: Vec<_> = timeline.expect(StatusCode::OK).as_array().unwrap().iter().map(|e| e["kind"].clone()).collect();
+    assert_eq!(kinds, ["enrolled", "queued"]);
+}
+
+#[tokio::test]
+async fn siblings_of_an_outreach_do_not_share_contacts() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let outreach = api.post(&key, "/outreaches", json!({"outreach": {"name": "o"}})).await.json()["id"].clone();
+    let first = api.campaign(&key, json!({"outreach_id": outreach})).await;
+    let second = api.campaign(&key, json!({"outreach_id": outreach})).await;
+    let import = api.import(&key, &["a@example.org"]).await;
+    let body = json!({"contact_import_id": import});
+    api.post(&key, &format!("/campaigns/{first}/enroll"), body.clone()).await.expect(StatusCode::OK);
+    let skipped = api.post(&key, &format!("/campaigns/{second}/enroll"), body).await.expect(StatusCode::OK);
+    assert_eq!(skipped["skipped"][0]["reason"], "cross_campaign_duplicate");
+    let shown = api.get(&key, &format!("/outreaches/{}", outreach.as_str().unwrap())).await.expect(StatusCode::OK);
+    assert_eq!((&shown["totals"]["pending"], shown["campaigns"].as_array().unwrap().len()), (&json!(1), 2));
+}
+
+#[tokio::test]
+async fn pausing_and_resuming_follow_the_state() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let id = api.campaign(&key, json!({})).await;
+    let path = |call: &str| format!("/campaigns/{id}/{call}");
+    api.post(&key, &path("pause"), json!({})).await.expect_error(422, "campaign_not_active");
+    api.post(&key, &path("resume"), json!({})).await.expect_error(422, "campaign_not_paused");
+    let import = api.import(&key, &["a@example.org"]).await;
+    api.post(&key, &path("enroll"), json!({"contact_import_id": import})).await.expect(StatusCode::OK);
+    // Dispatch, pause and resume take no body.
+    api.call("POST", &key, &path("dispatch"), None).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(api.get(&key, &path("explain")).await.expect(StatusCode::OK)["state"], "sending");
+    api.call("POST", &key, &path("pause"), None).await.expect(StatusCode::OK);
+    let explained = api.get(&key, &path("explain")).await.expect(StatusCode::OK);
+    assert_eq!((&explained["state"], &explained["reasons"][0]["code"]), (&json!("blocked"), &json!("campaign_paused")));
+    let resumed = api.call("POST", &key, &path("resume"), None).await.expect(StatusCode::OK);
+    assert_eq!(resumed["status"], "active");
+}
+
+#[tokio::test]
+async fn a_preview_shows_what_a_contact_would_read() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let id = api.campaign(&key, json!({})).await;
+    let steps = api.get(&key, &format!("/campaigns/{id}/preview")).await.expect(StatusCode::OK);
+    assert_eq!(steps[0]["subject"], "Hi Ada");
+    assert_eq!(steps[0]["body_html"], "<p>Hello Example Ltd</p>");
+    assert_eq!(steps[0]["body_text"].as_str().unwrap().trim(), "Hello Example Ltd");
+}
+
+#[tokio::test]
+async fn a_credential_is_added_changed_and_deleted() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let id = api.campaign(&key, json!({})).await;
+    let all = format!("/campaigns/{id}/smtp_credentials");
+    let mut with_mailbox = credential();
+    for (name, value) in [
+        ("imap_host", json!("imap.example.com")),
+        ("imap_port", json!(993)),
+        ("imap_username", json!("ada")),
+        ("imap_password", json!("hunter3")),
+    ] {
+        with_mailbox[name] = value;
+    }
+    let made = api.post(&key, &all, json!({"smtp_credential": with_mailbox})).await.expect(StatusCode::CREATED);
+    let one = format!("{all}/{}", made["id"].as_str().unwrap());
+    let shown = api.get(&key, &one).await;
+    assert_eq!(shown.expect(StatusCode::OK)["imap_tls"], "auto");
+    assert!(!shown.json()["mailbox"].is_null() && !shown.text.contains("hunter"));
+
+    let change = json!({"smtp_credential": {"daily_limit": 5, "imap_host": null}});
+    let changed = api.call("PATCH", &key, &one, Some(change)).await.expect(StatusCode::OK);
+    assert_eq!(
+        (&changed["daily_limit"], &changed["imap_host"], &changed["mailbox"]),
+        (&json!(5), &Value::Null, &Value::Null)
+    );
+    let unknown = json!({"smtp_credential": {"daily_limits": 5}});
+    let details = api.call("PATCH", &key, &one, Some(unknown)).await.expect_error(422, "validation_failed");
+    check(&details, &[("smtp_credential.daily_limits", "no known field")]);
+
+    assert_eq!(
+        api.call("POST", &key, &format!("{one}/reenable"), None).await.expect(StatusCode::OK)["status"],
+        "enabled"
+    );
+    api.call("DELETE", &key, &one, None).await.expect(StatusCode::OK);
+    api.get(&key, &one).await.expect_error(404, "smtp_credential_not_found");
+    assert_eq!(api.get(&key, &all).await.expect(StatusCode::OK).as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unsubscribe_page_changes_nothing_and_its_button_unsubscribes() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let id = api.campaign(&key, json!({})).await;
+    let import = api.import(&key, &["a@example.org"]).await;
+    api.post(&key, &format!("/campaigns/{id}/enroll"), json!({"contact_import_id": import}))
+        .await
+        .expect(StatusCode::OK);
+    let enrollment = api.get(&key, &format!("/campaigns/{id}/enrollments")).await.json()[0].clone();
+    let contact = format!("/contacts/{}", enrollment["contact_id"].as_str().unwrap());
+    let link = api.app.links.unsubscribe(enrollment["id"].as_str().unwrap().parse().unwrap());
+    let path = link.strip_prefix("http://ampout.example").unwrap();
+
+    let page = api.send(request("GET", path, None, None)).await;
+    assert!(page.status.is_success() && page.text.contains("<form method=\"post\">") && !page.text.contains("<script"));
+    assert!(api.get(&key, &contact).await.json()["unsubscribed_at"].is_null());
+    assert!(api.send(request("POST", path, None, None)).await.status.is_success());
+    assert!(api.get(&key, &contact).await.json()["unsubscribed_at"].is_string());
+    api.send(request("POST", &format!("{path}A"), None, None)).await.expect_error(404, "not_found");
+    api.send(request("GET", "/t/nonsense.gif", None, None)).await.expect_error(404, "not_found");
+}

@@ -1,0 +1,177 @@
+//! The story of an enrollment: every fact that is kept of it, in order of time, with who decided.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::auth::MayRead;
+use super::body::Ids;
+use super::decisions::{ByShown, by_shown};
+use super::error::{ApiError, Code, Result};
+use super::state::Api;
+use crate::domain::Timestamp;
+use crate::domain::event::EventType;
+use crate::domain::ids::{
+    CredentialId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId,
+};
+use crate::domain::status::{Hook, SendState};
+use crate::store::decisions::Decision;
+use crate::store::enrollments::Enrollment;
+use crate::store::{Conn, decisions, enrollments, events, inbound, inbox, sends, transactions};
+
+#[derive(Serialize)]
+pub(super) struct Entry {
+    at: Timestamp,
+    #[serde(flatten)]
+    fact: Fact,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Fact {
+    Enrolled {
+        batch_number: i64,
+    },
+    Queued {
+        send_id: SendId,
+        step: u32,
+        state: SendState,
+        due_at: Timestamp,
+        reason: Option<String>,
+    },
+    Transaction {
+        id: TransactionId,
+        send_id: SendId,
+        smtp_credential_id: CredentialId,
+        outcome: String,
+        smtp_code: Option<u16>,
+        smtp_status: Option<String>,
+        reply: String,
+    },
+    InboundMessage {
+        id: InboundMessageId,
+        sender: Option<String>,
+        subject: Option<String>,
+        matched_by: Option<String>,
+        verdict: Option<String>,
+        by: Option<ByShown>,
+        decisions: Vec<Said>,
+    },
+    ProviderEvent {
+        id: ProviderEventId,
+        provider: String,
+        event: String,
+        send_id: Option<SendId>,
+        matched_by: Option<String>,
+        smtp_code: Option<u16>,
+        smtp_status: Option<String>,
+        reason: Option<String>,
+        occurred_at: Option<Timestamp>,
+    },
+    Event {
+        id: EventId,
+        #[serde(rename = "type")]
+        event_type: EventType,
+    },
+    Stopped {
+        reason: Option<String>,
+    },
+}
+
+/// What one extension said about a message.
+#[derive(Serialize)]
+struct Said {
+    hook: Hook,
+    by: Option<ByShown>,
+    mode: String,
+    decision: Option<Value>,
+    error: Option<String>,
+    micros: u64,
+}
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    MayRead(caller): MayRead,
+    Ids(id): Ids<EnrollmentId>,
+) -> Result<Json<Vec<Entry>>> {
+    let mut conn = api.app.store.read().await?;
+    let enrollment = enrollments::find(&mut conn, caller.account, id).await?;
+    let enrollment = enrollment.ok_or_else(|| ApiError::missing(Code::EnrollmentNotFound))?;
+    let mut entries = gather(&mut conn, &enrollment).await?;
+    // A stable sort: what happened in the same millisecond stays in the order of cause and effect.
+    entries.sort_by_key(|entry| entry.at);
+    Ok(Json(entries))
+}
+
+async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> {
+    let id = enrollment.id;
+    let batch_number = enrollment.batch_number;
+    let mut entries = vec![Entry { at: enrollment.created_at, fact: Fact::Enrolled { batch_number } }];
+    for send in sends::of_enrollment(conn, id).await? {
+        let (send_id, step, state, due_at, reason) =
+            (send.id, send.step_position, send.state, send.due_at, send.reason);
+        entries.push(Entry { at: send.created_at, fact: Fact::Queued { send_id, step, state, due_at, reason } });
+    }
+    for done in transactions::of_enrollment(conn, id).await? {
+        let fact = Fact::Transaction {
+            id: done.id,
+            send_id: done.send_id,
+            smtp_credential_id: done.credential_id,
+            outcome: done.outcome,
+            smtp_code: done.smtp_code,
+            smtp_status: done.smtp_status,
+            reply: done.reply,
+        };
+        entries.push(Entry { at: done.at, fact });
+    }
+    for message in inbox::of_enrollment(conn, id).await? {
+        let decisions = decisions::of_subject(conn, &message.id.to_string()).await?;
+        let by = decided_by(&decisions);
+        let fact = Fact::InboundMessage {
+            id: message.id,
+            sender: message.sender,
+            subject: message.subject,
+            matched_by: message.matched_by,
+            verdict: message.verdict,
+            by,
+            decisions: decisions.into_iter().map(said).collect(),
+        };
+        entries.push(Entry { at: message.received_at, fact });
+    }
+    for event in inbound::of_enrollment(conn, id).await? {
+        let fact = Fact::ProviderEvent {
+            id: event.id,
+            provider: event.provider,
+            event: event.kind,
+            send_id: event.send_id,
+            matched_by: event.matched_by,
+            smtp_code: event.smtp_code,
+            smtp_status: event.smtp_status,
+            reason: event.reason,
+            occurred_at: event.occurred_at,
+        };
+        entries.push(Entry { at: event.at, fact });
+    }
+    for event in events::of_subject(conn, &id.to_string()).await? {
+        entries.push(Entry { at: event.created_at, fact: Fact::Event { id: event.id, event_type: event.event_type } });
+    }
+    if let Some(at) = enrollment.stopped_at {
+        entries.push(Entry { at, fact: Fact::Stopped { reason: enrollment.stop_reason.clone() } });
+    }
+    Ok(entries)
+}
+
+/// The author of the verdict in force: the last active one that answered without passing on.
+fn decided_by(decisions: &[Decision]) -> Option<ByShown> {
+    let passed = |decision: &Decision| {
+        decision.decision.as_ref().is_none_or(|value| value.get("verdict").and_then(Value::as_str) == Some("pass"))
+    };
+    let in_force = decisions.iter().rfind(|decision| decision.mode == "active" && !passed(decision));
+    in_force.and_then(|decision| decision.by.clone()).map(by_shown)
+}
+
+fn said(decision: Decision) -> Said {
+    let Decision { hook, by, mode, decision, error, micros, .. } = decision;
+    Said { hook, by: by.map(by_shown), mode, decision, error, micros }
+}

@@ -1,0 +1,247 @@
+//! The account's webhooks, their secrets, and what was delivered to them.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::auth::{MayRead, MayWrite};
+use super::body::{self, Ids};
+use super::deleted::Deleted;
+use super::error::{ApiError, Code, Result};
+use super::input::{Reading, read_wrapped};
+use super::query::{Listed, Parameters};
+use super::state::Api;
+use super::values::{line, web_address};
+use crate::domain::Timestamp;
+use crate::domain::event::{EventType, is_filter};
+use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
+use crate::secrets::{ExposeSecret, SealedFor, SecretString, random_bytes};
+use crate::store::Conn;
+use crate::store::webhooks::{self, Delivery, Webhook};
+use crate::wake::Wake;
+
+/// How long the old secret signs, too, after a rotation with grace.
+const GRACE: Duration = Duration::from_secs(24 * 3600);
+const MOST_FILTERS: usize = 50;
+
+#[derive(Serialize)]
+pub(super) struct WebhookShown {
+    id: WebhookId,
+    url: String,
+    event_filters: Vec<String>,
+    disabled_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+pub(super) struct WebhookMade {
+    #[serde(flatten)]
+    webhook: WebhookShown,
+    secret: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Rotated {
+    id: WebhookId,
+    secret: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct DeliveryShown {
+    id: DeliveryId,
+    event_id: EventId,
+    event_type: EventType,
+    state: String,
+    attempt: u32,
+    status_code: Option<u16>,
+    error: Option<String>,
+    delivered_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+pub(super) struct Redelivered {
+    id: DeliveryId,
+    status: &'static str,
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    MayRead(caller): MayRead,
+    mut parameters: Parameters,
+) -> Result<Listed> {
+    let asked = parameters.page();
+    parameters.finish()?;
+    let mut conn = api.app.store.read().await?;
+    let rows = webhooks::list(&mut conn, caller.account, &asked.page()).await?;
+    Ok(asked.answer(rows, |webhook| webhook.id, shown))
+}
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    MayRead(caller): MayRead,
+    Ids(id): Ids<WebhookId>,
+) -> Result<Json<WebhookShown>> {
+    let mut conn = api.app.store.read().await?;
+    found(&mut conn, caller.account, id).await.map(|webhook| Json(shown(webhook)))
+}
+
+pub(super) async fn create(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    body::Json(body): body::Json,
+) -> Result<(StatusCode, Json<WebhookMade>)> {
+    let now = api.now();
+    let id = WebhookId::new(now);
+    let (url, event_filters) = read_wrapped(body, "webhook", |fields| {
+        let url = fields.required("url", web_address(api.app.config.allow_plaintext));
+        let filters = fields.optional_values("event_filters", filter).unwrap_or_else(|| vec!["*".to_owned()]);
+        check_filters(fields, &filters);
+        Some((url?, filters))
+    })?;
+    let secret = new_secret();
+    let webhook = Webhook {
+        id,
+        account_id: caller.account,
+        url,
+        event_filters,
+        secret: sealed(&api, id, &secret),
+        old_secret: None,
+        old_secret_until: None,
+        failures: 0,
+        failing_since: None,
+        disabled_at: None,
+        created_at: now,
+    };
+    let mut tx = api.app.store.begin().await?;
+    webhooks::insert(tx.conn(), &webhook).await?;
+    tx.commit().await?;
+    let made = WebhookMade { webhook: shown(webhook), secret: secret.expose_secret().to_owned() };
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+pub(super) async fn update(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids(id): Ids<WebhookId>,
+    body::Json(body): body::Json,
+) -> Result<Json<WebhookShown>> {
+    let mut tx = api.app.store.begin().await?;
+    let mut webhook = found(tx.conn(), caller.account, id).await?;
+    read_wrapped(body, "webhook", |fields| {
+        fields.change("url", &mut webhook.url, web_address(api.app.config.allow_plaintext));
+        if let Some(filters) = fields.optional_values("event_filters", filter) {
+            check_filters(fields, &filters);
+            webhook.event_filters = filters;
+        }
+        Some(())
+    })?;
+    webhooks::update(tx.conn(), &webhook).await?;
+    tx.commit().await?;
+    Ok(Json(shown(webhook)))
+}
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids(id): Ids<WebhookId>,
+) -> Result<Json<Deleted<WebhookId>>> {
+    let mut tx = api.app.store.begin().await?;
+    found(tx.conn(), caller.account, id).await?;
+    webhooks::delete(tx.conn(), id).await?;
+    tx.commit().await?;
+    Ok(Json(Deleted::new(id)))
+}
+
+pub(super) async fn rotate_secret(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids(id): Ids<WebhookId>,
+    mut parameters: Parameters,
+) -> Result<Json<Rotated>> {
+    let grace = parameters.optional("grace", |text| text.parse::<bool>().ok(), "true or false").unwrap_or(false);
+    parameters.finish()?;
+    let mut tx = api.app.store.begin().await?;
+    let mut webhook = found(tx.conn(), caller.account, id).await?;
+    let secret = new_secret();
+    let old = std::mem::replace(&mut webhook.secret, sealed(&api, id, &secret));
+    webhook.old_secret = grace.then_some(old);
+    webhook.old_secret_until = grace.then(|| api.now().plus(GRACE));
+    webhooks::update(tx.conn(), &webhook).await?;
+    tx.commit().await?;
+    Ok(Json(Rotated { id, secret: secret.expose_secret().to_owned() }))
+}
+
+pub(super) async fn deliveries(
+    State(api): State<Api>,
+    MayRead(caller): MayRead,
+    Ids(id): Ids<WebhookId>,
+    mut parameters: Parameters,
+) -> Result<Listed> {
+    let asked = parameters.page();
+    parameters.finish()?;
+    let mut conn = api.app.store.read().await?;
+    found(&mut conn, caller.account, id).await?;
+    let rows = webhooks::deliveries(&mut conn, id, &asked.page()).await?;
+    Ok(asked.answer(rows, |delivery| delivery.id, delivery_shown))
+}
+
+pub(super) async fn redeliver(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids((id, delivery)): Ids<(WebhookId, DeliveryId)>,
+) -> Result<Json<Redelivered>> {
+    let mut tx = api.app.store.begin().await?;
+    found(tx.conn(), caller.account, id).await?;
+    if !webhooks::redeliver(tx.conn(), id, delivery, api.now()).await? {
+        return Err(ApiError::new(Code::NotFound, "The webhook has no such delivery."));
+    }
+    tx.wake(Wake::Events);
+    tx.commit().await?;
+    Ok(Json(Redelivered { id: delivery, status: "pending" }))
+}
+
+async fn found(conn: &mut Conn, account: AccountId, id: WebhookId) -> Result<Webhook> {
+    webhooks::find(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::WebhookNotFound))
+}
+
+fn filter(value: &Value) -> Reading<String> {
+    let text = line(1, 100)(value)?;
+    if is_filter(&text) {
+        return Ok(text);
+    }
+    let names = EventType::ALL.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", ");
+    Err(format!("matches no event; write *, a group such as enrollment.*, or one of {names}"))
+}
+
+fn check_filters(fields: &super::input::Fields<'_>, filters: &[String]) {
+    if filters.is_empty() || filters.len() > MOST_FILTERS {
+        fields.note("event_filters", format!("must have 1 to {MOST_FILTERS} filters"));
+    }
+}
+
+/// Standard Webhooks: `whsec_` and 32 bytes in base64.
+fn new_secret() -> SecretString {
+    SecretString::from(format!("whsec_{}", BASE64.encode(random_bytes::<32>())))
+}
+
+fn sealed(api: &Api, id: WebhookId, secret: &SecretString) -> String {
+    api.app.sealer.seal(secret, SealedFor { column: webhooks::SECRET, row: &id.to_string() })
+}
+
+fn shown(webhook: Webhook) -> WebhookShown {
+    let Webhook { id, url, event_filters, disabled_at, created_at, .. } = webhook;
+    WebhookShown { id, url, event_filters, disabled_at, created_at }
+}
+
+fn delivery_shown(delivery: Delivery) -> DeliveryShown {
+    let Delivery { id, event_id, event_type, state, attempt, status_code, error, delivered_at, created_at, .. } =
+        delivery;
+    DeliveryShown { id, event_id, event_type, state, attempt, status_code, error, delivered_at, created_at }
+}

@@ -1,0 +1,108 @@
+//! From rows to programs: what is bound is loaded, what is bound no more is dropped, and the table of bindings is swapped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Catalog, CatalogError, ScopeKind};
+use crate::domain::ids::ExtensionId;
+use crate::extensions::{Binding, EngineKind, LoadedExtension, Mode, Scope};
+use crate::store::extensions::{self, StoredBinding, StoredExtension};
+use crate::store::{Result, StoreError};
+
+impl Catalog {
+    /// The program of a row: the one that is loaded, or loaded now and not kept.
+    pub(super) async fn loaded_or_load(
+        &self,
+        stored: &StoredExtension,
+    ) -> std::result::Result<Arc<LoadedExtension>, CatalogError> {
+        if let Some(extension) = self.loaded_by_id(stored.id) {
+            return Ok(extension);
+        }
+        let mut conn = self.0.app.store.read().await?;
+        let content = extensions::content(&mut conn, stored.id).await?;
+        drop(conn);
+        let Some(bytes) = content else {
+            let (name, version) = (stored.name.clone(), stored.version.clone());
+            return Err(CatalogError::NotInThisRelease { name, version });
+        };
+        let engine = engine_of(stored)?;
+        Ok(self.0.app.extensions.load(bytes, engine, &file_name(&stored.name, engine)).await?)
+    }
+
+    /// Keeps a program under its row's id.
+    pub(super) fn keep(&self, id: ExtensionId, extension: Arc<LoadedExtension>) {
+        self.loaded().insert(id, extension);
+    }
+
+    /// Loads what is bound, puts the bindings in force and drops what is bound no more. A version that can't be loaded is
+    /// logged; the next in its line answers.
+    pub(super) async fn reload(&self) -> Result<()> {
+        // Version, bindings and rows belong together, and a transaction would hold the one writer of SQLite: the version
+        // is read first, so that a change in between is seen again at the next look.
+        let mut conn = self.0.app.store.read().await?;
+        let version = extensions::bindings_version(&mut conn).await?;
+        let stored_bindings = extensions::all_bindings(&mut conn).await?;
+        let in_use = extensions::in_use(&mut conn).await?;
+        drop(conn);
+
+        let mut loaded = HashMap::with_capacity(in_use.len());
+        for stored in &in_use {
+            match self.loaded_or_load(stored).await {
+                Ok(extension) => {
+                    loaded.insert(stored.id, extension);
+                }
+                Err(CatalogError::Store(error)) => return Err(error),
+                // Rows of older releases stay for the record; only a binding makes their absence worth a line.
+                Err(CatalogError::NotInThisRelease { .. }) if !is_bound(&stored_bindings, stored.id) => {}
+                Err(error) => tracing::error!(
+                    extension.name = stored.name,
+                    extension.version = stored.version,
+                    error = &error as &dyn std::error::Error,
+                    "A stored extension is not loaded"
+                ),
+            }
+        }
+        let bindings: Vec<Binding> = stored_bindings.iter().filter_map(|binding| in_force(binding, &loaded)).collect();
+        self.0.app.extensions.set_bindings(&bindings);
+        *self.loaded() = loaded;
+        self.0.version.store(version, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// The file name that messages about an extension use.
+pub(super) fn file_name(name: &str, engine: EngineKind) -> String {
+    match engine {
+        EngineKind::Component => format!("{name}.wasm"),
+        EngineKind::Script => format!("{name}.rhai"),
+    }
+}
+
+fn engine_of(stored: &StoredExtension) -> Result<EngineKind> {
+    EngineKind::parse(&stored.engine).ok_or_else(|| StoreError::Unreadable {
+        column: "engine",
+        value: stored.engine.clone(),
+        expected: "component or script",
+    })
+}
+
+fn is_bound(bindings: &[StoredBinding], id: ExtensionId) -> bool {
+    bindings.iter().any(|binding| binding.extension_id == id)
+}
+
+fn in_force(stored: &StoredBinding, loaded: &HashMap<ExtensionId, Arc<LoadedExtension>>) -> Option<Binding> {
+    let scope = match ScopeKind::parse(&stored.scope)? {
+        ScopeKind::System => Scope::System,
+        ScopeKind::Account => Scope::Account(stored.scope_id.parse().ok()?),
+        ScopeKind::Campaign => Scope::Campaign(stored.scope_id.parse().ok()?),
+        ScopeKind::Credential => Scope::Credential(stored.scope_id.parse().ok()?),
+    };
+    Some(Binding {
+        scope,
+        hook: stored.hook,
+        position: u32::try_from(stored.position).unwrap_or(u32::MAX),
+        mode: Mode::parse(&stored.mode)?,
+        extension: Arc::clone(loaded.get(&stored.extension_id)?),
+    })
+}

@@ -1,0 +1,34 @@
+//! Files of extensions in the shell: read, told apart by their ending, checked in a host without a database.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+
+use crate::clock::Clock;
+use crate::extensions::{EngineKind, ExtensionHost, HostOptions, Limits, LoadedExtension};
+
+/// A host with the shipped extensions behind whatever is loaded.
+pub(super) async fn host() -> anyhow::Result<ExtensionHost> {
+    let options = HostOptions { limits: Limits::default(), cache_folder: None, clock: Clock::system() };
+    let host = ExtensionHost::start(options)?;
+    host.load_shipped().await?;
+    Ok(host)
+}
+
+/// The bytes of a file and what runs them.
+pub(super) fn read(file: &Path) -> anyhow::Result<(Vec<u8>, EngineKind)> {
+    let engine = match file.extension().and_then(|ending| ending.to_str()) {
+        Some("wasm") => EngineKind::Component,
+        Some("rhai") => EngineKind::Script,
+        _ => bail!("{}: an extension's file ends in .wasm (a plugin) or .rhai (a script)", file.display()),
+    };
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    Ok((bytes, engine))
+}
+
+/// Checks a file as an upload would: parse, types, an instance, its examples.
+pub(super) async fn check(host: &ExtensionHost, file: &Path) -> anyhow::Result<Arc<LoadedExtension>> {
+    let (bytes, engine) = read(file)?;
+    Ok(host.load(bytes, engine, &file.display().to_string()).await?)
+}

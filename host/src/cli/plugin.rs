@@ -1,0 +1,148 @@
+//! `ampout plugin` and `ampout script`: check a file, see what is stored, store and bind one. Both work on either kind of
+//! extension; the file's ending tells which it is.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{extension_file, print};
+use crate::app::App;
+use crate::catalog::{BindingScope, Catalog, NewBinding};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::ids::AccountId;
+use crate::domain::status::Hook;
+use crate::extensions::Mode;
+use crate::store::extensions::{self, StoredBinding, StoredExtension};
+use crate::store::{Page, accounts};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExtensionCommand {
+    /// Check a file as an upload would: parse, types, an instance, its examples
+    Check(CheckArgs),
+    /// List the system's versions and where each is bound
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Store a file and bind it for the whole system, before what is bound there; a running server follows within 2 s
+    Install(InstallArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// A .wasm or .rhai file
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InstallArgs {
+    /// A .wasm or .rhai file
+    file: PathBuf,
+    /// Ask it and record what it says, without obeying it
+    #[arg(long)]
+    shadow: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(
+    command: ExtensionCommand,
+    config: impl FnOnce() -> anyhow::Result<Config>,
+) -> anyhow::Result<()> {
+    match command {
+        ExtensionCommand::Check(args) => check(&args).await,
+        ExtensionCommand::List { json } => list(config()?, json).await,
+        ExtensionCommand::Install(args) => install(config()?, &args).await,
+    }
+}
+
+async fn check(args: &CheckArgs) -> anyhow::Result<()> {
+    let host = extension_file::host().await?;
+    let loaded = extension_file::check(&host, &args.file).await?;
+    let hooks: Vec<&str> = loaded.hooks().iter().map(|hook| hook.as_str()).collect();
+    if args.json {
+        return print::json(&json!({ "name": loaded.name(), "version": loaded.version().to_string(), "hooks": hooks,
+                                    "engine": loaded.engine(), "sha256": loaded.sha256(),
+                                    "examples": { "passed": loaded.examples_passed() } }));
+    }
+    print::line(format_args!(
+        "{}@{} is fine: {}, {} examples passed",
+        loaded.name(),
+        loaded.version(),
+        hooks.join(", "),
+        loaded.examples_passed()
+    ))?;
+    Ok(())
+}
+
+async fn list(config: Config, as_json: bool) -> anyhow::Result<()> {
+    let (app, _catalog) = open(config).await?;
+    let mut conn = app.store.read().await?;
+    // A listing of the system's own needs no account; any id that owns nothing will do.
+    let nobody = accounts::list(&mut conn).await?.first().copied().unwrap_or_else(|| AccountId::new(app.clock.now()));
+    let bindings = extensions::all_bindings(&mut conn).await?;
+    for stored in extensions::list(&mut conn, nobody, &Page::first(1000)).await? {
+        let places: Vec<String> = bindings.iter().filter(|b| b.extension_id == stored.id).map(place).collect();
+        if as_json {
+            print::json(
+                &json!({ "id": stored.id, "name": stored.name, "version": stored.version, "engine": stored.engine,
+                                 "hooks": stored.hooks, "origin": stored.origin, "status": stored.status, "bound": places }),
+            )?;
+        } else {
+            let StoredExtension { name, version, origin, status, .. } = &stored;
+            print::line(format_args!("{:<32} {origin:<8} {status:<10} {}", format!("{name}@{version}"), places.join(", ")))?;
+        }
+    }
+    drop(conn);
+    app.store.close().await;
+    Ok(())
+}
+
+async fn install(config: Config, args: &InstallArgs) -> anyhow::Result<()> {
+    let (bytes, engine) = extension_file::read(&args.file)?;
+    let (app, catalog) = open(config).await?;
+    let stored = catalog.upload(None, bytes.into(), engine).await?.extension;
+    let mut conn = app.store.read().await?;
+    let version = extensions::bindings_version(&mut conn).await?;
+    let before = extensions::all_bindings(&mut conn).await?;
+    drop(conn);
+    let mode = if args.shadow { Mode::Shadow } else { Mode::Active };
+    let own = stored.hooks.iter().map(|hook| NewBinding { hook: *hook, extension_id: stored.id, mode });
+    let others = before.iter().filter(|b| b.scope == "system" && b.extension_id != stored.id).map(again);
+    let list = own.map(Ok).chain(others).collect::<anyhow::Result<Vec<_>>>()?;
+    catalog.replace_bindings(BindingScope::System, &list, Some(version)).await?;
+    app.store.close().await;
+    if args.json {
+        return print::json(&json!({ "id": stored.id, "name": stored.name, "version": stored.version, "mode": mode }));
+    }
+    let hooks: Vec<&str> = stored.hooks.iter().copied().map(Hook::as_str).collect();
+    print::line(format_args!("{}@{} is bound for the whole system at {}", stored.name, stored.version, hooks.join(", ")))?;
+    Ok(())
+}
+
+async fn open(config: Config) -> anyhow::Result<(App, Catalog)> {
+    let base = format!("http://{}", config.listen);
+    let app = App::start(config, Clock::system(), &base).await?;
+    let catalog = Catalog::start(&app).await?;
+    Ok((app, catalog))
+}
+
+fn place(binding: &StoredBinding) -> String {
+    let StoredBinding { scope, scope_id, hook, mode, .. } = binding;
+    let of = if scope_id.is_empty() { scope.clone() } else { format!("{scope} {scope_id}") };
+    format!("{hook} of {of} ({mode})")
+}
+
+/// A binding that stands, as it is given again.
+fn again(binding: &StoredBinding) -> anyhow::Result<NewBinding> {
+    let Some(mode) = Mode::parse(&binding.mode) else { bail!("a binding has the mode {:?}", binding.mode) };
+    Ok(NewBinding { hook: binding.hook, extension_id: binding.extension_id, mode })
+}

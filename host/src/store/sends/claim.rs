@@ -1,0 +1,236 @@
+//! Planning and claiming: sends get their times, are taken under a lease, and are told that they are about to leave.
+
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::{ClaimedSend, Lease, NewSend, Obstacle, send_of};
+use crate::domain::Timestamp;
+use crate::domain::contact::Contact;
+use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
+use crate::domain::status::{CampaignStatus, SendState};
+use crate::store::row::RowExt;
+use crate::store::{Conn, Result, Tx};
+
+/// Plans many sends by one statement; a step that is planned already is passed over. Gives how many were planned.
+pub async fn plan_many(
+    tx: &mut Tx,
+    account: AccountId,
+    campaign: CampaignId,
+    sends: &[NewSend],
+    now: Timestamp,
+) -> Result<u64> {
+    let rows: Vec<_> = sends
+        .iter()
+        .map(|s| {
+            (
+                s.id.to_string(),
+                s.enrollment_id.to_string(),
+                s.contact_id.to_string(),
+                s.step_position.to_string(),
+                s.smtp_credential_id.map(|id| id.to_string()),
+                s.due_at.as_millis().to_string(),
+                i64::from(s.priority).to_string(),
+            )
+        })
+        .collect();
+    let sql = format!(
+        "INSERT INTO sends (id, enrollment_id, contact_id, step_position, smtp_credential_id, due_at, priority,
+                            account_id, campaign_id, state, created_at)
+         SELECT c0, c1, c2, CAST(c3 AS BIGINT), c4, CAST(c5 AS BIGINT), CAST(c6 AS BIGINT), $2, $3, 'due', $4
+         FROM {} AS given WHERE true
+         ON CONFLICT (enrollment_id, step_position) DO NOTHING",
+        tx.dialect().json_rows(7)
+    );
+    let done = sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(account.to_string())
+        .bind(campaign.to_string())
+        .bind(now.as_millis())
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// When the next send of a campaign may leave: `None` for `credential` are the first steps.
+pub async fn next_due(
+    conn: &mut Conn,
+    campaign: CampaignId,
+    credential: Option<CredentialId>,
+) -> Result<Option<Timestamp>> {
+    let row = match credential {
+        None => {
+            sqlx::query("SELECT MIN(due_at) AS next FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL")
+                .bind(campaign.to_string())
+                .fetch_one(conn)
+                .await?
+        }
+        Some(credential) => {
+            sqlx::query("SELECT MIN(due_at) AS next FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2")
+                .bind(campaign.to_string())
+                .bind(credential.to_string())
+                .fetch_one(conn)
+                .await?
+        }
+    };
+    row.opt_time("next")
+}
+
+/// The first steps of a campaign that are due, at most `limit`, in the order in which they leave.
+pub async fn due_first_steps(tx: &mut Tx, campaign: CampaignId, now: Timestamp, limit: i64) -> Result<Vec<SendId>> {
+    let sql = format!(
+        "SELECT id FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL AND due_at <= $2
+         ORDER BY due_at, priority DESC, id LIMIT $3{}",
+        tx.dialect().skip_locked()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(campaign.to_string())
+        .bind(now.as_millis())
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// The follow-ups of a credential that are due.
+pub async fn due_follow_ups(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    credential: CredentialId,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<SendId>> {
+    let sql = format!(
+        "SELECT id FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2 AND due_at <= $3
+         ORDER BY due_at, id LIMIT $4{}",
+        tx.dialect().skip_locked()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(campaign.to_string())
+        .bind(credential.to_string())
+        .bind(now.as_millis())
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// Claims sends, each for its credential. `reserved_day` is given for first steps; one that was put off keeps its own.
+pub async fn claim(
+    tx: &mut Tx,
+    claims: &[(SendId, CredentialId)],
+    reserved_day: Option<i64>,
+    lease: Lease,
+) -> Result<()> {
+    let rows: Vec<_> = claims.iter().map(|(send, credential)| (send.to_string(), credential.to_string())).collect();
+    let sql = format!(
+        "UPDATE sends SET state = 'claimed', smtp_credential_id = given.c1, reserved_day = COALESCE($2, sends.reserved_day), lease_owner = $3,
+                lease_until = $4
+         FROM {} AS given WHERE sends.id = given.c0 AND sends.state = 'due'",
+        tx.dialect().json_rows(2)
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(reserved_day)
+        .bind(lease.owner.to_string())
+        .bind(lease.until.as_millis())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// What was claimed, with its recipients.
+pub async fn claimed(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<Vec<ClaimedSend>> {
+    let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
+    let sql = format!(
+        "SELECT s.*, e.batch_number, e.first_send_id, c.contact_import_id, c.email, c.domain, c.first_name, c.last_name,
+                c.company, c.unsubscribed_at, c.created_at AS contact_created_at
+         FROM {} AS given JOIN sends s ON s.id = given.c0 JOIN enrollments e ON e.id = s.enrollment_id
+              JOIN contacts c ON c.id = s.contact_id
+         WHERE s.state = 'claimed' AND s.lease_owner = $2 ORDER BY s.due_at, s.priority DESC, s.id",
+        tx.dialect().json_rows(1)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(owner.to_string())
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(claimed_of).collect()
+}
+
+/// The intent: from `claimed` to `sending`, unless something speaks against it in this very moment.
+pub async fn begin_sending(conn: &mut Conn, id: SendId, lease: Lease) -> Result<std::result::Result<(), Obstacle>> {
+    let done = sqlx::query(
+        "UPDATE sends SET state = 'sending', attempts = attempts + 1, lease_until = $3
+         WHERE id = $1 AND state = 'claimed' AND lease_owner = $2
+           AND EXISTS (SELECT 1 FROM enrollments e WHERE e.id = sends.enrollment_id AND e.stopped_at IS NULL)
+           AND EXISTS (SELECT 1 FROM campaigns k WHERE k.id = sends.campaign_id AND k.status = 'active')
+           AND EXISTS (SELECT 1 FROM smtp_credentials x WHERE x.id = sends.smtp_credential_id
+                         AND x.disabled_at IS NULL AND x.deleted_at IS NULL)
+           AND EXISTS (SELECT 1 FROM contacts c WHERE c.id = sends.contact_id AND c.unsubscribed_at IS NULL
+                         AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
+                               AND ((p.kind = 'address' AND p.value = c.email_key)
+                                 OR (p.kind = 'domain' AND p.value = c.domain))))",
+    )
+    .bind(id.to_string())
+    .bind(lease.owner.to_string())
+    .bind(lease.until.as_millis())
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() > 0 {
+        return Ok(Ok(()));
+    }
+    Ok(Err(obstacle(conn, id, lease.owner).await?))
+}
+
+async fn obstacle(conn: &mut Conn, id: SendId, owner: NodeId) -> Result<Obstacle> {
+    let row = sqlx::query(
+        "SELECT s.state, s.lease_owner, e.stopped_at, e.stop_reason, k.status, c.unsubscribed_at,
+                CASE WHEN x.id IS NULL OR x.disabled_at IS NOT NULL OR x.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS credential_off
+         FROM sends s JOIN enrollments e ON e.id = s.enrollment_id JOIN campaigns k ON k.id = s.campaign_id
+              JOIN contacts c ON c.id = s.contact_id LEFT JOIN smtp_credentials x ON x.id = s.smtp_credential_id
+         WHERE s.id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(Obstacle::Lost) };
+    let held =
+        row.text("state")? == SendState::Claimed.as_str() && row.opt_text("lease_owner")? == Some(owner.to_string());
+    if !held {
+        return Ok(Obstacle::Lost);
+    }
+    if row.opt_time("unsubscribed_at")?.is_some() {
+        return Ok(Obstacle::Unsubscribed);
+    }
+    if row.opt_time("stopped_at")?.is_some() {
+        return Ok(Obstacle::Stopped(row.opt_text("stop_reason")?.unwrap_or_default()));
+    }
+    if row.word("status", CampaignStatus::parse)? != CampaignStatus::Active {
+        return Ok(Obstacle::CampaignNotActive);
+    }
+    if row.flag("credential_off")? {
+        return Ok(Obstacle::CredentialOff);
+    }
+    Ok(Obstacle::Suppressed)
+}
+
+fn claimed_of(row: &AnyRow) -> Result<ClaimedSend> {
+    let send = send_of(row)?;
+    Ok(ClaimedSend {
+        credential_id: row.id("smtp_credential_id")?,
+        contact: Contact {
+            id: send.contact_id,
+            contact_import_id: row.id("contact_import_id")?,
+            email: row.text("email")?,
+            domain: row.text("domain")?,
+            first_name: row.opt_text("first_name")?,
+            last_name: row.opt_text("last_name")?,
+            company: row.opt_text("company")?,
+            unsubscribed_at: row.opt_time("unsubscribed_at")?,
+            created_at: row.time("contact_created_at")?,
+        },
+        batch_number: row.int("batch_number")?,
+        first_send_id: row.opt_id("first_send_id")?,
+        send,
+    })
+}

@@ -1,0 +1,152 @@
+//! Settling: how a held send ended, and what becomes of sends whose enrollment or credential has ended.
+
+use super::ClaimedSend;
+use crate::domain::Timestamp;
+use crate::domain::ids::{CampaignId, CredentialId, EnrollmentId, SendId};
+use crate::domain::status::SendState;
+use crate::store::{Conn, Result};
+
+/// How a send ended, for the row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// The reply's code.
+    pub smtp_code: Option<u16>,
+    /// The reply's enhanced code.
+    pub smtp_status: Option<String>,
+    /// The reply's text.
+    pub smtp_reply: Option<String>,
+    /// Why, where it did not go well.
+    pub reason: Option<String>,
+    /// The provider's id, where its reply tells it.
+    pub provider_message_id: Option<String>,
+}
+
+/// Moves a held row to an end; false when it has one. A row in doubt is settled by what its sender has seen after all.
+pub async fn finish(conn: &mut Conn, id: SendId, state: SendState, ending: &Ending, now: Timestamp) -> Result<bool> {
+    let sent_at = (state == SendState::Sent).then(|| now.as_millis());
+    let done = sqlx::query(
+        "UPDATE sends SET state = $2, smtp_code = $3, smtp_status = $4, smtp_reply = $5, reason = $6,
+                provider_message_id = $7, sent_at = $8, lease_owner = NULL, lease_until = NULL
+         WHERE id = $1 AND state IN ('claimed', 'sending', 'in_doubt')",
+    )
+    .bind(id.to_string())
+    .bind(state.as_str())
+    .bind(ending.smtp_code.map(i64::from))
+    .bind(ending.smtp_status.as_deref())
+    .bind(ending.smtp_reply.as_deref())
+    .bind(ending.reason.as_deref())
+    .bind(ending.provider_message_id.as_deref())
+    .bind(sent_at)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Moves a held row back to due. `credential` is kept for follow-ups and taken from first steps.
+pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, reason: &str) -> Result<bool> {
+    let is_first = held.send.reserved_day.is_some();
+    let done = sqlx::query(
+        "UPDATE sends SET state = 'due', due_at = $2, reason = $3, lease_owner = NULL, lease_until = NULL,
+                reserved_day = NULL, smtp_credential_id = CASE WHEN $4 = 1 THEN NULL ELSE smtp_credential_id END
+         WHERE id = $1 AND state IN ('claimed', 'sending')",
+    )
+    .bind(held.send.id.to_string())
+    .bind(due_at.as_millis())
+    .bind(reason)
+    .bind(i64::from(is_first))
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The server put it off: due again later, with its credential and its place of the daily limit.
+pub async fn put_off(conn: &mut Conn, id: SendId, due_at: Timestamp, ending: &Ending) -> Result<()> {
+    sqlx::query(
+        "UPDATE sends SET state = 'due', due_at = $2, smtp_code = $3, smtp_status = $4, smtp_reply = $5, reason = $6,
+                lease_owner = NULL, lease_until = NULL
+         WHERE id = $1 AND state IN ('claimed', 'sending')",
+    )
+    .bind(id.to_string())
+    .bind(due_at.as_millis())
+    .bind(ending.smtp_code.map(i64::from))
+    .bind(ending.smtp_status.as_deref())
+    .bind(ending.smtp_reply.as_deref())
+    .bind(ending.reason.as_deref())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes that an MX look-up gave no answer.
+pub async fn count_mx_attempt(conn: &mut Conn, id: SendId) -> Result<()> {
+    sqlx::query("UPDATE sends SET mx_attempts = mx_attempts + 1 WHERE id = $1")
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A doubt is settled: it left. False when there was none. What follows from it is in `facts::delivery`.
+pub(in crate::store) async fn settle_sent(conn: &mut Conn, id: SendId, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query("UPDATE sends SET state = 'sent', sent_at = $2 WHERE id = $1 AND state = 'in_doubt'")
+        .bind(id.to_string())
+        .bind(now.as_millis())
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Evidence that it bounced.
+pub async fn settle_bounced(conn: &mut Conn, id: SendId, reason: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE sends SET state = 'bounced', reason = $2, lease_owner = NULL, lease_until = NULL
+         WHERE id = $1 AND state IN ('claimed', 'sending', 'sent', 'in_doubt')",
+    )
+    .bind(id.to_string())
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// First steps that wait for a credential which is off are free for any other.
+pub async fn free_first_steps(conn: &mut Conn, campaign: CampaignId, credential: CredentialId) -> Result<()> {
+    sqlx::query(
+        "UPDATE sends SET smtp_credential_id = NULL, reserved_day = NULL
+         WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2 AND reserved_day IS NOT NULL",
+    )
+    .bind(campaign.to_string())
+    .bind(credential.to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What an enrollment has yet to be sent is not sent any more.
+pub async fn cancel_due(conn: &mut Conn, enrollment: EnrollmentId, reason: &str) -> Result<u64> {
+    let done =
+        sqlx::query("UPDATE sends SET state = 'skipped', reason = $2 WHERE enrollment_id = $1 AND state = 'due'")
+            .bind(enrollment.to_string())
+            .bind(reason)
+            .execute(conn)
+            .await?;
+    Ok(done.rows_affected())
+}
+
+/// Follow-ups of a credential that is gone are not sent any more.
+pub async fn cancel_of_credential(
+    conn: &mut Conn,
+    campaign: CampaignId,
+    credential: CredentialId,
+    reason: &str,
+) -> Result<u64> {
+    let done = sqlx::query(
+        "UPDATE sends SET state = 'skipped', reason = $3 WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2",
+    )
+    .bind(campaign.to_string())
+    .bind(credential.to_string())
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
