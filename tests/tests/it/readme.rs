@@ -1,11 +1,10 @@
 //! The README's tour, run as it stands there, by the shell, against the real binary and a real SMTP receiver.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use ampout::demo::smtp_receiver::{ReceiverLogin, ReceiverTls, SmtpReceiver, SmtpReceiverOptions};
 use ampout::secrets::SecretString;
 use ampout_tests::{PATIENCE, binary, free_port};
-use tokio::process::Command;
 
 const README: &str = include_str!("../../../README.md");
 
@@ -28,7 +27,9 @@ async fn the_readmes_tour_sends_a_mail() -> anyhow::Result<()> {
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH")?);
 
     let script = format!("{}\nkill %1\nwait %1", tour().replace("127.0.0.1:8025", &address));
-    let told = Command::new("bash")
+    let mut shell = Command::new("timeout");
+    shell
+        .args([&PATIENCE.as_secs().saturating_mul(2).to_string(), "bash"])
         .args(["-euo", "pipefail", "-c", &script])
         .current_dir(folder.path())
         .env("PATH", path)
@@ -43,10 +44,8 @@ async fn the_readmes_tour_sends_a_mail() -> anyhow::Result<()> {
         .env("AMPOUT_EGRESS_ALLOW", "127.0.0.0/8")
         .env("AMPOUT_EXTRA_CA", &ca)
         .env("AMPOUT_DNS_SERVERS", "127.0.0.1:9")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let told = tokio::time::timeout(PATIENCE * 2, told).await??;
+        .stdin(Stdio::null());
+    let told = tokio::task::spawn_blocking(move || shell.output()).await??;
 
     let (out, err) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     assert!(told.status.success(), "the tour ends with {}\n{out}\n{err}", told.status);
