@@ -62,7 +62,24 @@ pub(super) enum Round {
 /// Claims at most `room` due sends of a campaign.
 pub(super) async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, now: Timestamp) -> store::Result<Round> {
     let mut tx = app.store.begin().await?;
-    let Some(campaign) = campaigns::lock_for_claim(&mut tx, id).await? else {
+    let round = look(&mut tx, app, held, id, room, now).await?;
+    match round {
+        Round::Claimed { .. } => tx.commit().await?,
+        // Not left to the drop: the next look may come at once, and would take our own lock for another node's.
+        Round::Idle { .. } | Round::NothingLeft(_) => tx.rollback().await?,
+    }
+    Ok(round)
+}
+
+async fn look(
+    tx: &mut Tx,
+    app: &App,
+    held: &Held,
+    id: CampaignId,
+    room: usize,
+    now: Timestamp,
+) -> store::Result<Round> {
+    let Some(campaign) = campaigns::lock_for_claim(tx, id).await? else {
         return Ok(Round::Idle { next_due: None }); // another node is at it
     };
     if campaign.status != CampaignStatus::Active {
@@ -81,9 +98,9 @@ pub(super) async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, n
             (Some(due), true) if due <= now => {
                 next.planned = true;
                 let free = most_held.saturating_sub(held.of(credential.id)).min(room.saturating_sub(ids.len()));
-                let follow_ups = sends::due_follow_ups(&mut tx, id, credential.id, now, as_limit(free)).await?;
+                let follow_ups = sends::due_follow_ups(tx, id, credential.id, now, as_limit(free)).await?;
                 let claims: Vec<_> = follow_ups.iter().map(|send| (*send, credential.id)).collect();
-                sends::claim(&mut tx, &claims, None, lease).await?;
+                sends::claim(tx, &claims, None, lease).await?;
                 ids.extend(follow_ups);
                 let due = sends::next_due(tx.conn(), id, Some(credential.id)).await?;
                 next.at(due.filter(|due| *due > now));
@@ -98,14 +115,14 @@ pub(super) async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, n
         Some(due) if due > now => next.at(Some(due)),
         Some(_) => {
             next.planned = true;
-            let capacities = capacities(&mut tx, &all, held, most_held, now, &mut next).await?;
+            let capacities = capacities(tx, &all, held, most_held, now, &mut next).await?;
             let free: u64 = capacities.iter().map(|capacity| capacity.left).sum();
             let wanted = usize::try_from(free).unwrap_or(usize::MAX).min(room.saturating_sub(ids.len()));
-            let first_steps = sends::due_first_steps(&mut tx, id, now, as_limit(wanted)).await?;
+            let first_steps = sends::due_first_steps(tx, id, now, as_limit(wanted)).await?;
             let turns = assign(&capacities, campaign.last_credential_id, first_steps.len());
             let claims: Vec<_> = first_steps.into_iter().zip(turns).collect();
-            reserve(&mut tx, &claims, now).await?;
-            sends::claim(&mut tx, &claims, Some(now.utc_day()), lease).await?;
+            reserve(tx, &claims, now).await?;
+            sends::claim(tx, &claims, Some(now.utc_day()), lease).await?;
             if let Some((_, last)) = claims.last() {
                 campaigns::set_last_credential(tx.conn(), id, *last).await?;
             }
@@ -122,8 +139,7 @@ pub(super) async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, n
         });
     }
     let steps = campaigns::steps(tx.conn(), id).await?;
-    let sends = sends::claimed(&mut tx, &ids, app.node).await?;
-    tx.commit().await?;
+    let sends = sends::claimed(tx, &ids, app.node).await?;
     let credentials = all.into_iter().map(|credential| (credential.id, open(app, credential))).collect();
     let context = Arc::new(CampaignContext { campaign, sequence: Sequence::compile(&steps).ok(), credentials });
     Ok(Round::Claimed { context, sends, next_due: next.time })

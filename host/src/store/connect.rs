@@ -180,6 +180,12 @@ impl Tx {
         }
     }
 
+    /// Undoes it, and gives its locks back before it returns. A transaction that is dropped is undone as well, but only
+    /// when the pool gets to it.
+    pub async fn rollback(self) -> Result<()> {
+        Ok(self.inner.rollback().await?)
+    }
+
     /// Makes it lasting.
     pub async fn commit(self) -> Result<()> {
         self.inner.commit().await?;
