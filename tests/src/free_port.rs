@@ -20,7 +20,7 @@ pub(crate) struct PortTaken {
 }
 
 /// A port that is free for TCP and UDP now and that this process has handed to nobody else.
-pub(crate) fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     for _ in 0..LOOKS {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

@@ -17,13 +17,14 @@
 #![forbid(unsafe_code)]
 
 mod api;
-mod binary;
+pub mod binary;
 mod campaign;
 mod certificates;
 pub mod dns;
 mod dovecot;
 mod engine;
 mod free_port;
+mod installation;
 mod letter;
 pub mod postgres;
 mod process;
@@ -33,12 +34,13 @@ mod wait;
 mod webhook_receiver;
 
 pub use api::{Api, ApiAnswer, text};
-pub use binary::{Installation, Serving};
 pub use campaign::{Campaign, CampaignPlan, PASSWORD, altered, credential, with_mailbox};
 pub use certificates::{CertificateAuthority, ServerCertificate};
 pub use dns::DnsServers;
 pub use dovecot::{Dovecot, StoredMessage};
 pub use engine::{Database, Engine, EngineOptions};
+pub use free_port::free_port;
+pub use installation::{Installation, Serving};
 pub use letter::Letter;
 pub use provider::{letters, provider};
 pub use smtp_sink::{SinkBehaviour, SmtpSink};

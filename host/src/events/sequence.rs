@@ -2,6 +2,7 @@
 //! enabled webhook whose filters let it through, in one transaction.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use crate::app::App;
@@ -26,12 +27,12 @@ pub(super) async fn step(app: &App) -> Result<usize, StoreError> {
     }
     let mut by_account: HashMap<AccountId, Vec<Webhook>> = HashMap::new();
     for event in &sequenced {
-        if !by_account.contains_key(&event.account_id) {
-            by_account.insert(event.account_id, webhooks::enabled(tx.conn(), event.account_id).await?);
-        }
-        let hooks = by_account.get(&event.account_id).into_iter().flatten();
+        let hooks = match by_account.entry(event.account_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(webhooks::enabled(tx.conn(), event.account_id).await?),
+        };
         let asked =
-            hooks.filter(|hook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type)));
+            hooks.iter().filter(|hook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type)));
         for hook in asked {
             webhooks::insert_delivery(tx.conn(), hook.id, event, now).await?;
         }

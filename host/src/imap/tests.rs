@@ -12,7 +12,7 @@ use crate::dns::{Resolver, ResolverOptions};
 
 const USER: &str = "ada@sender.test";
 const PASSWORD: &str = "pass \"word\\";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn door(ca_pem: Option<&str>, allow_plaintext: bool, timeouts: ImapTimeouts) -> Mailbox {
     let resolver =

@@ -64,10 +64,10 @@ impl Room {
     async fn until(&self, holds: impl AsyncFn() -> bool) {
         let waiting = async {
             while !holds().await {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it does not come about");
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it does not come about");
     }
 
     fn deliver(&self, raw: String) {
@@ -150,7 +150,7 @@ async fn a_reply_ends_the_sequence_the_moment_it_arrives() {
     assert_eq!(room.app.told(send.enrollment_id).await, ["enrollment.sent", "enrollment.replied"]);
     assert_eq!(room.server.seen(USER).unwrap(), 0);
     room.shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(5), running).await.expect("it does not stop").unwrap();
+    tokio::time::timeout(Duration::from_secs(60), running).await.expect("it does not stop").unwrap();
 }
 
 #[tokio::test]

@@ -153,7 +153,6 @@ impl Entry {
 mod tests {
     use futures_util::future::join_all;
 
-    use super::*;
     use crate::store::meta;
     use crate::test_support::TestApp;
 

@@ -1,4 +1,5 @@
 //! The end-to-end tests: one binary, one file for each story.
 
 mod peers;
+mod readme;
 mod stories;

@@ -14,7 +14,7 @@ use crate::smtp::{
 };
 use crate::tls::{Plaintext, TlsClient};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const MESSAGE: &[u8] = b"Message-ID:\r\n <one@sender.test>\r\nSubject: dots\r\n\r\n.\r\n..two\r\nend\r\n";
 
 fn login() -> Option<ReceiverLogin> {

@@ -31,7 +31,7 @@ async fn installation(database: Database, ada: &SmtpReceiver) -> anyhow::Result<
         ("AMPOUT_RATE_LIMIT_PER_MINUTE", "1000000"),
         ("AMPOUT_LEASE_SECONDS", "5"),
     ];
-    Ok((Installation::new(&settings).await?, trusted))
+    Ok((Installation::new(&settings)?, trusted))
 }
 
 async fn make_key(installation: &Installation) -> anyhow::Result<String> {
@@ -126,7 +126,7 @@ async fn settings_are_told_without_secrets_and_a_misspelt_one_is_named() -> anyh
         ("AMPOUT_DATABASE_URL", "postgres://ampout:hunter2@db.company.test/ampout"),
         ("AMPOUT_LEASE_SECONDS", "7"),
     ];
-    let installation = Installation::new(&settings).await?;
+    let installation = Installation::new(&settings)?;
     let output = installation.run(&["config", "--json"]).await?;
     ensure!(output.status.success(), "{}", told(&output));
     let printed = String::from_utf8(output.stdout)?;
@@ -134,7 +134,7 @@ async fn settings_are_told_without_secrets_and_a_misspelt_one_is_named() -> anyh
     let lease: Value = serde_json::from_str(printed.lines().find(|line| line.contains("lease")).context("no lease")?)?;
     assert_eq!(lease, json!({ "name": "lease_seconds", "value": "7", "source": "AMPOUT_LEASE_SECONDS" }));
 
-    let misspelt = Installation::new(&[("AMPOUT_LISSTEN", "127.0.0.1:1")]).await?;
+    let misspelt = Installation::new(&[("AMPOUT_LISSTEN", "127.0.0.1:1")])?;
     for command in [["config"], ["serve"]] {
         let output = misspelt.run(&command).await?;
         ensure!(
@@ -148,7 +148,7 @@ async fn settings_are_told_without_secrets_and_a_misspelt_one_is_named() -> anyh
 
 #[tokio::test]
 async fn the_demo_tells_its_story_to_the_end() -> anyhow::Result<()> {
-    let output = Installation::new(&[]).await?.run(&["demo"]).await?;
+    let output = Installation::new(&[])?.run(&["demo"]).await?;
     let printed = told(&output);
     ensure!(output.status.success(), "{printed}");
     for part in ["status", "replied", "bounced", "credential.disabled", "ada@lovelace.example", "signed webhooks"] {
