@@ -10,20 +10,21 @@
 //! | [`SmtpSink`] | Postfix's `smtp-sink` | once for each test |
 //! | [`WebhookReceiver`] | the other end of a webhook | once for each test |
 //!
-//! [`Engine`] is what they are peers of: the whole of `ampout serve` in this process, on either database, with a clock to
+//! [`Engine`] (or [`Installation`], the program itself) is what they are peers of: the whole of `ampout serve` in this process, on either database, with a clock to
 //! move; [`Api`], [`CampaignPlan`] and [`Letter`] are its customer, the customer's campaign, and what recipients get.
 //!
 //! A failure shows the end of the server's log. `AMPOUT_TESTS_KEEP=1` keeps the servers' folders (`/tmp/ampout-*`).
 #![forbid(unsafe_code)]
 
-pub mod binary;
 mod api;
+pub mod binary;
 mod campaign;
 mod certificates;
 pub mod dns;
 mod dovecot;
 mod engine;
 mod free_port;
+mod installation;
 mod letter;
 pub mod postgres;
 mod process;
@@ -36,9 +37,10 @@ pub use api::{Api, ApiAnswer, text};
 pub use campaign::{Campaign, CampaignPlan, PASSWORD, altered, credential, with_mailbox};
 pub use certificates::{CertificateAuthority, ServerCertificate};
 pub use dns::DnsServers;
-pub use free_port::free_port;
 pub use dovecot::{Dovecot, StoredMessage};
 pub use engine::{Database, Engine, EngineOptions};
+pub use free_port::free_port;
+pub use installation::{Installation, Serving};
 pub use letter::Letter;
 pub use provider::{letters, provider};
 pub use smtp_sink::{SinkBehaviour, SmtpSink};

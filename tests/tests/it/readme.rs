@@ -54,6 +54,9 @@ async fn the_readmes_tour_sends_a_mail() -> anyhow::Result<()> {
     let text = String::from_utf8_lossy(&messages[0].raw);
     assert!(text.contains("Subject: Hello Somebody"), "{text}");
     assert!(text.contains("Hello Somebody of Acme"), "{text}");
-    assert!(out.contains("\"type\":\"transaction\"") || out.contains("accepted"), "the timeline tells the transaction: {out}");
+    assert!(
+        out.contains("\"type\":\"transaction\"") || out.contains("accepted"),
+        "the timeline tells the transaction: {out}"
+    );
     Ok(())
 }

@@ -39,7 +39,8 @@ async fn a_campaign_is_made_filled_and_dispatched(database: Database) -> anyhow:
     let shown = shown.succeeded()?;
     assert_eq!((&shown["status"], &shown["verify_email_mx"]), (&json!("pending"), &json!(true)));
     assert_eq!(shown["credentials"].as_array().context("credentials")?.len(), 2);
-    let delays: Vec<_> = shown["sequence_steps"].as_array().context("steps")?.iter().map(|s| &s["delay_minutes"]).collect();
+    let delays: Vec<_> =
+        shown["sequence_steps"].as_array().context("steps")?.iter().map(|s| &s["delay_minutes"]).collect();
     assert_eq!(delays, [0, 4320, 5760]);
     assert_eq!(campaign.credential("ada@company.test").await?["imap_host"], "imap.company.test");
     assert_eq!(campaign.credential("grace@company.test").await?["imap_host"], Value::Null);
@@ -47,7 +48,10 @@ async fn a_campaign_is_made_filled_and_dispatched(database: Database) -> anyhow:
     engine.api.call(Method::POST, &campaign.path("/dispatch"), None).await?.refused(422, "no_pending_enrollments")?;
     let contacts = (0..5).map(|n| json!({ "email": format!("bo{n}@there.test"), "company": "There" })).collect();
     let enrolled = campaign.enroll_contacts(contacts, 2).await?;
-    assert_eq!((&enrolled["enrolled"], &enrolled["batches"], &enrolled["batch_size"]), (&json!(5), &json!(3), &json!(2)));
+    assert_eq!(
+        (&enrolled["enrolled"], &enrolled["batches"], &enrolled["batch_size"]),
+        (&json!(5), &json!(3), &json!(2))
+    );
     let dispatched = engine.api.call(Method::POST, &campaign.path("/dispatch"), None).await?;
     assert_eq!(dispatched.status, 202);
     assert_eq!(dispatched.body, json!({ "status": "active", "dispatched": 5, "batches": 3 }));

@@ -1,6 +1,14 @@
 //! What a user of the engine notices, one file for each thing, each told on both databases.
 
+mod a_credential_goes_down;
+mod a_person_answers;
+mod bounces;
 mod campaign_is_made;
+mod extensions_are_swapped;
+mod first_steps_leave;
+mod follow_ups;
+mod refusals;
+mod stops_and_starts;
 
 /// Tells a story, `async fn(Database) -> anyhow::Result<()>`, on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {
