@@ -49,7 +49,7 @@ fn config_shows_where_values_come_from_and_hides_secrets() {
 
 #[test]
 fn a_broken_script_is_told_with_its_line() {
-    check(&["script", "check", "broken.rhai"], &[], 1, &["broken.rhai", "line 8", "mesage"]);
+    check(&["script", "check", "broken.rhai"], &[], 1, &["broken.rhai:8:5", "mesage.subject"]);
     check(&["plugin", "check", "notes.txt"], &[], 1, &["notes.txt", ".wasm", ".rhai"]);
 }
 
