@@ -1,0 +1,69 @@
+//! The shell as a person meets it: its help, its errors and its exit codes. Because of these tests cargo builds the binary
+//! before any test runs; the end-to-end stories start it, too.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the binary in an empty folder with nothing of the environment but what is given.
+fn ampout(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ampout"));
+    command.args(args).env_clear().envs(variables.iter().copied()).current_dir(folder);
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn check(args: &[&str], variables: &[(&str, &str)], code: i32, said: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.rhai"), BROKEN_SCRIPT).unwrap();
+    let output = ampout(folder.path(), args, variables);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in said {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+const BROKEN_SCRIPT: &str = "//! name: broken\n//! version: 1.0.0\n//! hooks: reply-classifier\n//! description: It has a mistake.\n//! licence: Apache-2.0\n\nfn classify(message) {\n    mesage.subject\n}\n";
+
+#[test]
+fn help_says_how_to_begin() {
+    check(&["--help"], &[], 0, &["ampout demo", "ampout keys create", "ampout serve", "ampout config"]);
+    check(&["no-such-command"], &[], 2, &["no-such-command"]);
+}
+
+#[test]
+fn a_misspelt_variable_is_named_with_what_was_meant() {
+    check(&["config"], &[("AMPOUT_LISSTEN", "127.0.0.1:1")], 1, &["AMPOUT_LISSTEN", "did you mean listen?"]);
+    check(&["--set", "lease_seconds=0", "config"], &[], 1, &["lease_seconds", "--lease-seconds", "at least 1"]);
+}
+
+#[test]
+fn config_shows_where_values_come_from_and_hides_secrets() {
+    let key = "ab".repeat(32);
+    let variables = [("AMPOUT_SECRET_KEY", key.as_str()), ("AMPOUT_LISTEN", "127.0.0.1:9")];
+    check(&["config"], &variables, 0, &["127.0.0.1:9", "# AMPOUT_LISTEN", "# the defaults", "(hidden)"]);
+    let folder = tempfile::tempdir().unwrap();
+    let output = ampout(folder.path(), &["config", "--json"], &variables);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(&key));
+}
+
+#[test]
+fn a_broken_script_is_told_with_its_line() {
+    check(&["script", "check", "broken.rhai"], &[], 1, &["broken.rhai:8:5", "mesage.subject"]);
+    check(&["plugin", "check", "notes.txt"], &[], 1, &["notes.txt", ".wasm", ".rhai"]);
+}
+
+#[test]
+fn the_first_key_makes_the_first_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = ampout(folder.path(), &["keys", "create", "--json"], &[]);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert!(made["plaintext"].as_str().unwrap().starts_with("ak_live_"));
+    let again = ampout(folder.path(), &["keys", "create", "--json"], &[]);
+    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["account_id"], made["account_id"]);
+    let listed = ampout(folder.path(), &["keys", "list"], &[]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(!listed.contains(made["plaintext"].as_str().unwrap()));
+}
