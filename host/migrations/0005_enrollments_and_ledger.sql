@@ -36,6 +36,8 @@ CREATE TABLE sends (
     campaign_id         TEXT NOT NULL,
     enrollment_id       TEXT NOT NULL REFERENCES enrollments (id),
     contact_id          TEXT NOT NULL,
+    -- Of its enrollment: first steps of a batch keep their gaps.
+    batch_number        BIGINT NOT NULL,
     step_position       BIGINT NOT NULL,
     -- Null until a first step is claimed; a follow-up has it from the start.
     smtp_credential_id  TEXT,
@@ -61,6 +63,7 @@ CREATE TABLE sends (
     CONSTRAINT sends_once_a_step UNIQUE (enrollment_id, step_position)
 );
 CREATE INDEX sends_due ON sends (campaign_id, smtp_credential_id, due_at, priority) WHERE state = 'due';
+CREATE INDEX sends_due_in_batch ON sends (campaign_id, batch_number, due_at) WHERE state = 'due' AND smtp_credential_id IS NULL;
 CREATE INDEX sends_leased ON sends (lease_until) WHERE state IN ('claimed', 'sending');
 CREATE INDEX sends_in_doubt ON sends (id) WHERE state = 'in_doubt';
 CREATE INDEX sends_by_provider_message_id ON sends (provider_message_id) WHERE provider_message_id IS NOT NULL;

@@ -169,7 +169,7 @@ impl TestApp {
         let mut tx = self.store.begin().await.unwrap();
         sends::claim(&mut tx, &[(send.id, sender.credential)], Some(now.utc_day()), lease).await.unwrap();
         let held = sends::claimed(&mut tx, &[send.id], self.node).await.unwrap().remove(0);
-        sends::begin_sending(tx.conn(), send.id, lease).await.unwrap().unwrap();
+        sends::begin_sending(tx.conn(), send.id, sender.credential, lease).await.unwrap().unwrap();
         let said = Ending::default();
         match ending {
             SendState::InDoubt => delivery::in_doubt(&mut tx, &held, &said, now).await.unwrap(),

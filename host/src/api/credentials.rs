@@ -179,6 +179,7 @@ pub(super) async fn delete(
         facts::campaign::pause(&mut tx, &campaign, "no enabled credential is left", now).await?;
     }
     tx.wake(Wake::Inbox);
+    tx.wake(Wake::Dispatch);
     tx.commit().await?;
     Ok(Json(Deleted::new(id)))
 }

@@ -24,7 +24,12 @@ pub(super) fn run(args: &ConfigArgs, sources: &Sources) -> anyhow::Result<()> {
         if args.json {
             print::json(&setting)?;
         } else {
-            print::line(format_args!("{:<32} {:<36} # {}", setting.name, format!("{:?}", setting.value), setting.source))?;
+            print::line(format_args!(
+                "{:<32} {:<36} # {}",
+                setting.name,
+                format!("{:?}", setting.value),
+                setting.source
+            ))?;
         }
     }
     Ok(())

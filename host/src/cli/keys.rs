@@ -64,7 +64,10 @@ async fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
     }
     print::line(format_args!("account  {account}"))?;
     print::line(format_args!("key      {}", key.reveal()))?;
-    print::line(format_args!("It is shown this once. Try it: curl -H 'Authorization: Bearer {}' …/campaigns", key.reveal()))?;
+    print::line(format_args!(
+        "It is shown this once. Try it: curl -H 'Authorization: Bearer {}' …/campaigns",
+        key.reveal()
+    ))?;
     Ok(())
 }
 

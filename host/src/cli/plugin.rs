@@ -98,7 +98,11 @@ async fn list(config: Config, as_json: bool) -> anyhow::Result<()> {
             )?;
         } else {
             let StoredExtension { name, version, origin, status, .. } = &stored;
-            print::line(format_args!("{:<32} {origin:<8} {status:<10} {}", format!("{name}@{version}"), places.join(", ")))?;
+            print::line(format_args!(
+                "{:<32} {origin:<8} {status:<10} {}",
+                format!("{name}@{version}"),
+                places.join(", ")
+            ))?;
         }
     }
     drop(conn);
@@ -124,7 +128,12 @@ async fn install(config: Config, args: &InstallArgs) -> anyhow::Result<()> {
         return print::json(&json!({ "id": stored.id, "name": stored.name, "version": stored.version, "mode": mode }));
     }
     let hooks: Vec<&str> = stored.hooks.iter().copied().map(Hook::as_str).collect();
-    print::line(format_args!("{}@{} is bound for the whole system at {}", stored.name, stored.version, hooks.join(", ")))?;
+    print::line(format_args!(
+        "{}@{} is bound for the whole system at {}",
+        stored.name,
+        stored.version,
+        hooks.join(", ")
+    ))?;
     Ok(())
 }
 

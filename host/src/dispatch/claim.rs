@@ -1,25 +1,29 @@
 //! Claiming: what is due is taken under a lease, each send with the credential that it goes out through. The daily limit
 //! is reserved in the same transaction, so that two nodes can't both take its last place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Held;
 use super::sequence::Sequence;
 use crate::app::App;
 use crate::domain::Timestamp;
-use crate::domain::campaign::Campaign;
+use crate::domain::campaign::{Campaign, Waits};
 use crate::domain::credential::Credential;
 use crate::domain::ids::{CampaignId, CredentialId, SendId};
 use crate::domain::rotation::{Capacity, assign};
 use crate::domain::status::CampaignStatus;
 use crate::secrets::SealedFor;
 use crate::smtp::SmtpServer;
-use crate::store::sends::{self, ClaimedSend, Lease};
+use crate::store::sends::{self, ClaimedSend, DueFirstStep, Lease};
 use crate::store::{self, Tx, campaigns, credentials};
 
 /// Sends of one credential that a node holds at once, for each connection that it may open.
 const HELD_PER_CONNECTION: usize = 4;
+
+/// A send that leaves this late is on time.
+const PUNCTUAL: Duration = Duration::from_secs(1);
 
 /// What a worker has to know of its campaign.
 pub(super) struct CampaignContext {
@@ -27,6 +31,8 @@ pub(super) struct CampaignContext {
     pub campaign: Campaign,
     /// Its steps; none where they can't be read (the campaign was altered by hand).
     pub(super) sequence: Option<Sequence>,
+    /// When the sends were claimed.
+    pub claimed_at: Instant,
     /// Its credentials, with their passwords open.
     pub credentials: HashMap<CredentialId, OpenCredential>,
 }
@@ -79,6 +85,7 @@ async fn look(
     room: usize,
     now: Timestamp,
 ) -> store::Result<Round> {
+    let claimed_at = Instant::now();
     let Some(campaign) = campaigns::lock_for_claim(tx, id).await? else {
         return Ok(Round::Idle { next_due: None }); // another node is at it
     };
@@ -118,9 +125,11 @@ async fn look(
             let capacities = capacities(tx, &all, held, most_held, now, &mut next).await?;
             let free: u64 = capacities.iter().map(|capacity| capacity.left).sum();
             let wanted = usize::try_from(free).unwrap_or(usize::MAX).min(room.saturating_sub(ids.len()));
-            let first_steps = sends::due_first_steps(tx, id, now, as_limit(wanted)).await?;
+            let due = sends::due_first_steps(tx, id, now, as_limit(wanted)).await?;
+            let first_steps = spaced(due, campaign.waits);
             let turns = assign(&capacities, campaign.last_credential_id, first_steps.len());
-            let claims: Vec<_> = first_steps.into_iter().zip(turns).collect();
+            keep_gaps(tx, id, campaign.waits, &first_steps[..turns.len()], now).await?;
+            let claims: Vec<_> = first_steps.into_iter().map(|step| step.id).zip(turns).collect();
             reserve(tx, &claims, now).await?;
             sends::claim(tx, &claims, Some(now.utc_day()), lease).await?;
             if let Some((_, last)) = claims.last() {
@@ -141,7 +150,8 @@ async fn look(
     let steps = campaigns::steps(tx.conn(), id).await?;
     let sends = sends::claimed(tx, &ids, app.node).await?;
     let credentials = all.into_iter().map(|credential| (credential.id, open(app, credential))).collect();
-    let context = Arc::new(CampaignContext { campaign, sequence: Sequence::compile(&steps).ok(), credentials });
+    let context =
+        Arc::new(CampaignContext { claimed_at, campaign, sequence: Sequence::compile(&steps).ok(), credentials });
     Ok(Round::Claimed { context, sends, next_due: next.time })
 }
 
@@ -201,6 +211,35 @@ async fn capacities(
         });
     }
     Ok(capacities)
+}
+
+/// Of each batch the first that is due: what was held up (by a limit, a pause, a rest) must not leave in a burst.
+fn spaced(due: Vec<DueFirstStep>, waits: Waits) -> Vec<DueFirstStep> {
+    if waits.max.is_zero() {
+        return due;
+    }
+    let mut batches = HashSet::new();
+    due.into_iter().filter(|step| batches.insert(step.batch_number)).collect()
+}
+
+/// What follows a send that leaves late in its batch is as late, so that the gap between them stays.
+async fn keep_gaps(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    waits: Waits,
+    leaving: &[DueFirstStep],
+    now: Timestamp,
+) -> store::Result<()> {
+    if waits.max.is_zero() {
+        return Ok(());
+    }
+    for step in leaving {
+        let late = step.due_at.until(now);
+        if late > PUNCTUAL {
+            sends::delay_batch(tx, campaign, step.batch_number, late).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn reserve(tx: &mut Tx, claims: &[(SendId, CredentialId)], now: Timestamp) -> store::Result<()> {

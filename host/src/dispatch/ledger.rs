@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::outcome::Outcome;
 use crate::app::App;
-use crate::domain::ids::SendId;
+use crate::domain::ids::{CredentialId, SendId};
 use crate::store::decisions::{self, Decision};
 use crate::store::sends::{self, ClaimedSend, Lease, Obstacle};
 use crate::store::{self, StoreError, Tx};
@@ -28,7 +28,7 @@ pub(super) struct Ledger {
 }
 
 enum Entry {
-    Intent { send: SendId, answer: oneshot::Sender<store::Result<Result<(), Obstacle>>> },
+    Intent { send: SendId, credential: CredentialId, answer: oneshot::Sender<store::Result<Result<(), Obstacle>>> },
     Outcome { finished: Arc<Finished>, answer: oneshot::Sender<store::Result<()>> },
 }
 
@@ -47,9 +47,9 @@ impl Ledger {
     }
 
     /// Writes that a send is about to leave. An error or an obstacle means: it must not.
-    pub(super) async fn intent(&self, send: SendId) -> store::Result<Result<(), Obstacle>> {
+    pub(super) async fn intent(&self, send: SendId, credential: CredentialId) -> store::Result<Result<(), Obstacle>> {
         let (answer, answered) = oneshot::channel();
-        if self.entries.send(Entry::Intent { send, answer }).await.is_err() {
+        if self.entries.send(Entry::Intent { send, credential, answer }).await.is_err() {
             return Ok(Err(Obstacle::Lost));
         }
         answered.await.unwrap_or(Ok(Err(Obstacle::Lost)))
@@ -111,7 +111,9 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
     let mut results = Vec::with_capacity(entries.len());
     for entry in entries {
         results.push(match entry {
-            Entry::Intent { send, .. } => sends::begin_sending(tx.conn(), *send, lease).await?,
+            Entry::Intent { send, credential, .. } => {
+                sends::begin_sending(tx.conn(), *send, *credential, lease).await?
+            }
             Entry::Outcome { finished, .. } => write_outcome(app, &mut tx, finished).await.map(Ok)?,
         });
     }

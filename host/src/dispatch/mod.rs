@@ -10,6 +10,7 @@ mod outcome;
 pub mod plan;
 pub mod render;
 mod sequence;
+mod turns;
 mod worker;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::store::{self, campaigns, credentials, facts};
 use crate::wake::Wake;
 use claim::Round;
 use ledger::Ledger;
+use turns::Turns;
 
 /// Sends that a node holds at once: more would only wait for connections while their leases run.
 const MOST_HELD: usize = 512;
@@ -71,10 +73,11 @@ impl Held {
 pub async fn run(app: App, shutdown: CancellationToken) {
     let (ledger, writer) = Ledger::start(app.clone());
     let held = Held::default();
+    let turns = Turns::new(app.config.smtp_connections_per_credential);
     let mut workers = JoinSet::new();
-    let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), shutdown.clone()));
+    let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
-        let next = match round(&app, &ledger, &held, &mut workers).await {
+        let next = match round(&app, &ledger, &held, &turns, &mut workers).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
@@ -104,9 +107,15 @@ pub async fn run(app: App, shutdown: CancellationToken) {
 }
 
 /// Frees what crashed nodes held, claims what is due, starts a worker for each. Gives the time to look again.
-async fn round(app: &App, ledger: &Ledger, held: &Held, workers: &mut JoinSet<()>) -> store::Result<Timestamp> {
+async fn round(
+    app: &App,
+    ledger: &Ledger,
+    held: &Held,
+    turns: &Turns,
+    workers: &mut JoinSet<()>,
+) -> store::Result<Timestamp> {
     let now = app.clock.now();
-    recover(app, now).await?;
+    recover(app, held, now).await?;
     let mut next = now.plus(LOOK_AGAIN);
     let active = campaigns::active(&mut *app.store.read().await?).await?;
     for campaign in active {
@@ -119,7 +128,14 @@ async fn round(app: &App, ledger: &Ledger, held: &Held, workers: &mut JoinSet<()
                 next = next.min(next_due.unwrap_or(next));
                 for send in sends {
                     held.take(send.send.id, send.credential_id);
-                    workers.spawn(hold(app.clone(), ledger.clone(), held.clone(), Arc::clone(&context), send));
+                    workers.spawn(hold(
+                        app.clone(),
+                        ledger.clone(),
+                        held.clone(),
+                        turns.clone(),
+                        Arc::clone(&context),
+                        send,
+                    ));
                 }
             }
             Round::Idle { next_due } => next = next.min(next_due.unwrap_or(next)),
@@ -133,11 +149,18 @@ async fn round(app: &App, ledger: &Ledger, held: &Held, workers: &mut JoinSet<()
     Ok(next)
 }
 
-async fn hold(app: App, ledger: Ledger, held: Held, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
+async fn hold(
+    app: App,
+    ledger: Ledger,
+    held: Held,
+    turns: Turns,
+    context: Arc<claim::CampaignContext>,
+    send: sends::ClaimedSend,
+) {
     let id = send.send.id;
     // Released on every way out, a panic among them: the lease then ends by itself.
     let _guard = Release { held, id };
-    worker::bring(&app, &ledger, &context, send).await;
+    worker::bring(&app, &ledger, &turns, &context, send).await;
 }
 
 struct Release {
@@ -158,8 +181,11 @@ fn reap(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// Leases that ended belonged to a node that died.
-async fn recover(app: &App, now: Timestamp) -> store::Result<()> {
+async fn recover(app: &App, held: &Held, now: Timestamp) -> store::Result<()> {
     let mut tx = app.store.begin().await?;
+    // After a step of the clock our own leases look ended, too.
+    let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
+    sends::extend_leases(&mut tx, &held.ids(), lease).await?;
     let (freed, in_doubt) = sends::recover_expired(&mut tx, now, MOST_RECOVERED).await?;
     for send in freed {
         if let (Some(day), Some(credential)) = (send.reserved_day, send.smtp_credential_id) {
@@ -174,9 +200,11 @@ async fn recover(app: &App, now: Timestamp) -> store::Result<()> {
 }
 
 /// Holds on to what is being worked on, for as long as it takes.
-async fn keep_leases(app: App, held: Held, shutdown: CancellationToken) {
+async fn keep_leases(app: App, held: Held, turns: Turns, shutdown: CancellationToken) {
     loop {
         app.clock.sleep(app.lease() / 3).await;
+        app.smtp.close_idle().await;
+        turns.forget_idle();
         let ids = held.ids();
         if ids.is_empty() {
             if shutdown.is_cancelled() {
@@ -188,7 +216,6 @@ async fn keep_leases(app: App, held: Held, shutdown: CancellationToken) {
         if let Err(error) = extend(&app, &ids, lease).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "Leases could not be extended");
         }
-        app.smtp.close_idle().await;
     }
 }
 

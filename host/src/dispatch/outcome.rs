@@ -24,6 +24,13 @@ pub(super) enum Outcome {
         /// None: that was the last try.
         retry_at: Option<Timestamp>,
     },
+    /// The connection broke before the message left.
+    Lost {
+        /// How it broke.
+        ending: Ending,
+        /// None: that was once too often.
+        retry_at: Option<Timestamp>,
+    },
     /// The server refused the recipient.
     Bounced {
         /// The reply.
@@ -89,6 +96,7 @@ impl Outcome {
         match self {
             Self::Accepted { .. } => "accepted",
             Self::Deferred { .. } => "deferred",
+            Self::Lost { .. } => "lost",
             Self::Bounced { .. } => "bounced",
             Self::CredentialAtFault { .. } => "credential_at_fault",
             Self::GivenBack { .. } => "given_back",
@@ -110,10 +118,12 @@ impl Outcome {
     ) -> Result<()> {
         match self {
             Self::Accepted { ending, next } => {
-                credentials::judge_by(tx.conn(), held.credential_id, judge_at).await?;
-                delivery::accepted(tx, held, ending, next.as_ref(), now).await
+                delivery::accepted(tx, held, ending, next.as_ref(), now).await?;
+                // After the counters, as a bounce does it: two transactions must not wait for each other.
+                credentials::judge_by(tx.conn(), held.credential_id, judge_at).await
             }
             Self::Deferred { ending, retry_at } => delivery::deferred(tx, held, ending, *retry_at, now).await,
+            Self::Lost { ending, retry_at } => delivery::lost(tx, held, ending, *retry_at, now).await,
             Self::Bounced { ending, class } => bounced(tx, held, ending, *class, now).await,
             Self::CredentialAtFault { ending, rest_until } => {
                 delivery::credential_at_fault(tx, held, ending, *rest_until, now).await

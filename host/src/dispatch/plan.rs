@@ -1,6 +1,7 @@
 //! Dispatching: enrollments that wait are given the times at which their first steps leave.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::app::App;
 use crate::domain::Timestamp;
@@ -60,6 +61,13 @@ pub async fn plan(app: &App, campaign: &Campaign, batch: Option<i64>) -> Result<
             return Err(PlanError::Paused);
         }
         let now = app.clock.now();
+        for enrollment in &waiting {
+            // A batch that is under way goes on where it ends.
+            if let Entry::Vacant(first) = next_of_batch.entry(enrollment.batch_number) {
+                let last = sends::last_due_in_batch(tx.conn(), campaign.id, enrollment.batch_number).await?;
+                first.insert(last.map_or(start, |last| last.plus(campaign.waits.gap(rand::random())).max(start)));
+            }
+        }
         let sends: Vec<_> = waiting
             .iter()
             .map(|enrollment| {

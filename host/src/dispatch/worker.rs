@@ -8,6 +8,7 @@ use super::claim::{CampaignContext, OpenCredential};
 use super::ledger::Ledger;
 use super::outcome::Outcome;
 use super::render::CompiledStep;
+use super::turns::Turns;
 use crate::app::App;
 use crate::dns::MxAnswer;
 use crate::domain::smtp_reply::{self, Reply, ReplyVerdict, Stage};
@@ -26,15 +27,21 @@ const MX_CHECK_FAILED: &str = "MX check failed at dispatch";
 /// Look-ups without an answer before the message is sent all the same.
 const MX_TRIES: u32 = 3;
 const MX_AGAIN: Duration = Duration::from_secs(60);
-/// A connection that broke before the message left is tried again after this.
+/// A connection that broke for the first time before the message left is tried again after this.
 const LOST_AGAIN: Duration = Duration::from_secs(30);
 /// Replies are kept up to this length.
 const MOST_REPLY_CHARS: usize = 1000;
 
 /// Brings a held send to its server and writes how it came out.
-pub(super) async fn bring(app: &App, ledger: &Ledger, context: &Arc<CampaignContext>, held: ClaimedSend) {
+pub(super) async fn bring(
+    app: &App,
+    ledger: &Ledger,
+    turns: &Turns,
+    context: &Arc<CampaignContext>,
+    held: ClaimedSend,
+) {
     let mut decisions = Vec::new();
-    let outcome = Box::pin(attempt(app, ledger, context, &held, &mut decisions)).await;
+    let outcome = Box::pin(attempt(app, ledger, turns, context, &held, &mut decisions)).await;
     let Some(outcome) = outcome else { return };
     Metrics::count(&app.metrics.sends, outcome.word());
     report(&held, &outcome);
@@ -45,6 +52,7 @@ pub(super) async fn bring(app: &App, ledger: &Ledger, context: &Arc<CampaignCont
 async fn attempt(
     app: &App,
     ledger: &Ledger,
+    turns: &Turns,
     context: &CampaignContext,
     held: &ClaimedSend,
     decisions: &mut Vec<Decision>,
@@ -77,11 +85,19 @@ async fn attempt(
         Ok(built) => built,
         Err(ending) => return Some(Outcome::Failed { ending }),
     };
+    let _turn = turns.take(held.credential_id).await;
+    if turns.was_refused_since(held.credential_id, context.claimed_at) {
+        return Some(Outcome::GivenBack {
+            due_at: app.clock.now(),
+            reason: "its credential rests: the server has just refused it".to_owned(),
+            counts_as_mx_attempt: false,
+        });
+    }
     let mut connection = match app.smtp.acquire(held.credential_id, server).await {
         Ok(connection) => connection,
-        Err(error) => return Some(not_connected(app, credential, &error)),
+        Err(error) => return Some(rest(turns, held, not_connected(app, credential, &error))),
     };
-    match ledger.intent(held.send.id).await {
+    match ledger.intent(held.send.id, held.credential_id).await {
         Ok(Ok(())) => {}
         Ok(Err(obstacle)) => return stopped_by(obstacle, app),
         Err(error) => {
@@ -95,7 +111,15 @@ async fn attempt(
         }
     }
     let ended = connection.send(&envelope, &message).await;
-    Some(judged(app, context, credential, held, ended))
+    Some(rest(turns, held, judged(app, context, credential, held, ended)))
+}
+
+/// Lets those who wait for a turn know before the ledger does.
+fn rest(turns: &Turns, held: &ClaimedSend, outcome: Outcome) -> Outcome {
+    if matches!(outcome, Outcome::CredentialAtFault { .. }) {
+        turns.refused(held.credential_id);
+    }
+    outcome
 }
 
 /// The MX hosts of a first step's domain where they were asked for, or what follows from there being none.
@@ -208,10 +232,13 @@ fn judged(
             Outcome::Accepted { ending, next: next_step(app, context, held) }
         }
         TransactionOutcome::Refused { stage, reply } => refused(app, credential, held, stage, &reply),
-        TransactionOutcome::LostBeforeData { error } => Outcome::GivenBack {
-            due_at: now.plus(LOST_AGAIN),
-            reason: format!("the connection broke before the message left: {error}"),
-            counts_as_mx_attempt: false,
+        TransactionOutcome::LostBeforeData { error } => Outcome::Lost {
+            ending: because(format!("the connection broke before the message left: {error}")),
+            // The first time is mostly chance; a server that always breaks it off is asked ever more rarely.
+            retry_at: match held.send.attempts {
+                0 => Some(now.plus(LOST_AGAIN)),
+                tried => pacing::retry(now, tried),
+            },
         },
         TransactionOutcome::LostAfterData { error } => Outcome::InDoubt {
             ending: because(format!("the connection broke when the server may have had it: {error}")),

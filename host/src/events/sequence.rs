@@ -31,8 +31,9 @@ pub(super) async fn step(app: &App) -> Result<usize, StoreError> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(webhooks::enabled(tx.conn(), event.account_id).await?),
         };
-        let asked =
-            hooks.iter().filter(|hook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type)));
+        let asked = hooks
+            .iter()
+            .filter(|hook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type)));
         for hook in asked {
             webhooks::insert_delivery(tx.conn(), hook.id, event, now).await?;
         }

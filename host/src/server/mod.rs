@@ -75,6 +75,13 @@ impl Server {
         &self.app
     }
 
+    /// Waits until a room ends by itself, which none does unless it panics, and names it. The others are then stopped:
+    /// an engine that sends and does not see answers would mail people who have answered.
+    pub async fn room_failed(&mut self) -> &'static str {
+        let (_, place, _) = futures_util::future::select_all(self.rooms.iter_mut().map(|(_, task)| task)).await;
+        self.rooms.remove(place).0
+    }
+
     /// Takes no new work, finishes what is on its way, closes the database.
     pub async fn stop(self) {
         self.shutdown.cancel();

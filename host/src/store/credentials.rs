@@ -160,13 +160,20 @@ pub async fn throttle(conn: &mut Conn, id: CredentialId, daily_limit: u64) -> Re
 }
 
 /// Leaves it alone until `until`, with the server's word for it.
-pub async fn rest(conn: &mut Conn, id: CredentialId, until: Timestamp, error: &str) -> Result<()> {
-    sqlx::query("UPDATE smtp_credentials SET resting_until = $2, rests = rests + 1, last_error = $3 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(until.as_millis())
-        .bind(error)
-        .execute(conn)
-        .await?;
+pub async fn rest(conn: &mut Conn, id: CredentialId, until: Timestamp, error: &str, now: Timestamp) -> Result<()> {
+    // Many of its sends may fail at once: that is one rest, not many.
+    sqlx::query(
+        "UPDATE smtp_credentials SET last_error = $3,
+                rests = rests + CASE WHEN resting_until IS NULL OR resting_until <= $4 THEN 1 ELSE 0 END,
+                resting_until = CASE WHEN resting_until > $2 THEN resting_until ELSE $2 END
+         WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(until.as_millis())
+    .bind(error)
+    .bind(now.as_millis())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -214,10 +214,10 @@ pub async fn unread(conn: &mut Conn, limit: i64, bytes: i64) -> Result<Vec<Inbou
             ON summed.id = m.id
          WHERE summed.so_far - summed.size < $2 ORDER BY m.id",
     )
-        .bind(limit)
-        .bind(bytes)
-        .fetch_all(conn)
-        .await?;
+    .bind(limit)
+    .bind(bytes)
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(message_of).collect()
 }
 

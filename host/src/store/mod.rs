@@ -37,6 +37,10 @@ pub use page::Page;
 /// One connection, in a transaction or not.
 pub type Conn = sqlx::AnyConnection;
 
+/// What passes by itself, in the words of the databases. PostgreSQL: serialisation failure, deadlock, lock not available,
+/// shutdown and its kin, too many connections, disk full. SQLite: busy and locked.
+const PASSING_CODES: [&str; 10] = ["40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "53100", "5", "517"];
+
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -78,6 +82,11 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(error)
+            }
+            sqlx::Error::Database(ref told)
+                if told.code().is_some_and(|code| PASSING_CODES.contains(&code.as_ref())) =>
+            {
                 Self::Unavailable(error)
             }
             other => Self::Statement(other),

@@ -58,6 +58,11 @@ pub async fn pause(tx: &mut Tx, campaign: &Campaign, reason: &str, now: Timestam
 
 /// Marks an active campaign finished when nothing is left to send; false when something is.
 pub async fn finish_if_done(tx: &mut Tx, campaign: &Campaign, now: Timestamp) -> Result<bool> {
+    // Nobody else plans or claims for it meanwhile.
+    if campaigns::lock_for_claim(tx, campaign.id).await?.is_none() {
+        return Ok(false);
+    }
+    sends::cancel_of_deleted_credentials(tx.conn(), campaign.id).await?;
     if !campaigns::finish_if_done(tx.conn(), campaign.id).await? {
         return Ok(false);
     }

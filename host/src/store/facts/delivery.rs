@@ -2,8 +2,8 @@
 
 use super::{move_status, stop, tell};
 use crate::domain::event::EventType;
-use crate::domain::ids::{CredentialId, SendId, TransactionId};
-use crate::domain::status::{EnrollmentStatus, SendState};
+use crate::domain::ids::{CampaignId, CredentialId, SendId, TransactionId};
+use crate::domain::status::{CampaignStatus, EnrollmentStatus, SendState};
 use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
 use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
@@ -53,6 +53,24 @@ pub async fn deferred(
     }
 }
 
+/// The connection broke before the message left: again at `retry_at`, or that was once too often.
+pub async fn lost(
+    tx: &mut Tx,
+    held: &ClaimedSend,
+    ending: &Ending,
+    retry_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    record(tx, held, "lost", ending, now).await?;
+    match retry_at {
+        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await,
+        None => {
+            release(tx, held).await?;
+            give_up(tx, held, ending, now).await
+        }
+    }
+}
+
 /// It can't be sent: its message could not be built, or the server will never take it.
 pub async fn failed(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
     record(tx, held, "failed", ending, now).await?;
@@ -70,7 +88,7 @@ pub async fn credential_at_fault(
 ) -> Result<()> {
     record(tx, held, "credential_fault", ending, now).await?;
     let reason = ending.reason.as_deref().unwrap_or_default();
-    credentials::rest(tx.conn(), held.credential_id, rest_until, reason).await?;
+    credentials::rest(tx.conn(), held.credential_id, rest_until, reason, now).await?;
     give_back(tx, held, now, reason).await
 }
 
@@ -183,6 +201,7 @@ async fn plan_next(tx: &mut Tx, held: &ClaimedSend, next: Option<&NewSend>, now:
     if !stopped {
         let planned = std::slice::from_ref(next);
         sends::plan_many(tx, held.send.account_id, held.send.campaign_id, planned, now).await?;
+        reopen(tx, held.send.campaign_id).await?;
     }
     Ok(())
 }
@@ -201,7 +220,14 @@ async fn plan_after(tx: &mut Tx, send: &Send, credential: CredentialId, draw: f6
         priority: false,
     };
     sends::plan_many(tx, send.account_id, campaign.id, &[planned], now).await?;
+    reopen(tx, campaign.id).await?;
     tx.wake(Wake::Dispatch);
+    Ok(())
+}
+
+/// A doubt that is settled late may find its campaign finished; with a step to come it is not.
+async fn reopen(tx: &mut Tx, campaign: CampaignId) -> Result<()> {
+    campaigns::move_status(tx.conn(), campaign, &[CampaignStatus::Finished], CampaignStatus::Active, None).await?;
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! Planning and claiming: sends get their times, are taken under a lease, and are told that they are about to leave.
 
+use std::time::Duration;
+
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::{ClaimedSend, Lease, NewSend, Obstacle, send_of};
+use super::{ClaimedSend, DueFirstStep, Lease, NewSend, Obstacle, send_of};
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
@@ -35,9 +37,10 @@ pub async fn plan_many(
         .collect();
     let sql = format!(
         "INSERT INTO sends (id, enrollment_id, contact_id, step_position, smtp_credential_id, due_at, priority,
-                            account_id, campaign_id, state, created_at)
-         SELECT c0, c1, c2, CAST(c3 AS BIGINT), c4, CAST(c5 AS BIGINT), CAST(c6 AS BIGINT), $2, $3, 'due', $4
-         FROM {} AS given WHERE true
+                            batch_number, account_id, campaign_id, state, created_at)
+         SELECT c0, c1, c2, CAST(c3 AS BIGINT), c4, CAST(c5 AS BIGINT), CAST(c6 AS BIGINT), e.batch_number,
+                $2, $3, 'due', $4
+         FROM {} AS given JOIN enrollments e ON e.id = given.c1 WHERE true
          ON CONFLICT (enrollment_id, step_position) DO NOTHING",
         tx.dialect().json_rows(7)
     );
@@ -76,9 +79,15 @@ pub async fn next_due(
 }
 
 /// The first steps of a campaign that are due, at most `limit`, in the order in which they leave.
-pub async fn due_first_steps(tx: &mut Tx, campaign: CampaignId, now: Timestamp, limit: i64) -> Result<Vec<SendId>> {
+pub async fn due_first_steps(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<DueFirstStep>> {
     let sql = format!(
-        "SELECT id FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL AND due_at <= $2
+        "SELECT id, batch_number, due_at FROM sends
+         WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL AND due_at <= $2
          ORDER BY due_at, priority DESC, id LIMIT $3{}",
         tx.dialect().skip_locked()
     );
@@ -88,7 +97,38 @@ pub async fn due_first_steps(tx: &mut Tx, campaign: CampaignId, now: Timestamp, 
         .bind(limit)
         .fetch_all(tx.conn())
         .await?;
-    rows.iter().map(|row| row.id("id")).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(DueFirstStep { id: row.id("id")?, batch_number: row.int("batch_number")?, due_at: row.time("due_at")? })
+        })
+        .collect()
+}
+
+/// Moves what is planned of a batch's first steps by as much as its last one was late, so that the gaps stay.
+pub async fn delay_batch(tx: &mut Tx, campaign: CampaignId, batch: i64, by: Duration) -> Result<()> {
+    sqlx::query(
+        "UPDATE sends SET due_at = due_at + $3
+         WHERE state = 'due' AND smtp_credential_id IS NULL AND campaign_id = $1 AND batch_number = $2",
+    )
+    .bind(campaign.to_string())
+    .bind(batch)
+    .bind(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// When the last first step that is planned of a batch leaves.
+pub async fn last_due_in_batch(conn: &mut Conn, campaign: CampaignId, batch: i64) -> Result<Option<Timestamp>> {
+    let row = sqlx::query(
+        "SELECT MAX(due_at) AS last FROM sends
+         WHERE state = 'due' AND smtp_credential_id IS NULL AND campaign_id = $1 AND batch_number = $2",
+    )
+    .bind(campaign.to_string())
+    .bind(batch)
+    .fetch_one(conn)
+    .await?;
+    row.opt_time("last")
 }
 
 /// The follow-ups of a credential that are due.
@@ -158,10 +198,15 @@ pub async fn claimed(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<Vec<C
 }
 
 /// The intent: from `claimed` to `sending`, unless something speaks against it in this very moment.
-pub async fn begin_sending(conn: &mut Conn, id: SendId, lease: Lease) -> Result<std::result::Result<(), Obstacle>> {
+pub async fn begin_sending(
+    conn: &mut Conn,
+    id: SendId,
+    credential: CredentialId,
+    lease: Lease,
+) -> Result<std::result::Result<(), Obstacle>> {
     let done = sqlx::query(
         "UPDATE sends SET state = 'sending', attempts = attempts + 1, lease_until = $3
-         WHERE id = $1 AND state = 'claimed' AND lease_owner = $2
+         WHERE id = $1 AND state = 'claimed' AND lease_owner = $2 AND smtp_credential_id = $4
            AND EXISTS (SELECT 1 FROM enrollments e WHERE e.id = sends.enrollment_id AND e.stopped_at IS NULL)
            AND EXISTS (SELECT 1 FROM campaigns k WHERE k.id = sends.campaign_id AND k.status = 'active')
            AND EXISTS (SELECT 1 FROM smtp_credentials x WHERE x.id = sends.smtp_credential_id
@@ -174,17 +219,18 @@ pub async fn begin_sending(conn: &mut Conn, id: SendId, lease: Lease) -> Result<
     .bind(id.to_string())
     .bind(lease.owner.to_string())
     .bind(lease.until.as_millis())
+    .bind(credential.to_string())
     .execute(&mut *conn)
     .await?;
     if done.rows_affected() > 0 {
         return Ok(Ok(()));
     }
-    Ok(Err(obstacle(conn, id, lease.owner).await?))
+    Ok(Err(obstacle(conn, id, credential, lease.owner).await?))
 }
 
-async fn obstacle(conn: &mut Conn, id: SendId, owner: NodeId) -> Result<Obstacle> {
+async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: NodeId) -> Result<Obstacle> {
     let row = sqlx::query(
-        "SELECT s.state, s.lease_owner, e.stopped_at, e.stop_reason, k.status, c.unsubscribed_at,
+        "SELECT s.state, s.lease_owner, s.smtp_credential_id, e.stopped_at, e.stop_reason, k.status, c.unsubscribed_at,
                 CASE WHEN x.id IS NULL OR x.disabled_at IS NOT NULL OR x.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS credential_off
          FROM sends s JOIN enrollments e ON e.id = s.enrollment_id JOIN campaigns k ON k.id = s.campaign_id
               JOIN contacts c ON c.id = s.contact_id LEFT JOIN smtp_credentials x ON x.id = s.smtp_credential_id
@@ -194,9 +240,10 @@ async fn obstacle(conn: &mut Conn, id: SendId, owner: NodeId) -> Result<Obstacle
     .fetch_optional(conn)
     .await?;
     let Some(row) = row else { return Ok(Obstacle::Lost) };
-    let held =
-        row.text("state")? == SendState::Claimed.as_str() && row.opt_text("lease_owner")? == Some(owner.to_string());
-    if !held {
+    let is_held = row.text("state")? == SendState::Claimed.as_str()
+        && row.opt_text("lease_owner")? == Some(owner.to_string())
+        && row.opt_text("smtp_credential_id")? == Some(credential.to_string());
+    if !is_held {
         return Ok(Obstacle::Lost);
     }
     if row.opt_time("unsubscribed_at")?.is_some() {

@@ -97,6 +97,17 @@ pub struct NewSend {
     pub priority: bool,
 }
 
+/// A first step that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueFirstStep {
+    /// The send.
+    pub id: SendId,
+    /// The batch of its enrollment.
+    pub batch_number: i64,
+    /// Since when it is due.
+    pub due_at: Timestamp,
+}
+
 /// A lease: who holds a row, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -170,7 +181,7 @@ pub async fn newest_to(
         "SELECT s.* FROM contacts c JOIN enrollments e ON e.contact_id = c.id JOIN sends s ON s.enrollment_id = e.id
          WHERE c.account_id = $1 AND c.email_key = $2 AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending')
            AND ($3 IS NULL OR s.smtp_credential_id = $3)
-         ORDER BY s.sent_at DESC, s.id DESC LIMIT 1",
+         ORDER BY COALESCE(s.sent_at, s.due_at) DESC, s.id DESC LIMIT 1",
     )
     .bind(account.to_string())
     .bind(email_key)

@@ -47,6 +47,7 @@ pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, r
     let is_first = held.send.reserved_day.is_some();
     let done = sqlx::query(
         "UPDATE sends SET state = 'due', due_at = $2, reason = $3, lease_owner = NULL, lease_until = NULL,
+                attempts = CASE WHEN state = 'sending' THEN attempts - 1 ELSE attempts END,
                 reserved_day = NULL, smtp_credential_id = CASE WHEN $4 = 1 THEN NULL ELSE smtp_credential_id END
          WHERE id = $1 AND state IN ('claimed', 'sending')",
     )
@@ -59,11 +60,15 @@ pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, r
     Ok(done.rows_affected() > 0)
 }
 
-/// The server put it off: due again later, with its credential and its place of the daily limit.
+/// The server put it off: due again later, with its credential and its place of the daily limit. A first step whose
+/// credential went off meanwhile is free for any other.
 pub async fn put_off(conn: &mut Conn, id: SendId, due_at: Timestamp, ending: &Ending) -> Result<()> {
     sqlx::query(
         "UPDATE sends SET state = 'due', due_at = $2, smtp_code = $3, smtp_status = $4, smtp_reply = $5, reason = $6,
-                lease_owner = NULL, lease_until = NULL
+                lease_owner = NULL, lease_until = NULL,
+                smtp_credential_id = CASE WHEN reserved_day IS NOT NULL AND EXISTS (SELECT 1 FROM smtp_credentials x
+                        WHERE x.id = sends.smtp_credential_id AND (x.disabled_at IS NOT NULL OR x.deleted_at IS NOT NULL))
+                    THEN NULL ELSE smtp_credential_id END
          WHERE id = $1 AND state IN ('claimed', 'sending')",
     )
     .bind(id.to_string())
@@ -130,6 +135,19 @@ pub async fn cancel_due(conn: &mut Conn, enrollment: EnrollmentId, reason: &str)
             .bind(reason)
             .execute(conn)
             .await?;
+    Ok(done.rows_affected())
+}
+
+/// Follow-ups that came back or were planned when their credential was already gone are not sent any more.
+pub async fn cancel_of_deleted_credentials(conn: &mut Conn, campaign: CampaignId) -> Result<u64> {
+    let done = sqlx::query(
+        "UPDATE sends SET state = 'skipped', reason = 'the credential was deleted'
+         WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IN
+            (SELECT id FROM smtp_credentials WHERE campaign_id = $1 AND deleted_at IS NOT NULL)",
+    )
+    .bind(campaign.to_string())
+    .execute(conn)
+    .await?;
     Ok(done.rows_affected())
 }
 
