@@ -20,7 +20,7 @@ use crate::store::contacts::{self, ContactImport, NewContact};
 use crate::store::enrollments::{self, Enrollment, NewEnrollment};
 use crate::store::events::{self, Event};
 use crate::store::facts::delivery;
-use crate::store::sends::{self, Ending, Lease, NewSend, Send};
+use crate::store::sends::{self, ClaimedSend, Ending, Lease, NewSend, Send};
 use crate::store::webhooks::{self, Webhook};
 use crate::store::{accounts, campaigns, credentials};
 
@@ -163,6 +163,20 @@ impl TestApp {
     }
 
     async fn held(&self, sender: Sender, email: &str, ending: SendState) -> Send {
+        let held = self.sending(sender, email).await;
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await.unwrap();
+        let said = Ending::default();
+        match ending {
+            SendState::InDoubt => delivery::in_doubt(&mut tx, &held, &said, now).await.unwrap(),
+            _ => delivery::accepted(&mut tx, &held, &said, None, now).await.unwrap(),
+        }
+        tx.commit().await.unwrap();
+        self.send(held.send.id).await
+    }
+
+    /// The same, on its way: its server has not answered yet.
+    pub(crate) async fn sending(&self, sender: Sender, email: &str) -> ClaimedSend {
         let send = self.planned(sender, email).await;
         let now = self.clock.now();
         let lease = Lease { owner: self.node, until: now.plus(Duration::from_secs(30)) };
@@ -170,13 +184,8 @@ impl TestApp {
         sends::claim(&mut tx, &[(send.id, sender.credential)], Some(now.utc_day()), lease).await.unwrap();
         let held = sends::claimed(&mut tx, &[send.id], self.node).await.unwrap().remove(0);
         sends::begin_sending(tx.conn(), send.id, sender.credential, lease).await.unwrap().unwrap();
-        let said = Ending::default();
-        match ending {
-            SendState::InDoubt => delivery::in_doubt(&mut tx, &held, &said, now).await.unwrap(),
-            _ => delivery::accepted(&mut tx, &held, &said, None, now).await.unwrap(),
-        }
         tx.commit().await.unwrap();
-        self.send(send.id).await
+        held
     }
 
     /// A webhook of the account that is told everything.

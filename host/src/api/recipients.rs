@@ -8,6 +8,7 @@ use super::body::Ids;
 use super::error::{ApiError, Code, Result};
 use super::state::Api;
 use crate::domain::ids::EnrollmentId;
+use crate::domain::status::SendState;
 use crate::store::enrollments::{self, Enrollment};
 use crate::store::{facts, sends};
 
@@ -25,10 +26,12 @@ pub(super) async fn pixel(State(api): State<Api>, method: Method, Ids(file): Ids
     let send = sends::get(&mut conn, send).await?.ok_or_else(unknown)?;
     let enrollment = enrollments::get(&mut conn, send.enrollment_id).await?.ok_or_else(unknown)?;
     drop(conn);
-    // A HEAD request shows nothing to anybody, and what was opened once needs no writing.
-    if method == Method::GET && enrollment.opened_at.is_none() {
+    // A HEAD request shows nothing to anybody, and what was opened once needs no writing, unless its sending is in doubt:
+    // the pixel is in this very message.
+    let is_news = enrollment.opened_at.is_none() || send.state == SendState::InDoubt;
+    if method == Method::GET && is_news {
         let mut tx = api.app.store.begin().await?;
-        facts::reply::opened(&mut tx, enrollment.id, api.now()).await?;
+        facts::reply::opened(&mut tx, enrollment.id, Some(&send), rand::random(), api.now()).await?;
         tx.commit().await?;
     }
     let headers = [(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")];
@@ -45,7 +48,8 @@ pub(super) async fn unsubscribe(State(api): State<Api>, Ids(token): Ids<String>)
     let enrollment = enrollment_of(&api, &token).await?;
     let mut tx = api.app.store.begin().await?;
     let (account, contact) = (enrollment.account_id, enrollment.contact_id);
-    facts::unsubscribe::unsubscribed(&mut tx, account, contact, "unsubscribed", api.now()).await?;
+    let about = Some(enrollment.id);
+    facts::unsubscribe::unsubscribed(&mut tx, account, contact, about, "unsubscribed", api.now()).await?;
     tx.commit().await?;
     Ok(page(DONE))
 }

@@ -21,6 +21,8 @@ use crate::telemetry::Metrics;
 
 /// Requests to one webhook at a time.
 const MOST_REQUESTS: usize = 8;
+/// Claims of one turn of a webhook.
+const CLAIMS_A_TURN: usize = 2;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The answer's body is not read for what it says; a little is, so that the connection can be used again.
 const LONGEST_ANSWER: usize = 16 << 10;
@@ -50,18 +52,23 @@ enum Attempt {
     Lost,
 }
 
-/// Delivers what is due to one webhook until nothing is; how many attempts were made.
-pub(super) async fn drain(app: &App, id: WebhookId) -> Result<usize> {
+/// One turn of a webhook: a few claims of what is due, up to the first that is not taken, so that no webhook, dead or
+/// busy, keeps its place from the others for long. How many attempts were made.
+pub(super) async fn take_turn(app: &App, id: WebhookId) -> Result<usize> {
     let mut attempted = 0;
-    loop {
-        let Some((webhook, claimed)) = claim(app, id).await? else { return Ok(attempted) };
+    for _ in 0..CLAIMS_A_TURN {
+        let Some((webhook, claimed)) = claim(app, id).await? else { break };
         if claimed.is_empty() {
-            return Ok(attempted);
+            break;
         }
         let outcomes = join_all(claimed.iter().map(|delivery| deliver(app, &webhook, delivery))).await;
         attempted += claimed.len();
-        outcomes.into_iter().collect::<Result<()>>()?;
+        let refused = outcomes.into_iter().collect::<Result<Vec<bool>>>()?;
+        if refused.contains(&true) {
+            break;
+        }
     }
+    Ok(attempted)
 }
 
 /// The webhook as it is now, and what may be tried; none when it is gone or disabled.
@@ -76,13 +83,16 @@ async fn claim(app: &App, id: WebhookId) -> Result<Option<(Webhook, Vec<Delivery
     Ok(Some((webhook, claimed)))
 }
 
-async fn deliver(app: &App, webhook: &Webhook, delivery: &Delivery) -> Result<()> {
+/// Tells one event; whether it was refused.
+async fn deliver(app: &App, webhook: &Webhook, delivery: &Delivery) -> Result<bool> {
     let event = events::get(&mut *app.store.read().await?, delivery.event_id).await?;
     let attempt = match event {
         Some(event) => post(app, webhook, &event).await,
         None => Attempt::Lost,
     };
-    note(app, webhook, delivery, attempt).await
+    let is_refused = matches!(attempt, Attempt::Gone | Attempt::Refused { .. });
+    note(app, webhook, delivery, attempt).await?;
+    Ok(is_refused)
 }
 
 async fn post(app: &App, webhook: &Webhook, event: &Event) -> Attempt {

@@ -61,20 +61,27 @@ pub async fn run(app: App, shutdown: CancellationToken) {
 /// Gives waiting events their places and makes every delivery that is due, once.
 pub async fn step(app: &App) -> Result<Outcome, StoreError> {
     let sequenced = sequence::step(app).await?;
-    let due = webhooks::with_pending(&mut *app.store.read().await?, app.clock.now()).await?;
-    let deliveries = futures_util::stream::iter(due).map(|webhook| delivery::drain(app, webhook));
-    let tried: Vec<_> = deliveries.buffer_unordered(MOST_WEBHOOKS).collect().await;
-    let attempted = tried.into_iter().sum::<Result<usize, _>>()?;
-    Ok(Outcome { sequenced, attempted })
+    let mut attempted = 0;
+    loop {
+        let due = webhooks::with_pending(&mut *app.store.read().await?, app.clock.now()).await?;
+        let turns = futures_util::stream::iter(due).map(|webhook| delivery::take_turn(app, webhook));
+        let tried: Vec<_> = turns.buffer_unordered(MOST_WEBHOOKS).collect().await;
+        let tried = tried.into_iter().sum::<Result<usize, _>>()?;
+        if tried == 0 {
+            return Ok(Outcome { sequenced, attempted });
+        }
+        attempted += tried;
+    }
 }
 
 /// One task for each webhook that has something due, so that a slow endpoint delays no other.
 async fn deliver(app: App, shutdown: CancellationToken, bell: std::sync::Arc<tokio::sync::Notify>) {
     let mut tasks: JoinSet<(WebhookId, Result<usize, StoreError>)> = JoinSet::new();
     let mut busy = HashSet::new();
+    let mut last_started = None;
     let mut failures = 0;
     while !shutdown.is_cancelled() {
-        let next = match start_due(&app, &mut tasks, &mut busy).await {
+        let next = match start_due(&app, &mut tasks, &mut busy, &mut last_started).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "Due deliveries could not be looked for");
@@ -99,19 +106,30 @@ async fn deliver(app: App, shutdown: CancellationToken, bell: std::sync::Arc<tok
     // What is on its way is given up: its lease ends soon, and telling twice is allowed where telling never is not.
 }
 
+/// In the order of their ids, beginning behind the one that was started last: whoever has had a turn waits until all
+/// others have had theirs.
+fn in_turn(mut due: Vec<WebhookId>, last_started: Option<WebhookId>) -> Vec<WebhookId> {
+    due.sort_unstable();
+    let next = due.partition_point(|id| Some(*id) <= last_started);
+    due.rotate_left(next);
+    due
+}
+
 /// Starts a task for each webhook with something due that has none. Gives the time to look again.
 async fn start_due(
     app: &App,
     tasks: &mut JoinSet<(WebhookId, Result<usize, StoreError>)>,
     busy: &mut HashSet<WebhookId>,
+    last_started: &mut Option<WebhookId>,
 ) -> Result<Timestamp, StoreError> {
     let now = app.clock.now();
     let mut conn = app.store.read().await?;
     let due = webhooks::with_pending(&mut conn, now).await?;
-    for webhook in due {
+    for webhook in in_turn(due, *last_started) {
         if busy.len() < MOST_WEBHOOKS && busy.insert(webhook) {
+            *last_started = Some(webhook);
             let app = app.clone();
-            tasks.spawn(async move { (webhook, delivery::drain(&app, webhook).await) });
+            tasks.spawn(async move { (webhook, delivery::take_turn(&app, webhook).await) });
         }
     }
     let next = webhooks::next_try_after(&mut conn, now).await?;

@@ -227,3 +227,31 @@ async fn a_webhook_that_hangs_delays_no_other() {
     shutdown.cancel();
     tokio::time::timeout(limit, running).await.expect("a shutdown waits for the slow one").unwrap();
 }
+
+#[tokio::test]
+async fn a_dead_webhook_gives_its_place_up_at_its_first_failure_and_a_busy_one_soon() {
+    let app = TestApp::start().await;
+    let account = app.account().await;
+    let check = async |answer: u16, expected: usize| {
+        let customer = Customer::answering(&[answer]).await;
+        let webhook = app.webhook(account, &customer.url).await;
+        for n in 0..40 {
+            happen(&app, account, &n.to_string(), json!({})).await;
+        }
+        sequence::step(&app).await.unwrap();
+        assert_eq!(delivery::take_turn(&app, webhook.id).await.unwrap(), expected, "{answer}");
+    };
+    check(500, 8).await;
+    check(200, 16).await;
+}
+
+#[test]
+fn webhooks_take_turns() {
+    let mut ids: Vec<_> = (0..4).map(|_| WebhookId::new(START)).collect();
+    ids.sort_unstable();
+    let [a, b, c, d] = ids[..] else { panic!() };
+    assert_eq!(in_turn(vec![c, a, b], None), [a, b, c]);
+    assert_eq!(in_turn(vec![c, a, b], Some(a)), [b, c, a]);
+    assert_eq!(in_turn(vec![a, b, d], Some(c)), [d, a, b]);
+    assert_eq!(in_turn(vec![a, b, c], Some(d)), [a, b, c]);
+}

@@ -40,7 +40,8 @@ pub(super) async fn events(
 
 async fn matched_event(tx: &mut Tx, send: &Send, by: &str, event: &Event, now: Timestamp) -> Result<()> {
     // An address may have been written to many times: that it is the newest send is a guess, and no fact to learn from.
-    if let Some(id) = event.provider_message_id.as_deref().filter(|id| !id.is_empty() && by != "recipient") {
+    let proven = (by != "recipient").then_some(send);
+    if let Some(id) = event.provider_message_id.as_deref().filter(|id| !id.is_empty() && proven.is_some()) {
         sends::learn_provider_message_id(tx.conn(), send.id, id).await?;
     }
     let bounce = |class| Bounce { class, source: Source::Provider, reason: reason_of(event) };
@@ -49,23 +50,33 @@ async fn matched_event(tx: &mut Tx, send: &Send, by: &str, event: &Event, now: T
         EventKind::SoftBounce => bounce::bounced(tx, send, &bounce(BounceClass::Soft), now).await.map(|_| ()),
         EventKind::PolicyBounce => bounce::bounced(tx, send, &bounce(BounceClass::Policy), now).await.map(|_| ()),
         EventKind::Complaint => {
-            bounce::complained(tx, send, Source::Provider, &reason_of(event), now).await.map(|_| ())
+            bounce::complained(tx, send, Source::Provider, &reason_of(event), now).await?;
+            has_left(tx, proven, now).await
         }
         EventKind::Unsubscribe => {
-            unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, "unsubscribed", now).await.map(|_| ())
+            let about = Some(send.enrollment_id);
+            unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, about, "unsubscribed", now).await?;
+            has_left(tx, proven, now).await
         }
-        EventKind::Delivered => delivery::settled(tx, send, rand::random(), now).await.map(|_| ()),
-        EventKind::Open => reply::opened(tx, send.enrollment_id, now).await.map(|_| ()),
-        EventKind::AutoReply => reply::auto_replied(tx, send.enrollment_id, Some(send), rand::random(), now).await,
-        // They are in the timeline. Nothing automatic takes an opt-out back, and a machine's look is no opening.
+        EventKind::Open => reply::opened(tx, send.enrollment_id, proven, rand::random(), now).await.map(|_| ()),
+        EventKind::AutoReply => reply::auto_replied(tx, send.enrollment_id, proven, rand::random(), now).await,
+        // A machine's look is no opening, but whoever can look at it, and whoever passes it on, has it.
         EventKind::Processed
         | EventKind::Deferred
-        | EventKind::Resubscribe
+        | EventKind::Delivered
         | EventKind::OpenMachine
-        | EventKind::Click
-        | EventKind::Reject
-        | EventKind::Unknown => Ok(()),
+        | EventKind::Click => has_left(tx, proven, now).await,
+        // They are in the timeline. Nothing automatic takes an opt-out back.
+        EventKind::Resubscribe | EventKind::Reject | EventKind::Unknown => Ok(()),
     }
+}
+
+/// The provider speaks of this very message: if there was a doubt whether it had left, it had.
+async fn has_left(tx: &mut Tx, proven: Option<&Send>, now: Timestamp) -> Result<()> {
+    if let Some(send) = proven {
+        delivery::settled(tx, send, rand::random(), now).await?;
+    }
+    Ok(())
 }
 
 /// No send is known; what it says of the address holds nevertheless.

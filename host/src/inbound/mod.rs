@@ -76,6 +76,10 @@ impl std::fmt::Debug for Received {
 /// Takes a provider's request: stores it, reads it, applies its events, and says what to answer. An error means that the
 /// database failed: where that was after the request was stored, it is read again from there.
 pub async fn receive(app: &App, request: Received) -> Result<Answer> {
+    // No address of ours has a NUL, and PostgreSQL can't be asked about one.
+    if request.provider.contains('\0') || request.token.contains('\0') {
+        return Ok(Answer::plain(404));
+    }
     let found = {
         let mut conn = app.store.read().await?;
         inbound::endpoint_by_token(&mut conn, &request.provider, &request.token).await?

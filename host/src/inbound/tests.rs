@@ -95,7 +95,7 @@ async fn timeline(app: &TestApp, send: &sends::Send) -> Vec<ProviderEvent> {
 #[tokio::test]
 async fn an_unknown_token_is_not_found_and_leaves_nothing() {
     let (app, _) = start().await;
-    for (provider, token) in [("test-provider", "other"), ("smtp2go", "t0ken")] {
+    for (provider, token) in [("test-provider", "other"), ("smtp2go", "t0ken"), ("test-provider", "\0")] {
         let strange = Received { provider: provider.into(), token: token.into(), ..request("", "kind=open") };
         let answer = receive(&app, strange).await.unwrap();
         assert_eq!((answer.status, answer.body.len()), (404, 0));
@@ -148,6 +148,22 @@ async fn a_delivery_settles_a_doubt_and_the_sequence_goes_on() {
     assert_eq!(steps.iter().map(|step| step.state).collect::<Vec<_>>(), [SendState::Sent, SendState::Due]);
     let counted = counters::lifetime(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap();
     assert_eq!(counted.transactions, 1);
+}
+
+#[tokio::test]
+async fn who_names_the_message_settles_a_doubt_and_who_names_its_address_does_not() {
+    let (app, account) = start().await;
+    let sender = app.sender(account, None).await;
+    for kind in ["processed", "deferred", "delivered", "open", "open_machine", "click", "auto_reply", "complaint"] {
+        let email = format!("{}@example.com", kind.replace('_', "-"));
+        let send = app.in_doubt(sender, &email).await;
+        tell(&app, &format!("kind={kind}&recipient={email}&dedupe_key=guess-{kind}")).await;
+        assert_eq!(app.send(send.id).await.state, SendState::InDoubt, "{kind}");
+        if kind != "complaint" {
+            tell(&app, &format!("kind={kind}&send_id={}", send.id)).await;
+            assert_eq!(app.send(send.id).await.state, SendState::Sent, "{kind}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -9,15 +9,17 @@ use super::matching::{self, Matched};
 use super::parse::{self, Parsed};
 use super::verdict;
 use crate::app::App;
+use crate::domain::ids::InboundMessageId;
 use crate::domain::status::Hook;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::extensions::hooks::Extra;
 use crate::extensions::hooks::reply::{Classification, MatchedBy, Verdict};
 use crate::extensions::{CallScope, Decided};
 use crate::store::decisions::{self, Decision};
+use crate::store::facts::reply;
 use crate::store::inbox::{self, InboundMessage, Reading};
 use crate::store::sends::Send;
-use crate::store::{Conn, Result, Tx, credentials};
+use crate::store::{Conn, Result, StoreError, Tx, credentials};
 use crate::telemetry::Metrics;
 
 /// Messages of one round, and about how many bytes of them.
@@ -48,10 +50,10 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
         return Ok(Outcome::default());
     }
     let read = unread.len();
-    let judging = futures_util::stream::iter(unread).map(|message| judge(app, message));
+    let judging = futures_util::stream::iter(unread).map(|message| judge_or_put_aside(app, message));
     // In order: what a person wrote later is applied later.
     let judged: Vec<_> = judging.buffered(AT_A_TIME).collect().await;
-    let judged = judged.into_iter().collect::<Result<Vec<_>>>()?;
+    let judged: Vec<_> = judged.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
     if let Err(error) = write(app, &judged).await {
         if error.is_passing() {
             return Err(error);
@@ -65,6 +67,18 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
         Metrics::count(&app.metrics.inbound_messages, one.decided.decision.verdict.word());
     }
     Ok(Outcome { read })
+}
+
+/// Judges a message; one that the database can't be asked about is put aside, and is `None`.
+async fn judge_or_put_aside(app: &App, message: InboundMessage) -> Result<Option<Judged>> {
+    let id = message.id;
+    match judge(app, message).await {
+        Err(error) if !error.is_passing() => {
+            put_aside(app, id, None, &error).await?;
+            Ok(None)
+        }
+        judged => judged.map(Some),
+    }
 }
 
 /// Reads, matches and asks. Nothing is written.
@@ -121,23 +135,38 @@ async fn write(app: &App, judged: &[Judged]) -> Result<()> {
 /// Writes one message by itself; where the database does not take its facts, the message is kept as nobody could tell.
 async fn write_or_put_aside(app: &App, one: &Judged) -> Result<()> {
     let Err(error) = write(app, std::slice::from_ref(one)).await else { return Ok(()) };
-    if error.is_passing() {
+    if error.is_passing() || error.is_conflict() {
         return Err(error);
     }
-    tracing::error!(inbound_message.id = %one.message.id, error = &error as &dyn std::error::Error,
+    match put_aside(app, one.message.id, one.matched.as_ref(), &error).await {
+        // Its match may be what the database does not take.
+        Err(again) if one.matched.is_some() && !again.is_passing() && !again.is_conflict() => {
+            put_aside(app, one.message.id, None, &again).await
+        }
+        other => other,
+    }
+}
+
+/// Keeps a message as one that nobody could tell, for `error`. Whoever it answers is not mailed on doubt.
+async fn put_aside(app: &App, id: InboundMessageId, matched: Option<&Matched>, error: &StoreError) -> Result<()> {
+    tracing::error!(inbound_message.id = %id, error = error as &dyn std::error::Error,
         "An inbound message could not be applied; it is kept as unclassified");
-    let mut tx = app.store.begin().await?;
+    let send = matched.map(|matched| &matched.send);
     let reading = Reading {
         sender: None,
         subject: None,
         message_id: None,
         state: "unclassified",
-        enrollment_id: None,
-        send_id: None,
-        matched_by: None,
+        enrollment_id: send.map(|send| send.enrollment_id),
+        send_id: send.map(|send| send.id),
+        matched_by: matched.map(|matched| MatchedBy::as_str(matched.by)),
         verdict: Verdict::Unclassified.word().to_owned(),
     };
-    inbox::read(tx.conn(), one.message.id, &reading).await?;
+    let mut tx = app.store.begin().await?;
+    let is_first = inbox::read(tx.conn(), id, &reading).await?;
+    if let Some(send) = send.filter(|_| is_first) {
+        reply::unclassified(&mut tx, send.enrollment_id, app.clock.now()).await?;
+    }
     tx.commit().await
 }
 

@@ -36,9 +36,14 @@ pub(super) struct ContentType {
 pub(super) fn header_text(value: &[u8]) -> String {
     let line = one_value(value);
     match MessageStream::new(&line).parse_unstructured() {
-        HeaderValue::Text(text) => text.trim().to_owned(),
+        HeaderValue::Text(text) => without_nul(text.trim()),
         _ => String::new(),
     }
+}
+
+/// The text without the NULs that encoded words and encoded parts can smuggle in: PostgreSQL takes no text with one.
+pub(super) fn without_nul(text: &str) -> String {
+    text.replace('\0', "")
 }
 
 /// The addresses in a header such as To, their domains in lower case.
@@ -121,6 +126,7 @@ fn one_value(value: &[u8]) -> Vec<u8> {
 
 fn normal_address(address: &str) -> Option<String> {
     const LONGEST_ADDRESS: usize = 320;
+    let address = without_nul(address);
     let address = address.trim();
     let (local, domain) = address.rsplit_once('@')?;
     let fits = !local.is_empty() && !domain.is_empty() && address.len() <= LONGEST_ADDRESS;
@@ -178,6 +184,7 @@ mod tests {
         check("Fravær i dag".as_bytes(), "Fravær i dag");
         check(b"Frav\xe6r i dag", "Fravær i dag");
         check(b"=?utf-8?B?broken", "=?utf-8?B?broken");
+        check(b"a=?utf-8?q?=00?= b\0c", "a  bc");
         check(b"", "");
     }
 
@@ -189,6 +196,7 @@ mod tests {
         check(b"\"Mail Delivery System\" <>", &[]);
         check(b"MAILER-DAEMON (Mail Delivery System)", &[]);
         check(b"<ada@example.com", &["ada@example.com"]);
+        check(b"<a\0da@example.com>", &["ada@example.com"]);
         check(b"", &[]);
     }
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::decode::{ContentType, charset_decoded, content_type, transfer_decoded};
+use super::decode::{ContentType, charset_decoded, content_type, transfer_decoded, without_nul};
 use super::html::{cut, html_to_text};
 use crate::extensions::hooks::reply::Part;
 
@@ -217,7 +217,7 @@ impl Content {
             self.parts_left_out = true;
             return;
         }
-        let content = cut(content, MAX_TEXT_BYTES).replace("\r\n", "\n");
+        let content = without_nul(cut(content, MAX_TEXT_BYTES)).replace("\r\n", "\n");
         self.parts.push(Part { content_type: media.to_owned(), content });
     }
 

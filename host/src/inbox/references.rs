@@ -137,8 +137,8 @@ impl References {
 pub(super) fn message_ids(value: &str) -> Vec<String> {
     const LONGEST_ID: usize = 998;
     let fits = |id: &String| !id.is_empty() && id.len() <= LONGEST_ID;
-    // Blanks inside are what is left of folding.
-    let clean = |id: &str| id.split_whitespace().collect::<String>();
+    // Blanks inside are what is left of folding; a NUL is nothing that a database could look up.
+    let clean = |id: &str| id.chars().filter(|c| !c.is_whitespace() && *c != '\0').collect::<String>();
     let in_brackets = value.split('<').skip(1).filter_map(|rest| rest.split_once('>').map(|(id, _)| id));
     let bracketed: Vec<String> = in_brackets.map(clean).filter(fits).take(MAX_IDS).collect();
     if !bracketed.is_empty() {

@@ -11,6 +11,8 @@ const FIRST_STRIDE: u32 = 64;
 /// The UID of the last message from before `since`, such that all after it are newer; 0 where there is none.
 pub(super) async fn last_uid_before(session: &mut Session, since: Timestamp) -> Result<u32, ImapError> {
     let end = session.state().uid_next.saturating_sub(1);
+    // An INTERNALDATE has whole seconds (RFC 3501 §2.3.3): what came in the second of `since` may have come after it.
+    let since = Timestamp::from_millis(since.as_millis().div_euclid(1000) * 1000);
     // Strides that double, back from the end, until a message is old: a mailbox of a hundred thousand old messages is
     // left after one probe.
     let (mut newer_from, mut stride) = (end, FIRST_STRIDE);

@@ -1,7 +1,10 @@
 //! Reading of messages, as the matcher and the classifiers see it.
 
+use bytes::Bytes;
+
 use super::parse::{Parsed, parse};
 use crate::domain::Timestamp;
+use crate::extensions::hooks::reply::Message;
 
 const ID: &str = "019ab7c0-1234-7abc-8def-0123456789ab";
 
@@ -216,4 +219,20 @@ fn damaged_messages_are_read_without_harm() {
         assert_eq!(message.extra.get("unreadable"), None, "{:?}", String::from_utf8_lossy(&raw));
         assert!(message.text.len() <= 64 << 10);
     }
+}
+
+#[test]
+fn no_text_of_a_message_has_a_nul() {
+    let raw = "From: =?utf-8?q?B=00ob?= <bob\0@example.com>\r\nSubject: a=?utf-8?q?=00?= b\r\nMessage-ID: <r\01@x.test>\r\n\
+               In-Reply-To: <a\0b@c.test>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nhel\0lo\r\n--b\r\n\
+               Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+               Original-Message-ID: <d=00e@f.test>\r\nFinal-Recipient: rfc822; b=00ob@example.com\r\n--b--\r\n";
+    let parsed = parse(raw.as_bytes(), Timestamp::from_millis(0));
+    assert_eq!(parsed.message.sender.as_deref(), Some("bob@example.com"));
+    assert_eq!(parsed.message_id.as_deref(), Some("r1@x.test"));
+    assert_eq!(parsed.references.in_reply_to_and_references, ["ab@c.test"]);
+    assert_eq!(parsed.references.returned_message_ids, ["de@f.test"]);
+    assert_eq!(parsed.references.returned_recipients, ["bob@example.com"]);
+    let message = serde_json::to_string(&Message { raw_headers: Bytes::new(), ..parsed.message }).unwrap();
+    assert!(!message.contains("\\u0000"), "{message}");
 }

@@ -37,7 +37,15 @@ pub(super) async fn apply(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<(
             complaint(tx, one, recipient.as_deref(), send.as_ref(), now).await
         }
         (Verdict::UnsubscribeRequest, Some(send)) => {
-            unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, "unsubscribed", now).await?;
+            unsubscribe::unsubscribed(
+                tx,
+                send.account_id,
+                send.contact_id,
+                Some(send.enrollment_id),
+                "unsubscribed",
+                now,
+            )
+            .await?;
             match evidence(one, send) {
                 Some(send) => delivery::settled(tx, send, 0.0, now).await.map(|_| ()),
                 None => Ok(()),
@@ -152,8 +160,13 @@ async fn complaint(
         (None, Some(recipient)) => matching::newest_to(tx.conn(), account, credential, recipient).await?,
         (None, None) => None,
     };
-    if let Some(send) = found {
-        return bounce::complained(tx, &send, Source::FeedbackReport, "feedback report", now).await.map(|_| ());
+    if let Some(found) = found {
+        bounce::complained(tx, &found, Source::FeedbackReport, "feedback report", now).await?;
+        // Who complains of a message has it. Nothing follows it: the sequences have just ended.
+        return match send.and_then(|send| evidence(one, send)) {
+            Some(send) => delivery::settled(tx, send, 0.0, now).await.map(|_| ()),
+            None => Ok(()),
+        };
     }
     match recipient.and_then(address) {
         Some(recipient) => unsubscribe::address_unsubscribed(tx, account, &recipient, "complaint", now).await,

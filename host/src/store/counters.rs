@@ -194,7 +194,8 @@ pub async fn enrolled(conn: &mut Conn, campaign: CampaignId, batch: i64, count: 
     Ok(())
 }
 
-/// One enrollment went from one status to another; `first_time` when it had never been there.
+/// One enrollment went from one status to another; `first_time` when it had never been there. That it was sent to is not
+/// counted by its status, which an answer may be ahead of (see [`sent_first`]).
 pub async fn moved(
     conn: &mut Conn,
     campaign: CampaignId,
@@ -204,7 +205,7 @@ pub async fn moved(
     first_time: bool,
 ) -> Result<()> {
     let ever = match to {
-        EnrollmentStatus::Sent | EnrollmentStatus::Opened | EnrollmentStatus::Replied if first_time => {
+        EnrollmentStatus::Opened | EnrollmentStatus::Replied if first_time => {
             format!(", {to}_ever = {to}_ever + 1")
         }
         _ => String::new(),
@@ -216,6 +217,15 @@ pub async fn moved(
         "UPDATE batch_counters SET {from} = {from} - 1, {to} = {to} + 1 WHERE campaign_id = $1 AND batch_number = $2"
     );
     sqlx::query(AssertSqlSafe(batch_sql)).bind(campaign.to_string()).bind(batch).execute(conn).await?;
+    Ok(())
+}
+
+/// An enrollment was sent to for the first time.
+pub async fn sent_first(conn: &mut Conn, campaign: CampaignId) -> Result<()> {
+    sqlx::query("UPDATE campaign_counters SET sent_ever = sent_ever + 1 WHERE campaign_id = $1")
+        .bind(campaign.to_string())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -126,7 +126,8 @@ pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
     .bind(by.map(|by| by.sha256.clone()))
     .bind(&decision.mode)
     .bind(decision.decision.as_ref().map(ToString::to_string))
-    .bind(decision.error.as_deref())
+    // A script's error may quote what it was given, and PostgreSQL takes no text with a NUL.
+    .bind(decision.error.as_ref().map(|error| error.replace('\0', "")))
     .bind(logs)
     .bind(i64::try_from(decision.micros).unwrap_or(i64::MAX))
     .bind(decision.at.as_millis())

@@ -19,6 +19,15 @@ impl Dialect {
         }
     }
 
+    /// Appended to a SELECT of a row that is decided on: other transactions that do so wait for this one. SQLite has one
+    /// writer at a time and needs nothing.
+    pub(super) const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
+
     /// A table of one JSON array of arrays of texts, given as `$1`: bulk writes go through one parameter, because
     /// thousands of placeholders are slow on both databases. Columns are named `c0`, `c1`, …
     pub(super) fn json_rows(self, columns: usize) -> String {

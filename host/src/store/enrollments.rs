@@ -259,6 +259,13 @@ pub async fn get(conn: &mut Conn, id: EnrollmentId) -> Result<Option<Enrollment>
     row.as_ref().map(enrollment_of).transpose()
 }
 
+/// The same, and nobody else changes it until the transaction ends: what is decided on it holds when it is written.
+pub async fn get_for_update(tx: &mut Tx, id: EnrollmentId) -> Result<Option<Enrollment>> {
+    let sql = format!("SELECT * FROM enrollments WHERE id = $1{}", tx.dialect().for_update());
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
+    row.as_ref().map(enrollment_of).transpose()
+}
+
 /// One enrollment of an account.
 pub async fn find(conn: &mut Conn, account: AccountId, id: EnrollmentId) -> Result<Option<Enrollment>> {
     Ok(get(conn, id).await?.filter(|enrollment| enrollment.account_id == account))

@@ -182,7 +182,8 @@ pub async fn finish_request(
     )
     .bind(id.to_string())
     .bind(state)
-    .bind(error)
+    // An adapter's error may quote the request, and PostgreSQL takes no text with a NUL.
+    .bind(error.map(|error| error.replace('\0', "")))
     .bind(next_try_at.map(Timestamp::as_millis))
     .execute(conn)
     .await?;

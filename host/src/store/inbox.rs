@@ -110,22 +110,27 @@ pub async fn unwatch(conn: &mut Conn, credential: CredentialId) -> Result<()> {
     Ok(())
 }
 
-/// Takes mailboxes that nobody watches, holds on to those that `owner` watches, and gives all that it has now, at most
-/// `limit`: one node at a time watches a mailbox.
+/// Takes mailboxes that nobody watches while `owner` has less than `limit`, holds on to those that it watches, and gives
+/// all that it has now: one node at a time watches a mailbox.
 pub async fn lease(tx: &mut Tx, owner: NodeId, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Mailbox>> {
     let sql = format!(
         "UPDATE mailboxes SET lease_owner = $1, lease_until = $3 WHERE credential_id IN
             (SELECT credential_id FROM mailboxes
              WHERE lease_owner IS NULL OR lease_owner = $1 OR lease_until IS NULL OR lease_until < $2
-             ORDER BY CASE WHEN lease_owner = $1 THEN 0 ELSE 1 END, credential_id LIMIT $4{})
-         RETURNING *",
+             ORDER BY CASE WHEN lease_owner = $1 THEN 0 ELSE 1 END, credential_id LIMIT $4{})",
         tx.dialect().skip_locked()
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    sqlx::query(AssertSqlSafe(sql))
         .bind(owner.to_string())
         .bind(now.as_millis())
         .bind(until.as_millis())
         .bind(limit)
+        .execute(tx.conn())
+        .await?;
+    // A mailbox whose watcher is just writing was passed over above, and is ours nevertheless.
+    let rows = sqlx::query("SELECT * FROM mailboxes WHERE lease_owner = $1 AND lease_until >= $2")
+        .bind(owner.to_string())
+        .bind(now.as_millis())
         .fetch_all(tx.conn())
         .await?;
     rows.iter().map(mailbox_of).collect()

@@ -76,6 +76,14 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+
+    /// Whether another transaction was in the way and the database undid this one (SQLSTATE 40001, 40P01): the statement
+    /// itself is fault of nobody.
+    pub fn is_conflict(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        let code = error.as_database_error().and_then(|error| error.code());
+        matches!(code.as_deref(), Some("40001" | "40P01"))
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

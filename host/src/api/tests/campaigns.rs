@@ -2,8 +2,12 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::super::test_support::{TestApi, campaign, credential, request};
+use crate::catalog::Catalog;
+use crate::domain::status::SendState;
+use crate::test_support::TestApp;
 
 #[tokio::test]
 async fn a_campaign_is_made_with_its_credentials_and_steps() {
@@ -251,4 +255,17 @@ async fn an_unsubscribe_page_changes_nothing_and_its_button_unsubscribes() {
     assert!(api.get(&key, &contact).await.json()["unsubscribed_at"].is_string());
     api.send(request("POST", &format!("{path}A"), None, None)).await.expect_error(404, "not_found");
     api.send(request("GET", "/t/nonsense.gif", None, None)).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_pixel_of_a_message_in_doubt_says_that_it_had_left() {
+    let app = TestApp::start().await;
+    let sender = app.sender(app.account().await, None).await;
+    let send = app.in_doubt(sender, "bob@example.com").await;
+    let router = crate::api::router(app.app.clone(), Catalog::start(&app).await.unwrap());
+    let pixel = app.links.pixel(send.id);
+    let loaded = request("GET", pixel.strip_prefix("http://ampout.example").unwrap(), None, None);
+    assert_eq!(router.oneshot(loaded).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(app.send(send.id).await.state, SendState::Sent);
+    assert_eq!(app.told(send.enrollment_id).await, ["enrollment.sent", "enrollment.opened"]);
 }

@@ -187,8 +187,9 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, BadAnswer> {
         .map_err(|_| BadAnswer(format!("{:?} is no time; write it as 2026-11-23T08:00:00Z", clip(text.to_owned()))))
 }
 
-/// A text for people, cut to a length that a row can hold.
-pub(super) fn clip(text: String) -> String {
+/// A text as a row can hold it: cut to a length, and without NULs, which PostgreSQL takes in no text.
+pub(super) fn clip(mut text: String) -> String {
+    text.retain(|c| c != '\0');
     match text.char_indices().nth(LONGEST_TEXT) {
         None => text,
         Some((end, _)) => text[..end].to_owned(),
@@ -209,6 +210,12 @@ fn kind_of(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_to_what_a_row_holds() {
+        assert_eq!(clip("a\0b".to_owned()), "ab");
+        assert_eq!(clip("é".repeat(2000)).chars().count(), LONGEST_TEXT);
+    }
 
     #[test]
     fn a_status_has_the_shape_of_rfc_3463() {

@@ -3,8 +3,9 @@
 //! thread.
 
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cpu_time::ThreadTime;
 use rhai::{Dynamic, EvalAltResult, Position};
 
 use crate::domain::Timestamp;
@@ -21,7 +22,9 @@ thread_local! {
 }
 
 struct Call {
-    deadline: Cell<Option<Instant>>,
+    /// Since when this thread works on it, and for how long it may. The thread's own time: a machine that is busy with
+    /// something else is not the script's fault.
+    began: Cell<Option<(ThreadTime, Duration)>>,
     look_now: Cell<bool>,
     may_hand_over: Cell<bool>,
     stopped: Cell<Option<Stop>>,
@@ -59,7 +62,7 @@ pub(super) struct Spent {
 impl Call {
     const fn idle() -> Self {
         Self {
-            deadline: Cell::new(None),
+            began: Cell::new(None),
             look_now: Cell::new(false),
             may_hand_over: Cell::new(false),
             stopped: Cell::new(None),
@@ -74,7 +77,8 @@ impl Call {
 /// Runs `evaluate` as the call of this thread.
 pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spent) {
     CALL.with(|call| {
-        call.deadline.set(Instant::now().checked_add(budget.time));
+        // Where the system can't tell it, the operations are the limit.
+        call.began.set(ThreadTime::try_now().ok().map(|began| (began, budget.time)));
         call.look_now.set(false);
         call.may_hand_over.set(budget.may_hand_over);
         call.stopped.set(None);
@@ -85,7 +89,7 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
     });
     let result = evaluate();
     let spent = CALL.with(|call| {
-        call.deadline.set(None);
+        call.began.set(None);
         Spent {
             stopped: call.stopped.take(),
             operations: call.operations.get(),
@@ -102,7 +106,8 @@ pub(super) fn progress(operations: u64) -> Option<Dynamic> {
         if !operations.is_multiple_of(OPERATIONS_PER_LOOK) && !call.look_now.take() {
             return None;
         }
-        let over = call.deadline.get().is_some_and(|deadline| Instant::now() >= deadline);
+        let is_over = |(began, limit): (ThreadTime, Duration)| began.try_elapsed().is_ok_and(|spent| spent >= limit);
+        let over = call.began.get().is_some_and(is_over);
         over.then(|| {
             call.stopped.set(Some(Stop::Deadline));
             Dynamic::UNIT

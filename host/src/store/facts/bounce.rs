@@ -53,16 +53,15 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
     if !charges::insert(tx.conn(), send, "bounce", class.as_str(), source, &bounce.reason, now).await? {
         return Ok(false);
     }
+    let is_uncounted = settle(tx, send, bounce).await?;
     if let Some(credential) = send.smtp_credential_id {
-        if send.state == SendState::InDoubt {
-            // Its transaction was counted by nobody, and a rate must not have more bounces than transactions.
+        if is_uncounted {
             counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
         }
         counters::credential(tx.conn(), credential, CredentialCounter::Bounce(class), now).await?;
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
     }
-    sends::settle_bounced(tx.conn(), send.id, &bounce.reason).await?;
     mark_enrollment(tx, send.enrollment_id, &bounce.reason, now).await?;
     if class == BounceClass::Hard {
         suppress_contact(tx, send, "hard bounce", now).await?;
@@ -70,7 +69,8 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
     Ok(true)
 }
 
-/// A recipient reported it as spam: never mailed again; false when that was known.
+/// A recipient reported it as spam: never mailed again; false when that was known. Who is known to speak of this very
+/// message has it (see `delivery::settled`).
 pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, now: Timestamp) -> Result<bool> {
     if !charges::insert(tx.conn(), send, "complaint", "", source.as_str(), reason, now).await? {
         return Ok(false);
@@ -81,16 +81,15 @@ pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, 
         tx.wake(Wake::Health);
     }
     suppress_contact(tx, send, "complaint", now).await?;
-    super::unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, "complaint", now).await?;
-    // Who complains of a message has it. Nothing follows it: the sequences have just ended.
-    super::delivery::settled(tx, send, 0.0, now).await?;
+    let about = Some(send.enrollment_id);
+    super::unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, about, "complaint", now).await?;
     Ok(true)
 }
 
 /// Moves an enrollment to `bounced` where the contract allows it, and ends its sequence.
 pub(super) async fn mark_enrollment(tx: &mut Tx, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<()> {
     stop(tx, id, "bounced", now).await?;
-    let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(()) };
+    let Some(enrollment) = enrollments::get_for_update(tx, id).await? else { return Ok(()) };
     let may_bounce =
         matches!(enrollment.status, EnrollmentStatus::Pending | EnrollmentStatus::Sent | EnrollmentStatus::Opened);
     if may_bounce {
@@ -99,6 +98,19 @@ pub(super) async fn mark_enrollment(tx: &mut Tx, id: EnrollmentId, reason: &str,
         tell(tx, id, EventType::EnrollmentBounced, now).await?;
     }
     Ok(())
+}
+
+/// Writes the bounce to the ledger. Whether its transaction was counted by nobody yet: a rate must not have more bounces
+/// than transactions, and whoever is sending it finds it settled and counts nothing.
+async fn settle(tx: &mut Tx, send: &Send, bounce: &Bounce) -> Result<bool> {
+    sends::settle_bounced(tx.conn(), send.id, &bounce.reason).await?;
+    let was_open = matches!(send.state, SendState::Claimed | SendState::Sending | SendState::InDoubt);
+    if !was_open || bounce.source == Source::Smtp {
+        return Ok(false);
+    }
+    // It may have been accepted since it was read, and was counted then. Now its row is ours.
+    let settled = sends::get(tx.conn(), send.id).await?;
+    Ok(settled.is_some_and(|send| send.state == SendState::Bounced && send.sent_at.is_none()))
 }
 
 async fn suppress_contact(tx: &mut Tx, send: &Send, reason: &str, now: Timestamp) -> Result<()> {

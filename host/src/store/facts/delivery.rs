@@ -6,6 +6,7 @@ use crate::domain::ids::{CampaignId, CredentialId, SendId, TransactionId};
 use crate::domain::status::{CampaignStatus, EnrollmentStatus, SendState};
 use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
+use crate::store::enrollments::Enrollment;
 use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
 use crate::store::transactions::Transaction;
 use crate::store::{Result, Tx, campaigns, counters, credentials, enrollments, sends, transactions};
@@ -25,13 +26,8 @@ pub async fn accepted(
     record(tx, held, "accepted", ending, now).await?;
     counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
     credentials::recovered(tx.conn(), held.credential_id).await?;
-    let Some(enrollment) = enrollments::get(tx.conn(), held.send.enrollment_id).await? else { return Ok(()) };
-    if enrollment.first_send_id.is_none() {
-        enrollments::opened_thread(tx.conn(), enrollment.id, held.send.id, held.credential_id, now).await?;
-    }
-    if enrollment.status == EnrollmentStatus::Pending {
-        move_status(tx, &enrollment, EnrollmentStatus::Sent, true).await?;
-    }
+    let Some(enrollment) = enrollments::get_for_update(tx, held.send.enrollment_id).await? else { return Ok(()) };
+    has_left(tx, &enrollment, held.send.id, held.credential_id, now).await?;
     tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
     plan_next(tx, held, next, now).await
 }
@@ -116,13 +112,8 @@ pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Res
         return Ok(false);
     }
     counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
-    let Some(enrollment) = enrollments::get(tx.conn(), send.enrollment_id).await? else { return Ok(true) };
-    if enrollment.first_send_id.is_none() {
-        enrollments::opened_thread(tx.conn(), enrollment.id, send.id, credential, now).await?;
-    }
-    if enrollment.status == EnrollmentStatus::Pending {
-        move_status(tx, &enrollment, EnrollmentStatus::Sent, true).await?;
-    }
+    let Some(enrollment) = enrollments::get_for_update(tx, send.enrollment_id).await? else { return Ok(true) };
+    has_left(tx, &enrollment, send.id, credential, now).await?;
     tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
     if enrollment.stopped_at.is_none() {
         plan_after(tx, send, credential, draw, now).await?;
@@ -186,6 +177,27 @@ pub async fn record(tx: &mut Tx, held: &ClaimedSend, outcome: &str, ending: &End
         at: now,
     };
     transactions::insert(tx.conn(), &transaction).await
+}
+
+/// The first message of an enrollment counts it as sent, whatever was told of it before: an answer, a look, a bounce may
+/// be faster than the server's reply.
+async fn has_left(
+    tx: &mut Tx,
+    enrollment: &Enrollment,
+    send: SendId,
+    credential: CredentialId,
+    now: Timestamp,
+) -> Result<()> {
+    if enrollment.first_send_id.is_some() {
+        return Ok(());
+    }
+    enrollments::opened_thread(tx.conn(), enrollment.id, send, credential, now).await?;
+    counters::sent_first(tx.conn(), enrollment.campaign_id).await?;
+    match (enrollment.status, enrollment.opened_at) {
+        (EnrollmentStatus::Pending, None) => move_status(tx, enrollment, EnrollmentStatus::Sent, false).await,
+        (EnrollmentStatus::Pending, Some(_)) => move_status(tx, enrollment, EnrollmentStatus::Opened, true).await,
+        _ => Ok(()),
+    }
 }
 
 async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {

@@ -10,6 +10,9 @@ pub mod enrolled;
 pub mod reply;
 pub mod unsubscribe;
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::json;
 
 use super::enrollments::{self, Enrollment};

@@ -15,7 +15,7 @@ pub async fn replied(tx: &mut Tx, id: EnrollmentId, send: Option<&Send>, now: Ti
         // An answer is evidence that the message arrived. Nothing follows it: the sequence has just ended.
         delivery::settled(tx, send, 0.0, now).await?;
     }
-    let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(false) };
+    let Some(enrollment) = enrollments::get_for_update(tx, id).await? else { return Ok(false) };
     if enrollment.replied_at.is_some() {
         return Ok(false);
     }
@@ -42,9 +42,13 @@ pub async fn unclassified(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> Resu
     Ok(())
 }
 
-/// The pixel was loaded; false when that was known or the enrollment is past it.
-pub async fn opened(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> Result<bool> {
-    let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(false) };
+/// A message was looked at; false when that was known. `send` is the message where that is proven, and so it did leave;
+/// `draw` (0..1) places the step that follows it from a doubt.
+pub async fn opened(tx: &mut Tx, id: EnrollmentId, send: Option<&Send>, draw: f64, now: Timestamp) -> Result<bool> {
+    if let Some(send) = send {
+        delivery::settled(tx, send, draw, now).await?;
+    }
+    let Some(enrollment) = enrollments::get_for_update(tx, id).await? else { return Ok(false) };
     if enrollment.opened_at.is_some() {
         return Ok(false);
     }

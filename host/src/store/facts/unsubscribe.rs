@@ -2,15 +2,17 @@
 
 use super::{stop, tell};
 use crate::domain::event::EventType;
-use crate::domain::ids::{AccountId, ContactId};
+use crate::domain::ids::{AccountId, ContactId, EnrollmentId};
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{Result, Tx, contacts, suppressions};
 
-/// A contact does not want more: all its sequences end; false when that was known.
+/// A contact does not want more: all its sequences end; false when that was known. `about` is the enrollment that it said
+/// so of: the customer's app is told of that one even if its sequence had ended before.
 pub async fn unsubscribed(
     tx: &mut Tx,
     account: AccountId,
     contact: ContactId,
+    about: Option<EnrollmentId>,
     reason: &str,
     now: Timestamp,
 ) -> Result<bool> {
@@ -19,7 +21,7 @@ pub async fn unsubscribed(
     }
     for enrollment in contacts::enrollments(tx.conn(), contact).await? {
         let was_running = stop(tx, enrollment.id, reason, now).await?;
-        if was_running {
+        if was_running || about == Some(enrollment.id) {
             tell(tx, enrollment.id, EventType::EnrollmentUnsubscribed, now).await?;
         }
     }
@@ -37,7 +39,7 @@ pub async fn address_unsubscribed(
 ) -> Result<()> {
     suppressions::add_address(tx.conn(), account, &address.key(), reason, now).await?;
     if let Some(contact) = contacts::by_email(tx.conn(), account, &address.key()).await? {
-        unsubscribed(tx, account, contact.id, reason, now).await?;
+        unsubscribed(tx, account, contact.id, None, reason, now).await?;
     }
     Ok(())
 }

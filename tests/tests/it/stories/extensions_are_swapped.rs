@@ -112,8 +112,12 @@ async fn a_bounce_policy_is_swapped(database: Database) -> anyhow::Result<()> {
         if figures["disabled_at"].is_null() { Err(figures) } else { Ok(figures) }
     });
     assert_eq!(disabled.await?["disabled_reason"], "one bounce is one too many");
-    let events = engine.api.get("/events?type=credential.disabled").await?;
-    assert_eq!(events[0]["data"]["decided_by"], "strict@2.1.0", "{events}");
+    // An event has its place in the stream a moment after its fact.
+    let told = eventually("the event to be in the stream", async || {
+        let events = engine.api.get("/events?type=credential.disabled").await.map_err(|error| error.to_string())?;
+        if events[0].is_null() { Err(events.to_string()) } else { Ok(events[0].clone()) }
+    });
+    assert_eq!(told.await?["data"]["decided_by"], "strict@2.1.0");
     engine.stop().await;
     Ok(())
 }

@@ -1,0 +1,93 @@
+//! Facts that arrive in another order than they happened, as a campaign's page and the customer's app see them.
+
+use super::bounce::{Bounce, Source};
+use super::*;
+use crate::domain::status::{BounceClass, SendState};
+use crate::store::counters::CampaignCounters;
+use crate::store::sends::{ClaimedSend, Ending};
+use crate::test_support::{Sender, TestApp};
+
+async fn start() -> (TestApp, Sender) {
+    let app = TestApp::start().await;
+    let account = app.account().await;
+    let sender = app.sender(account, None).await;
+    (app, sender)
+}
+
+async fn page(app: &TestApp, sender: Sender) -> CampaignCounters {
+    counters::of_campaign(&mut app.store.read().await.unwrap(), sender.campaign).await.unwrap()
+}
+
+async fn accept(app: &TestApp, held: &ClaimedSend) {
+    let mut tx = app.store.begin().await.unwrap();
+    delivery::accepted(&mut tx, held, &Ending::default(), None, app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_before_the_acceptance_leaves_the_reply_rate_at_most_whole() {
+    let (app, sender) = start().await;
+    let held = app.sending(sender, "bob@example.com").await;
+    let mut tx = app.store.begin().await.unwrap();
+    reply::replied(&mut tx, held.send.enrollment_id, Some(&held.send), app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    accept(&app, &held).await;
+    let page = page(&app, sender).await;
+    assert_eq!((page.sent_ever, page.replied_ever, page.totals.replied), (1, 1, 1));
+    assert_eq!(app.enrollment(held.send.enrollment_id).await.status, EnrollmentStatus::Replied);
+}
+
+#[tokio::test]
+async fn a_look_before_the_acceptance_counts_as_opened() {
+    let (app, sender) = start().await;
+    let held = app.sending(sender, "bob@example.com").await;
+    let mut tx = app.store.begin().await.unwrap();
+    reply::opened(&mut tx, held.send.enrollment_id, Some(&held.send), 0.0, app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    accept(&app, &held).await;
+    let page = page(&app, sender).await;
+    assert_eq!((page.sent_ever, page.opened_ever, page.totals.opened, page.totals.pending), (1, 1, 1, 0));
+    assert_eq!(app.enrollment(held.send.enrollment_id).await.status, EnrollmentStatus::Opened);
+}
+
+#[tokio::test]
+async fn a_bounce_that_is_told_while_it_is_sent_counts_one_transaction() {
+    let (app, sender) = start().await;
+    let held = app.sending(sender, "bob@example.com").await;
+    let fact = Bounce { class: BounceClass::Hard, source: Source::Provider, reason: "550 no".to_owned() };
+    let mut tx = app.store.begin().await.unwrap();
+    let send = sends::get(tx.conn(), held.send.id).await.unwrap().unwrap();
+    assert!(bounce::bounced(&mut tx, &send, &fact, app.clock.now()).await.unwrap());
+    tx.commit().await.unwrap();
+    accept(&app, &held).await;
+    let counted = counters::lifetime(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap();
+    assert_eq!((counted.transactions, counted.hard_bounces), (1, 1));
+    assert_eq!(app.send(send.id).await.state, SendState::Bounced);
+
+    // One that was accepted after the bounce's sender was looked up was counted by its acceptance.
+    let held = app.sending(sender, "eve@example.com").await;
+    let send = app.send(held.send.id).await;
+    accept(&app, &held).await;
+    let mut tx = app.store.begin().await.unwrap();
+    assert!(bounce::bounced(&mut tx, &send, &fact, app.clock.now()).await.unwrap());
+    tx.commit().await.unwrap();
+    let counted = counters::lifetime(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap();
+    assert_eq!((counted.transactions, counted.hard_bounces), (2, 2));
+}
+
+#[tokio::test]
+async fn the_opt_out_of_somebody_who_had_replied_is_told() {
+    let (app, sender) = start().await;
+    let send = app.sent(sender, "bob@example.com").await;
+    let (now, about) = (app.clock.now(), Some(send.enrollment_id));
+    let mut tx = app.store.begin().await.unwrap();
+    reply::replied(&mut tx, send.enrollment_id, Some(&send), now).await.unwrap();
+    for is_news in [true, false] {
+        let told =
+            unsubscribe::unsubscribed(&mut tx, sender.account, send.contact_id, about, "unsubscribed", now).await;
+        assert_eq!(told.unwrap(), is_news);
+    }
+    tx.commit().await.unwrap();
+    let told = ["enrollment.sent", "enrollment.replied", "enrollment.unsubscribed"];
+    assert_eq!(app.told(send.enrollment_id).await, told);
+}
