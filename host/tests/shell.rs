@@ -1,6 +1,8 @@
 //! The shell as a person meets it: its help, its errors and its exit codes. Because of these tests cargo builds the binary
 //! before any test runs; the end-to-end stories start it, too.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may end a test")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

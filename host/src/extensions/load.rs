@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::error::LoadError;
+use super::error::{CallError, LoadError};
 use super::extension::{EngineKind, LoadedExtension, Program};
 use super::hooks::HookInput;
 use super::host::{ExtensionHost, Inner};
@@ -12,6 +12,8 @@ use super::wasm::{ComponentProgram, read_manifest};
 use crate::domain::Timestamp;
 
 const MIB: usize = 1024 * 1024;
+/// An example that runs out of time is tried this often.
+const TRIES_IN_TIME: usize = 3;
 
 /// Reads the manifest and compiles. Not for an asynchronous thread: a JavaScript component takes seconds.
 pub(super) fn compile(
@@ -91,7 +93,15 @@ async fn run(host: &ExtensionHost, extension: &LoadedExtension, example: &Exampl
         HookInput::BouncePolicy(stats) => stats.now,
         HookInput::SendGate(send) => send.now,
     };
-    let found = host.call_at(extension, &input, now).await.answer.map_err(|error| error.to_string())?.to_json();
+    let mut answer = host.call_at(extension, &input, now).await.answer;
+    // A machine that is busy starting may keep a call from its processor; that says nothing of the extension.
+    for _ in 1..TRIES_IN_TIME {
+        if !matches!(answer, Err(CallError::OutOfTime { .. })) {
+            break;
+        }
+        answer = host.call_at(extension, &input, now).await.answer;
+    }
+    let found = answer.map_err(|error| error.to_string())?.to_json();
     if agrees(&example.expect, &found) {
         return Ok(());
     }

@@ -223,7 +223,7 @@ fn damaged_messages_are_read_without_harm() {
 
 #[test]
 fn no_text_of_a_message_has_a_nul() {
-    let raw = "From: =?utf-8?q?B=00ob?= <bob\0@example.com>\r\nSubject: a=?utf-8?q?=00?= b\r\nMessage-ID: <r\01@x.test>\r\n\
+    let raw = "From: =?utf-8?q?B=00ob?= <bob\0@example.com>\r\nSubject: a=?utf-8?q?=00?= b\r\nMessage-ID: <r\x001@x.test>\r\n\
                In-Reply-To: <a\0b@c.test>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nhel\0lo\r\n--b\r\n\
                Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
                Original-Message-ID: <d=00e@f.test>\r\nFinal-Recipient: rfc822; b=00ob@example.com\r\n--b--\r\n";
