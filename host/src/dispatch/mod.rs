@@ -1,7 +1,7 @@
 //! Sending: due work → credential → send gate → SMTP → ledger.
 //!
-//! [`plan`] gives enrollments their times, [`claim`] takes what is due under a lease, [`worker`] brings one message to its
-//! server, [`ledger`] writes intents and outcomes of many at once. [`run`] is the loop around them.
+//! [`plan`] gives enrollments their times, `claim` takes what is due under a lease, `worker` brings one message to its
+//! server, `ledger` writes intents and outcomes of many at once. [`run`] is the loop around them.
 
 mod claim;
 mod gate_question;

@@ -48,7 +48,7 @@ pub struct ScriptLimits {
     pub operations: u64,
     /// Elapsed time.
     pub time: Duration,
-    /// Elapsed time after which a call leaves the asynchronous thread, see [`super::rhai`].
+    /// Elapsed time after which a call leaves the asynchronous thread, see `rhai/`.
     pub inline_time: Duration,
     /// Calls inside calls.
     pub call_depth: usize,

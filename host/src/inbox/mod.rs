@@ -2,7 +2,7 @@
 //! classifier says what it is, and that becomes a fact. Nothing is marked, moved or deleted in a mailbox, and nothing is
 //! sent.
 //!
-//! [`run`] is two loops that meet in the store: [`supervise`] keeps a watcher for each mailbox of this node, and [`apply`]
+//! [`run`] is two loops that meet in the store: `supervise` keeps a watcher for each mailbox of this node, and `apply`
 //! reads what the watchers stored.
 
 mod apply;

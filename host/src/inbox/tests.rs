@@ -223,13 +223,13 @@ fn damaged_messages_are_read_without_harm() {
 
 #[test]
 fn no_text_of_a_message_has_a_nul() {
-    let raw = "From: =?utf-8?q?B=00ob?= <bob\0@example.com>\r\nSubject: a=?utf-8?q?=00?= b\r\nMessage-ID: <r\x001@x.test>\r\n\
+    let raw = "From: =?utf-8?q?B=00ob?= <bob\0@example.com>\r\nSubject: a=?utf-8?q?=00?= b\r\nMessage-ID: <r\0one@x.test>\r\n\
                In-Reply-To: <a\0b@c.test>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nhel\0lo\r\n--b\r\n\
                Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
                Original-Message-ID: <d=00e@f.test>\r\nFinal-Recipient: rfc822; b=00ob@example.com\r\n--b--\r\n";
     let parsed = parse(raw.as_bytes(), Timestamp::from_millis(0));
     assert_eq!(parsed.message.sender.as_deref(), Some("bob@example.com"));
-    assert_eq!(parsed.message_id.as_deref(), Some("r1@x.test"));
+    assert_eq!(parsed.message_id.as_deref(), Some("rone@x.test"));
     assert_eq!(parsed.references.in_reply_to_and_references, ["ab@c.test"]);
     assert_eq!(parsed.references.returned_message_ids, ["de@f.test"]);
     assert_eq!(parsed.references.returned_recipients, ["bob@example.com"]);
