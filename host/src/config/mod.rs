@@ -1,13 +1,15 @@
 //! Configuration: the documented defaults inside the binary, then `ampout.toml`, then `AMPOUT_*`, then flags. Values are
 //! parsed into types here, once; a misspelt name or a bad value is an error that names it and where it came from.
 
+mod sources;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use figment::Figment;
 use figment::providers::{Format, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::value::{Dict, Value};
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
@@ -15,10 +17,12 @@ use url::Url;
 use crate::secrets::SecretString;
 use crate::store::DatabaseUrl;
 
-/// The defaults, which are the documentation of the settings, too.
-pub const DEFAULTS: &str = include_str!("../ampout.default.toml");
+pub use sources::Sources;
+use sources::{Given, GivenBy, figment, source_of, unreadable};
 
-const VARIABLE_PREFIX: &str = "AMPOUT_";
+/// The defaults, which are the documentation of the settings, too.
+pub const DEFAULTS: &str = include_str!("../../ampout.default.toml");
+
 const SECRETS: [&str; 3] = ["secret_key", "old_secret_keys", "database_url"];
 
 /// Everything that an operator can set.
@@ -162,15 +166,6 @@ struct Written {
     log_format: LogFormat,
 }
 
-/// Where settings come from.
-#[derive(Debug, Default)]
-pub struct Sources {
-    /// A file that must exist; `ampout.toml` of the present folder is read when it is there.
-    pub file: Option<PathBuf>,
-    /// Flags of the command line: name and value.
-    pub flags: Vec<(String, String)>,
-}
-
 impl Config {
     /// Reads all sources, `AMPOUT_*` of the process environment among them.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
@@ -244,57 +239,6 @@ pub fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
     Ok(settings.collect())
 }
 
-fn figment(sources: &Sources) -> Figment {
-    let figment = Figment::from(Toml::string(DEFAULTS));
-    let figment = match &sources.file {
-        Some(file) => figment.merge(Toml::file_exact(file)),
-        // A missing ampout.toml is no error; one that can't be read is.
-        None if Path::new("ampout.toml").exists() => figment.merge(Toml::file_exact("ampout.toml")),
-        None => figment,
-    };
-    let variables = std::env::vars().filter_map(|(name, value)| {
-        let name = name.strip_prefix(VARIABLE_PREFIX)?.to_lowercase();
-        Some((name, value))
-    });
-    let flags = sources.flags.iter().cloned();
-    figment
-        .merge(Given { by: GivenBy::Environment, values: variables.collect() })
-        .merge(Given { by: GivenBy::Flags, values: flags.collect() })
-}
-
-/// Settings that come as texts. Only whole numbers and truth values are taken for more than texts: a key of hex digits
-/// must not become a float.
-struct Given {
-    by: GivenBy,
-    values: Vec<(String, String)>,
-}
-
-#[derive(Clone, Copy)]
-enum GivenBy {
-    Environment,
-    Flags,
-}
-
-impl GivenBy {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Environment => "environment",
-            Self::Flags => "flags",
-        }
-    }
-}
-
-impl Provider for Given {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.by.as_str())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let dict = self.values.iter().map(|(name, value)| (name.clone(), typed(value))).collect();
-        Ok(Map::from([(Profile::Default, dict)]))
-    }
-}
-
 struct Reader<'a> {
     figment: &'a Figment,
 }
@@ -343,45 +287,6 @@ impl Reader<'_> {
     }
 }
 
-/// A misspelt name gets the name that was meant.
-fn unreadable(error: figment::Error) -> ConfigError {
-    let figment::error::Kind::UnknownField(given, known) = &error.kind else {
-        return ConfigError::Unreadable(Box::new(error));
-    };
-    let likeness = |name: &&'static str| (strsim::jaro_winkler(name, given) * 1000.0) as u32;
-    let nearest = known.iter().copied().max_by_key(likeness).unwrap_or("listen");
-    let (from, given) = match error.metadata.as_ref() {
-        Some(metadata) if metadata.name == GivenBy::Environment.as_str() => {
-            ("the environment".to_owned(), format!("{VARIABLE_PREFIX}{}", given.to_uppercase()))
-        }
-        Some(metadata) if metadata.name == GivenBy::Flags.as_str() => ("the flags".to_owned(), given.clone()),
-        Some(figment::Metadata { source: Some(figment::Source::File(path)), .. }) => {
-            (path.display().to_string(), given.clone())
-        }
-        _ => ("the settings".to_owned(), given.clone()),
-    };
-    ConfigError::UnknownName { given, from, nearest }
-}
-
-fn source_of(figment: &Figment, name: &str) -> String {
-    let Some(metadata) = figment.find_metadata(name) else { return "the defaults".to_owned() };
-    match &metadata.source {
-        Some(figment::Source::File(path)) => path.display().to_string(),
-        _ if metadata.name == GivenBy::Environment.as_str() => format!("{VARIABLE_PREFIX}{}", name.to_uppercase()),
-        _ if metadata.name == GivenBy::Flags.as_str() => format!("--{}", name.replace('_', "-")),
-        _ => "the defaults".to_owned(),
-    }
-}
-
-/// A text as the type that a file would give it.
-fn typed(text: &str) -> Value {
-    match text {
-        "true" => true.into(),
-        "false" => false.into(),
-        _ => text.parse::<u64>().map_or_else(|_| text.into(), Into::into),
-    }
-}
-
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|piece| !piece.is_empty())
 }
@@ -392,6 +297,8 @@ fn path(text: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
