@@ -75,9 +75,11 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let held = Held::default();
     let turns = Turns::new(app.config.smtp_connections_per_credential);
     let mut workers = JoinSet::new();
+    let mut rounds: usize = 0;
     let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
-        let next = match round(&app, &ledger, &held, &turns, &mut workers).await {
+        rounds = rounds.wrapping_add(1);
+        let next = match round(&app, &ledger, &held, &turns, &mut workers, rounds).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
@@ -113,11 +115,15 @@ async fn round(
     held: &Held,
     turns: &Turns,
     workers: &mut JoinSet<()>,
+    rounds: usize,
 ) -> store::Result<Timestamp> {
     let now = app.clock.now();
     recover(app, held, now).await?;
     let mut next = now.plus(LOOK_AGAIN);
-    let active = campaigns::active(&mut *app.store.read().await?).await?;
+    let mut active = campaigns::active(&mut *app.store.read().await?).await?;
+    // Each round begins with another campaign, so that none is always the last to find room.
+    let first = rounds % active.len().max(1);
+    active.rotate_left(first);
     for campaign in active {
         let room = MOST_HELD.saturating_sub(held.len());
         if room == 0 {
