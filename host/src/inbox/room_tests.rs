@@ -87,10 +87,13 @@ impl Room {
         inbox::of_enrollment(&mut self.app.store.read().await.unwrap(), send.enrollment_id).await.unwrap()
     }
 
+    /// Messages that belong to nobody and were decided on; who only passed does not count.
     async fn unmatched(&self) -> usize {
         let mut conn = self.app.store.read().await.unwrap();
         let decided = decisions::list(&mut conn, self.sender.account, None, &Page::first(1000)).await.unwrap();
-        decided.iter().filter(|row| row.enrollment_id.is_none() && row.by.is_some()).count()
+        let has_decided =
+            |row: &&decisions::Decision| row.decision.as_ref().is_some_and(|said| said["verdict"] != "pass");
+        decided.iter().filter(|row| row.enrollment_id.is_none()).filter(has_decided).count()
     }
 
     async fn is_suppressed(&self, account: AccountId, send: &Send) -> bool {
