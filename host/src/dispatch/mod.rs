@@ -34,6 +34,8 @@ use turns::Turns;
 const MOST_HELD: usize = 512;
 /// Without a bell the due work is looked for this often: another node may have planned it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Sends of dead nodes are looked for this often.
+const RECOVER_AGAIN: Duration = Duration::from_secs(1);
 /// After an error of the database.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 const MOST_RECOVERED: i64 = 500;
@@ -76,9 +78,16 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let turns = Turns::new(app.config.smtp_connections_per_credential);
     let mut workers = JoinSet::new();
     let mut rounds: usize = 0;
+    let mut recover_at = app.clock.now();
     let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
         rounds = rounds.wrapping_add(1);
+        if app.clock.now() >= recover_at {
+            recover_at = app.clock.now().plus(RECOVER_AGAIN);
+            if let Err(error) = recover(&app, &held).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
+            }
+        }
         let next = match round(&app, &ledger, &held, &turns, &mut workers, rounds).await {
             Ok(next) => next,
             Err(error) => {
@@ -108,7 +117,7 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     app.smtp.close_all_idle().await;
 }
 
-/// Frees what crashed nodes held, claims what is due, starts a worker for each. Gives the time to look again.
+/// Claims what is due and starts a worker for each. Gives the time to look again.
 async fn round(
     app: &App,
     ledger: &Ledger,
@@ -118,7 +127,6 @@ async fn round(
     rounds: usize,
 ) -> store::Result<Timestamp> {
     let now = app.clock.now();
-    recover(app, held, now).await?;
     let mut next = now.plus(LOOK_AGAIN);
     let mut active = campaigns::active(&mut *app.store.read().await?).await?;
     // Each round begins with another campaign, so that none is always the last to find room.
@@ -187,7 +195,8 @@ fn reap(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// Leases that ended belonged to a node that died.
-async fn recover(app: &App, held: &Held, now: Timestamp) -> store::Result<()> {
+async fn recover(app: &App, held: &Held) -> store::Result<()> {
+    let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     // After a step of the clock our own leases look ended, too.
     let lease = Lease { owner: app.node, until: now.plus(app.lease()) };

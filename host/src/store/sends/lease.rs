@@ -41,13 +41,16 @@ pub async fn recover_expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<
     Ok((claimed, sending))
 }
 
-/// Holds on to what a node is still working on.
+/// Holds on to what a node is still working on. A row that the ledger is writing at this moment is passed over: waiting for
+/// several of its rows in another order than it takes them would be a deadlock.
 pub async fn extend_leases(tx: &mut Tx, ids: &[SendId], lease: Lease) -> Result<()> {
     let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
     let sql = format!(
-        "UPDATE sends SET lease_until = $3 WHERE lease_owner = $2 AND state IN ('claimed', 'sending')
-           AND id IN (SELECT c0 FROM {} AS given)",
-        tx.dialect().json_rows(1)
+        "UPDATE sends SET lease_until = $3 WHERE id IN
+            (SELECT s.id FROM sends s WHERE s.lease_owner = $2 AND s.state IN ('claimed', 'sending')
+               AND s.id IN (SELECT c0 FROM {} AS given){})",
+        tx.dialect().json_rows(1),
+        tx.dialect().skip_locked()
     );
     sqlx::query(AssertSqlSafe(sql))
         .bind(serde_json::to_string(&rows).unwrap_or_default())
