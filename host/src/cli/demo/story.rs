@@ -246,12 +246,9 @@ async fn table(world: &World, cast: &Cast) -> anyhow::Result<()> {
     for credential in shown["credentials"].as_array().into_iter().flatten() {
         let sent = if credential["id"] == *cast.ada { world.ada.accepted() } else { world.grace.accepted() };
         let rate = format!("{} %", credential["bounce_rate"]);
-        println!(
-            "{:<24}{sent:>8}{:>14}{:>9}{rate:>8}",
-            plain(&credential["from_email"]),
-            credential["transactions"],
-            credential["bounces"]
-        );
+        let (transactions, bounces) = (plain(&credential["transactions"]), plain(&credential["bounces"]));
+        let from = plain(&credential["from_email"]);
+        println!("{from:<24}{sent:>8}{transactions:>14}{bounces:>9}{rate:>8}");
     }
     println!("\nThe customer's app took {} signed webhooks.", world.webhooks_taken());
     Ok(())
