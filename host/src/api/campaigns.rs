@@ -3,7 +3,9 @@
 pub(super) mod explain;
 mod input;
 pub(super) mod preview;
+pub(super) mod send_forecast;
 mod shown;
+pub(super) mod test_send;
 
 use axum::Json;
 use axum::extract::State;
@@ -23,7 +25,7 @@ use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, OutreachId, StepId};
 use crate::domain::status::CampaignStatus;
-use crate::store::{Conn, campaigns, credentials, facts, outreaches};
+use crate::store::{Conn, account_months, campaigns, credentials, facts, outreaches};
 use crate::wake::Wake;
 
 #[derive(Serialize)]
@@ -146,6 +148,7 @@ pub(super) async fn dispatch(
     let batch = batch.and_then(|batch| i64::try_from(batch).ok());
     let mut conn = api.app.store.read().await?;
     let campaign = found(&mut conn, caller.account, id).await?;
+    check_plan(&mut conn, caller.account, api.now()).await?;
     drop(conn);
     let Planned { dispatched, batches } = plan::plan(&api.app, &campaign, batch).await.map_err(not_planned)?;
     let mut conn = api.app.store.read().await?;
@@ -192,6 +195,15 @@ pub(super) async fn resume(
 /// One campaign of the caller's account.
 pub(super) async fn found(conn: &mut Conn, account: AccountId, id: CampaignId) -> Result<Campaign> {
     campaigns::find(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::CampaignNotFound))
+}
+
+/// Refuses where the account's plan is used up.
+async fn check_plan(conn: &mut Conn, account: AccountId, now: Timestamp) -> Result<()> {
+    let plan = account_months::plan(conn, account, now.utc_month()).await?;
+    if plan.is_used_up() {
+        return Err(ApiError::plan_limit(&plan, now.next_utc_month()));
+    }
+    Ok(())
 }
 
 async fn check_outreach(conn: &mut Conn, account: AccountId, outreach: Option<OutreachId>) -> Result<()> {

@@ -121,6 +121,8 @@ fn of_campaigns() -> Router<Api> {
         .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/preview", get(campaigns::preview::show))
         .route("/campaigns/{id}/explain", get(campaigns::explain::show))
+        .route("/campaigns/{id}/send_forecast", get(campaigns::send_forecast::show))
+        .route("/campaigns/{id}/test_send", post(campaigns::test_send::send))
         .route("/campaigns/{id}/smtp_credentials", get(credentials::list).post(credentials::create))
         .route("/campaigns/{id}/smtp_credentials/{credential}", credential)
         .route("/campaigns/{id}/smtp_credentials/{credential}/reenable", post(credentials::reenable))

@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::body::Ids;
 use super::error::{ApiError, Code, Result};
 use super::state::Api;
-use crate::domain::ids::EnrollmentId;
+use crate::domain::ids::{EnrollmentId, SendId};
 use crate::domain::status::SendState;
 use crate::store::enrollments::{self, Enrollment};
 use crate::store::{facts, sends};
@@ -22,6 +22,9 @@ const DONE: &str = include_str!("pages/unsubscribed.html");
 pub(super) async fn pixel(State(api): State<Api>, method: Method, Ids(file): Ids<String>) -> Result<Response> {
     let token = file.strip_suffix(".gif").ok_or_else(unknown)?;
     let send = api.app.links.read_pixel(token).ok_or_else(unknown)?;
+    if send == SendId::NOBODY {
+        return Ok(image()); // of a test message: it counts for nobody
+    }
     let mut conn = api.app.store.read().await?;
     let send = sends::get(&mut conn, send).await?.ok_or_else(unknown)?;
     let enrollment = enrollments::get(&mut conn, send.enrollment_id).await?.ok_or_else(unknown)?;
@@ -34,8 +37,7 @@ pub(super) async fn pixel(State(api): State<Api>, method: Method, Ids(file): Ids
         facts::reply::opened(&mut tx, enrollment.id, Some(&send), rand::random(), api.now()).await?;
         tx.commit().await?;
     }
-    let headers = [(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, PIXEL).into_response())
+    Ok(image())
 }
 
 /// Changes nothing: link checkers open every link of a message.
@@ -45,7 +47,7 @@ pub(super) async fn ask_to_unsubscribe(State(api): State<Api>, Ids(token): Ids<S
 }
 
 pub(super) async fn unsubscribe(State(api): State<Api>, Ids(token): Ids<String>) -> Result<Response> {
-    let enrollment = enrollment_of(&api, &token).await?;
+    let Some(enrollment) = enrollment_of(&api, &token).await? else { return Ok(page(DONE)) };
     let mut tx = api.app.store.begin().await?;
     let (account, contact) = (enrollment.account_id, enrollment.contact_id);
     let about = Some(enrollment.id);
@@ -54,10 +56,19 @@ pub(super) async fn unsubscribe(State(api): State<Api>, Ids(token): Ids<String>)
     Ok(page(DONE))
 }
 
-async fn enrollment_of(api: &Api, token: &str) -> Result<Enrollment> {
+/// None: the link of a test message, which unsubscribes nobody.
+async fn enrollment_of(api: &Api, token: &str) -> Result<Option<Enrollment>> {
     let id: EnrollmentId = api.app.links.read_unsubscribe(token).ok_or_else(unknown)?;
+    if id == EnrollmentId::NOBODY {
+        return Ok(None);
+    }
     let mut conn = api.app.store.read().await?;
-    enrollments::get(&mut conn, id).await?.ok_or_else(unknown)
+    enrollments::get(&mut conn, id).await?.ok_or_else(unknown).map(Some)
+}
+
+fn image() -> Response {
+    let headers = [(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")];
+    (headers, PIXEL).into_response()
 }
 
 fn unknown() -> ApiError {

@@ -20,6 +20,7 @@ const TOUCH_INTERVAL: Duration = Duration::from_secs(30);
 const SIGNUPS_AN_HOUR: u32 = 5;
 /// A body of 32 MiB is ten times that in memory while it is read, so few are read at once.
 const LARGE_BODIES_AT_ONCE: usize = 2;
+const FORECASTS_AT_ONCE: usize = 2;
 
 /// The API's state. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub(super) struct Parts {
     pub(super) calls: Windows<ApiKeyId>,
     pub(super) signups: Windows<Option<IpAddr>>,
     pub(super) large_bodies: Semaphore,
+    pub(super) forecasts: Semaphore,
     used_keys: Mutex<UsedKeys>,
 }
 
@@ -55,6 +57,7 @@ impl Api {
             calls,
             signups: Windows::new(SIGNUPS_AN_HOUR, Duration::from_secs(3600)),
             large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
+            forecasts: Semaphore::new(FORECASTS_AT_ONCE),
             used_keys: Mutex::default(),
             app,
             catalog,

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::row::RowExt;
 use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::campaign::{Campaign, Step, Waits};
-use crate::domain::ids::{AccountId, CampaignId, CredentialId};
+use crate::domain::ids::{AccountId, CampaignId, CredentialId, StepId};
 use crate::domain::status::CampaignStatus;
 
 /// Makes a campaign with its counters.
@@ -111,6 +111,15 @@ pub async fn steps(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Step>> {
             })
         })
         .collect()
+}
+
+/// The ids of a campaign's steps in order.
+pub async fn step_ids(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<StepId>> {
+    let rows = sqlx::query("SELECT id FROM sequence_steps WHERE campaign_id = $1 ORDER BY position")
+        .bind(campaign.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| row.id("id")).collect()
 }
 
 /// Writes the fields that PATCH may change.

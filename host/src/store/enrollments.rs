@@ -95,6 +95,15 @@ pub struct Undispatched {
     pub priority: bool,
 }
 
+/// Batches with as many enrollments that have not been dispatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UndispatchedAlike {
+    /// How many batches.
+    pub batches: u64,
+    /// Enrollments of each.
+    pub each: u64,
+}
+
 /// A recent bounce in a campaign's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentBounce {
@@ -236,6 +245,20 @@ pub async fn undispatched(
             })
         })
         .collect()
+}
+
+/// How many batches have how many enrollments that wait for a dispatch.
+pub async fn undispatched_alike(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<UndispatchedAlike>> {
+    let rows = sqlx::query(
+        "SELECT COUNT(*) AS batches, waiting FROM
+            (SELECT COUNT(*) AS waiting FROM enrollments
+             WHERE campaign_id = $1 AND dispatched_at IS NULL AND stopped_at IS NULL GROUP BY batch_number) AS b
+         GROUP BY waiting",
+    )
+    .bind(campaign.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok(UndispatchedAlike { batches: row.count("batches")?, each: row.count("waiting")? })).collect()
 }
 
 /// Marks them dispatched.

@@ -12,10 +12,10 @@ use super::super::query::Parameters;
 use super::super::state::Api;
 use super::found;
 use crate::dispatch::render::{CompiledStep, Rendered};
-use crate::domain::Timestamp;
+use crate::domain::EmailAddress;
 use crate::domain::campaign::Step;
 use crate::domain::contact::Contact;
-use crate::domain::ids::{CampaignId, ContactId, ContactImportId};
+use crate::domain::ids::{CampaignId, ContactId};
 use crate::domain::merge_tags::BadTemplate;
 use crate::store::campaigns;
 
@@ -40,26 +40,14 @@ pub(in super::super) async fn show(
     let steps = campaigns::steps(&mut conn, campaign.id).await?;
     let contact = match contact {
         Some(contact) => contact_found(&mut conn, caller.account, contact).await?,
-        None => sample(api.now()),
+        None => {
+            let nobody = EmailAddress::parse("ada@example.com").map_err(ApiError::internal)?;
+            Contact::sample(&nobody, api.now())
+        }
     };
     drop(conn);
     let rendered = steps.iter().map(|step| render(step, &contact)).collect::<std::result::Result<_, BadTemplate>>();
     rendered.map(Json).map_err(ApiError::internal)
-}
-
-/// A contact of nobody's.
-fn sample(now: Timestamp) -> Contact {
-    Contact {
-        id: ContactId::new(now),
-        contact_import_id: ContactImportId::new(now),
-        email: "ada@example.com".to_owned(),
-        domain: "example.com".to_owned(),
-        first_name: Some("Ada".to_owned()),
-        last_name: Some("Lovelace".to_owned()),
-        company: Some("Example Ltd".to_owned()),
-        unsubscribed_at: None,
-        created_at: now,
-    }
 }
 
 /// As the message is made, but for the pixel: a preview is not an open.

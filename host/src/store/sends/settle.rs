@@ -48,7 +48,8 @@ pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, r
     let done = sqlx::query(
         "UPDATE sends SET state = 'due', due_at = $2, reason = $3, lease_owner = NULL, lease_until = NULL,
                 attempts = CASE WHEN state = 'sending' THEN attempts - 1 ELSE attempts END,
-                reserved_day = NULL, smtp_credential_id = CASE WHEN $4 = 1 THEN NULL ELSE smtp_credential_id END
+                reserved_day = NULL, reserved_month = NULL,
+                smtp_credential_id = CASE WHEN $4 = 1 THEN NULL ELSE smtp_credential_id END
          WHERE id = $1 AND state IN ('claimed', 'sending')",
     )
     .bind(held.send.id.to_string())
