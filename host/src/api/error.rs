@@ -59,6 +59,10 @@ words! {
         Unprocessable = "unprocessable",
         /// The account has sent what its plan allows in this month.
         PlanLimitReached = "plan_limit_reached",
+        /// The key was used for another request.
+        IdempotencyKeyReused = "idempotency_key_reused",
+        /// The first request with the key is still running.
+        IdempotencyInProgress = "idempotency_in_progress",
         /// Too many calls.
         RateLimited = "rate_limited",
         /// Nothing to dispatch.
@@ -113,11 +117,13 @@ impl Code {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::PlanLimitReached => StatusCode::PAYMENT_REQUIRED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::IdempotencyInProgress => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ValidationFailed
             | Self::Unprocessable
+            | Self::IdempotencyKeyReused
             | Self::NoPendingEnrollments
             | Self::CampaignNotActive
             | Self::CampaignNotPaused
