@@ -3,6 +3,7 @@
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::auth::MayRead;
 use super::error::Result;
@@ -29,7 +30,7 @@ pub(super) struct DecisionShown {
 }
 
 /// The version that decided.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct ByShown {
     name: String,
     version: String,

@@ -8,8 +8,12 @@ use utoipa::{PartialSchema, ToSchema};
 use super::error::Code;
 use crate::domain::Timestamp;
 use crate::domain::api_key::{ClientKind, Scope};
+use crate::domain::event::EventType;
+use crate::domain::explain::{ExplainState, ReasonCode};
+use crate::domain::forecast::{Assumption, Limit};
 use crate::domain::ids;
-use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, TlsMode};
+use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, SendState, TlsMode};
+use crate::store::facts::enrolled::SkipReason;
 
 macro_rules! text_schemas {
     ($format:expr, $example:literal: $($type:ty),+ $(,)?) => {$(
@@ -44,4 +48,7 @@ text_schemas! { SchemaFormat::Custom("uuid".to_owned()), "019ab7c0-0000-7000-800
 
 text_schemas! { SchemaFormat::KnownFormat(KnownFormat::DateTime), "2026-11-23T08:00:00Z": Timestamp }
 
-word_schemas! { Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook }
+word_schemas! {
+    Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, SendState, EventType,
+    SkipReason, ExplainState, ReasonCode, Limit, Assumption,
+}

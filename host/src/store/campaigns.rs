@@ -122,6 +122,12 @@ pub async fn step_ids(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<StepI
     rows.iter().map(|row| row.id("id")).collect()
 }
 
+/// Makes other changes of a campaign wait for this transaction.
+pub async fn lock(conn: &mut Conn, id: CampaignId) -> Result<()> {
+    sqlx::query("UPDATE campaigns SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
 /// Writes the fields that PATCH may change.
 pub async fn update(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
     sqlx::query(

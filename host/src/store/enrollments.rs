@@ -345,6 +345,23 @@ pub async fn stop(conn: &mut Conn, id: EnrollmentId, reason: &str, now: Timestam
     Ok(done.rows_affected() > 0)
 }
 
+/// Nothing more is sent to any of them.
+pub async fn stop_many(tx: &mut Tx, ids: &[EnrollmentId], reason: &str, now: Timestamp) -> Result<()> {
+    let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
+    let sql = format!(
+        "UPDATE enrollments SET stopped_at = $2, stop_reason = $3
+         WHERE stopped_at IS NULL AND id IN (SELECT c0 FROM {} AS given)",
+        tx.dialect().json_rows(1)
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(now.as_millis())
+        .bind(reason)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Writes its status; the counters are the caller's (see `facts`).
 pub(super) async fn set_status(conn: &mut Conn, id: EnrollmentId, status: EnrollmentStatus) -> Result<()> {
     sqlx::query("UPDATE enrollments SET status = $2 WHERE id = $1")

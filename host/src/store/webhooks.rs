@@ -290,6 +290,15 @@ pub async fn deliveries(conn: &mut Conn, webhook: WebhookId, page: &Page) -> Res
     rows.iter().map(delivery_of).collect()
 }
 
+/// The deliveries of the events about a subject, oldest first.
+pub async fn deliveries_about(conn: &mut Conn, subject_id: &str) -> Result<Vec<Delivery>> {
+    let rows = sqlx::query("SELECT * FROM webhook_deliveries WHERE subject_id = $1 ORDER BY id LIMIT 1000")
+        .bind(subject_id)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(delivery_of).collect()
+}
+
 /// Tries a delivery anew from its first attempt; false when there is none.
 pub async fn redeliver(conn: &mut Conn, webhook: WebhookId, id: DeliveryId, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::MayRead;
 use super::super::body::Ids;
@@ -16,20 +17,36 @@ use crate::domain::explain::{CredentialFacts, ExplainState, Explanation, Facts, 
 use crate::domain::ids::CampaignId;
 use crate::store::{Conn, account_months, credentials, enrollments, sends};
 
-#[derive(Serialize)]
+/// What a campaign is doing and what it waits for.
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct ExplanationShown {
     state: ExplainState,
+    /// The limit that binds comes first; what else stands in the way of single credentials follows.
     reasons: Vec<ReasonShown>,
 }
 
-#[derive(Serialize)]
+/// One thing that stands in the way.
+#[derive(Serialize, ToSchema)]
 struct ReasonShown {
     code: ReasonCode,
+    /// For people.
     message: String,
+    /// When it ends by itself.
     until: Option<Timestamp>,
+    /// The credential or account that it is about.
     subject_id: Option<String>,
 }
 
+/// Say why nothing is being sent right now
+///
+/// `reasons[0]` is the one limit that binds, and `until` is when it ends by itself. Codes: `nobody_enrolled`,
+/// `never_dispatched`, `not_dispatched` (enrollments wait for a dispatch), `finished`, `nothing_to_send`, `in_doubt`
+/// (messages may or may not have left), `campaign_paused`, `waiting_for_due_time` (the waits, or a step's delay),
+/// `put_off` (by a server, an MX look-up or a send gate), `no_credential`, `credential_disabled`, `credential_resting`
+/// (its server refused it), `credential_busy` (its connections carry no more), `daily_limit_reached` (until the next UTC
+/// midnight), `daily_limit_is_zero`, `plan_limit_reached` (until the next UTC month).
+#[utoipa::path(get, path = "/campaigns/{id}/explain", operation_id = "explain_campaign", tag = "Campaigns",
+    responses((status = OK, description = "What it is doing.", body = ExplanationShown)))]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::MayRead;
 use super::super::body::Ids;
@@ -19,7 +20,8 @@ use crate::domain::ids::{CampaignId, ContactId};
 use crate::domain::merge_tags::BadTemplate;
 use crate::store::campaigns;
 
-#[derive(Serialize)]
+/// A step as one contact would read it.
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct StepRendered {
     position: u32,
     subject: String,
@@ -27,6 +29,12 @@ pub(in super::super) struct StepRendered {
     body_text: String,
 }
 
+/// Preview a campaign
+///
+/// Every step for one contact, or for made-up data. A preview is no open.
+#[utoipa::path(get, path = "/campaigns/{id}/preview", operation_id = "preview_campaign", tag = "Campaigns",
+    params(("contact_id" = Option<ContactId>, Query, description = "For whom.")),
+    responses((status = OK, description = "In the order of the steps.", body = [StepRendered])))]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::MayRead;
 use super::super::body::Ids;
@@ -16,26 +17,19 @@ use crate::domain::Timestamp;
 use crate::domain::campaign::{Campaign, Step};
 use crate::domain::credential::Credential;
 use crate::domain::forecast::{
-    Batches, CredentialOutlook, Day, Forecast, Limit, Outlook, PlanOutlook, PlannedSends, Sends, forecast,
+    Assumption, Batches, CredentialOutlook, Day, Forecast, Limit, Outlook, PlanOutlook, PlannedSends, Sends, forecast,
 };
 use crate::domain::ids::{CampaignId, CredentialId};
-use crate::domain::status::{CampaignStatus, words};
+use crate::domain::status::CampaignStatus;
 use crate::store::sends::{self, BatchesAlike};
 use crate::store::{Conn, account_months, campaigns, credentials, enrollments};
 
-words! {
-    /// What the forecast takes for granted, where the campaign sends nothing by itself.
-    pub(in super::super) Assumption {
-        /// Never dispatched: as if that happened now.
-        DispatchedNow = "dispatched_now",
-        /// Paused: as if it was resumed now.
-        ResumedNow = "resumed_now",
-    }
-}
-
-#[derive(Serialize)]
+/// The sends to come, if nobody answers, bounces or unsubscribes and nothing is changed.
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct ForecastShown {
+    /// What it takes for granted of a campaign that sends nothing by itself.
     assumes: Option<Assumption>,
+    /// From today to the last day on which anything leaves, at most 90.
     days: Vec<DayShown>,
     /// What is left after the last of 90 days.
     after: SendsShown,
@@ -45,25 +39,38 @@ pub(in super::super) struct ForecastShown {
     not_dispatched: u64,
 }
 
-#[derive(Serialize)]
+/// A UTC day.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DayOfForecast)]
 struct DayShown {
+    #[schema(format = Date)]
     date: String,
     #[serde(flatten)]
     sends: SendsShown,
+    /// What kept more first steps from leaving.
     limited_by: Option<Limit>,
 }
 
-#[derive(Serialize)]
+/// Sends of both kinds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SendsOfForecast)]
 struct SendsShown {
     first_steps: u64,
     follow_ups: u64,
 }
 
-#[derive(Serialize)]
+/// Sends that wait for somebody.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HeldOfForecast)]
 struct HeldShown {
     follow_ups: u64,
 }
 
+/// Forecast a campaign's sends
+///
+/// Day by day, with what limits each: `daily_limit`, `plan_limit`, `no_credential`, `spacing`, or nothing.
+#[utoipa::path(get, path = "/campaigns/{id}/send_forecast", operation_id = "send_forecast", tag = "Campaigns",
+    responses((status = OK, description = "The days.", body = ForecastShown)))]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::super::auth::{Caller, MaySend};
 use super::super::body::{self, Ids};
@@ -11,7 +12,7 @@ use super::super::error::{ApiError, Code, Result};
 use super::super::input::{Fields, read};
 use super::super::state::Api;
 use super::super::values::{email, id, whole};
-use super::{check_plan, found};
+use super::{check_plan, found, requests};
 use crate::dispatch::test_send;
 use crate::domain::EmailAddress;
 use crate::domain::campaign::{Campaign, Step};
@@ -22,13 +23,16 @@ use crate::store::{Conn, campaigns, credentials};
 
 const MOST_RECIPIENTS: usize = 10;
 
-#[derive(Serialize)]
+/// What became of a test.
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct TestSent {
     sent: Vec<String>,
     failed: Vec<Failed>,
 }
 
-#[derive(Serialize)]
+/// An address that was not sent to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TestFailed)]
 struct Failed {
     email: String,
     error: String,
@@ -40,6 +44,16 @@ struct Asked {
     credential: Option<CredentialId>,
 }
 
+/// Send a test
+///
+/// One step to at most ten addresses of your own, with made-up data, at once and within 30 s. It counts nowhere: no figure,
+/// no limit, and its pixel and unsubscribe link are about nobody.
+#[utoipa::path(post, path = "/campaigns/{id}/test_send", operation_id = "test_send", tag = "Campaigns",
+    request_body = requests::TestSend,
+    responses(
+        (status = OK, description = "What became of each address.", body = TestSent),
+        (status = 402, description = "`plan_limit_reached`", body = crate::api::openapi::Error),
+    ))]
 pub(in super::super) async fn send(
     State(api): State<Api>,
     MaySend(caller): MaySend,

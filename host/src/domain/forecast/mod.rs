@@ -44,6 +44,16 @@ words! {
     }
 }
 
+words! {
+    /// What a forecast takes for granted of a campaign that sends nothing by itself.
+    pub Assumption {
+        /// Never dispatched: as if that happened now.
+        DispatchedNow = "dispatched_now",
+        /// Paused: as if it was resumed now.
+        ResumedNow = "resumed_now",
+    }
+}
+
 /// A campaign as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outlook {

@@ -1,11 +1,12 @@
 //! Planning and claiming: sends get their times, are taken under a lease, and are told that they are about to leave.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::{ClaimedSend, DueRange, DueSend, Lease, NewSend, Obstacle, Places, send_of};
+use super::{ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Obstacle, Places, send_of};
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
@@ -116,17 +117,25 @@ pub async fn delay_batch(tx: &mut Tx, campaign: CampaignId, batch: i64, by: Dura
     Ok(())
 }
 
-/// When the last first step that is planned of a batch leaves.
-pub async fn last_due_in_batch(conn: &mut Conn, campaign: CampaignId, batch: i64) -> Result<Option<Timestamp>> {
-    let row = sqlx::query(
-        "SELECT MAX(due_at) AS last FROM sends
-         WHERE state = 'due' AND smtp_credential_id IS NULL AND campaign_id = $1 AND batch_number = $2",
+/// When the first and the last of the planned first steps of each batch leave; of those batches that have any.
+pub async fn due_spans(
+    conn: &mut Conn,
+    campaign: CampaignId,
+    batches: RangeInclusive<i64>,
+) -> Result<Vec<(i64, DueSpan)>> {
+    let rows = sqlx::query(
+        "SELECT batch_number, MIN(due_at) AS first, MAX(due_at) AS last FROM sends
+         WHERE state = 'due' AND smtp_credential_id IS NULL AND campaign_id = $1 AND batch_number BETWEEN $2 AND $3
+         GROUP BY batch_number",
     )
     .bind(campaign.to_string())
-    .bind(batch)
-    .fetch_one(conn)
+    .bind(*batches.start())
+    .bind(*batches.end())
+    .fetch_all(conn)
     .await?;
-    row.opt_time("last")
+    rows.iter()
+        .map(|row| Ok((row.int("batch_number")?, DueSpan { first: row.time("first")?, last: row.time("last")? })))
+        .collect()
 }
 
 /// The follow-ups of a credential that are due.

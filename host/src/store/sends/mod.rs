@@ -114,6 +114,15 @@ pub struct DueSend {
     pub has_place: bool,
 }
 
+/// From the first to the last of what is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueSpan {
+    /// The first.
+    pub first: Timestamp,
+    /// The last.
+    pub last: Timestamp,
+}
+
 /// Which of the due sends are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueRange {
