@@ -83,7 +83,10 @@ pub(super) async fn list(
 /// With its credentials and steps. Everything that is wrong is told at once.
 #[utoipa::path(post, path = "/campaigns", operation_id = "create_campaign", tag = "Campaigns",
     request_body = requests::NewCampaign,
-    responses((status = CREATED, description = "It is made, with the ids of all that came with it.", body = CampaignMade)))]
+    responses(
+        (status = CREATED, description = "It is made, with the ids of all that came with it.", body = CampaignMade),
+        (status = 404, description = "`outreach_not_found`", body = super::openapi::Error),
+    ))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,

@@ -5,7 +5,6 @@ mod input;
 pub(super) mod requests;
 mod trial;
 
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

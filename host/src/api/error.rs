@@ -175,7 +175,8 @@ impl ApiError {
     /// The account's plan is used up until the next month.
     pub(super) fn plan_limit(plan: &Plan, until: Timestamp) -> Self {
         let limit = plan.monthly_limit.unwrap_or(0);
-        let message = format!("The account has sent the {limit} messages of its month; the next one begins at {until}.");
+        let message =
+            format!("The account has sent the {limit} messages of its month; the next one begins at {until}.");
         let details = json!({
             "current_period_sends": plan.current_period_sends,
             "monthly_limit": plan.monthly_limit,

@@ -6,3 +6,5 @@ mod conventions;
 mod extensions;
 mod hooks;
 mod keys;
+mod plan;
+mod test_send;

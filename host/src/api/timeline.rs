@@ -14,7 +14,8 @@ use super::state::Api;
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{
-    CredentialId, DeliveryId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId, WebhookId,
+    CredentialId, DeliveryId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId,
+    WebhookId,
 };
 use crate::domain::status::{Hook, SendState};
 use crate::store::decisions::Decision;
@@ -36,17 +37,9 @@ pub(super) struct Entry {
 #[schema(as = TimelineFact)]
 enum Fact {
     /// It came into the campaign.
-    Enrolled {
-        batch_number: i64,
-    },
+    Enrolled { batch_number: i64 },
     /// A step was given its time; `state` is where it stands now.
-    Queued {
-        send_id: SendId,
-        step: u32,
-        state: SendState,
-        due_at: Timestamp,
-        reason: Option<String>,
-    },
+    Queued { send_id: SendId, step: u32, state: SendState, due_at: Timestamp, reason: Option<String> },
     /// What a send gate said of a step.
     Gate {
         send_id: SendId,
@@ -104,9 +97,7 @@ enum Fact {
         planned_at: Timestamp,
     },
     /// Nothing more is sent.
-    Stopped {
-        reason: Option<String>,
-    },
+    Stopped { reason: Option<String> },
 }
 
 /// What one extension said about a message.

@@ -56,13 +56,12 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<AccountId>> {
 /// Sets what it may send in a month (none: as many as it likes) and, where one is given, the plan's name; false when there
 /// is no such account.
 pub async fn set_plan(conn: &mut Conn, id: AccountId, monthly_limit: Option<u64>, slug: Option<&str>) -> Result<bool> {
-    let done =
-        sqlx::query("UPDATE accounts SET monthly_limit = $2, plan_slug = COALESCE($3, plan_slug) WHERE id = $1")
-            .bind(id.to_string())
-            .bind(monthly_limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX)))
-            .bind(slug)
-            .execute(conn)
-            .await?;
+    let done = sqlx::query("UPDATE accounts SET monthly_limit = $2, plan_slug = COALESCE($3, plan_slug) WHERE id = $1")
+        .bind(id.to_string())
+        .bind(monthly_limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX)))
+        .bind(slug)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() > 0)
 }
 

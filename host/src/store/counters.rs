@@ -294,13 +294,10 @@ pub async fn per_batch(
     after: Option<i64>,
     limit: i64,
 ) -> Result<Vec<(i64, StatusTotals)>> {
-    let sql = "SELECT * FROM batch_counters WHERE campaign_id = $1 AND batch_number > $2 ORDER BY batch_number LIMIT $3";
-    let rows = sqlx::query(sql)
-        .bind(campaign.to_string())
-        .bind(after.unwrap_or(-1))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?;
+    let sql =
+        "SELECT * FROM batch_counters WHERE campaign_id = $1 AND batch_number > $2 ORDER BY batch_number LIMIT $3";
+    let rows =
+        sqlx::query(sql).bind(campaign.to_string()).bind(after.unwrap_or(-1)).bind(limit).fetch_all(conn).await?;
     rows.iter().map(|row| Ok((row.int("batch_number")?, StatusTotals::of(row)?))).collect()
 }
 

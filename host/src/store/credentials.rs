@@ -3,8 +3,8 @@
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::row::RowExt;
 use super::counters::CredentialCounters;
+use super::row::RowExt;
 use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::Timestamp;
 use crate::domain::credential::{Credential, Disabled, Endpoint};

@@ -258,7 +258,9 @@ pub async fn undispatched_alike(conn: &mut Conn, campaign: CampaignId) -> Result
     .bind(campaign.to_string())
     .fetch_all(conn)
     .await?;
-    rows.iter().map(|row| Ok(UndispatchedAlike { batches: row.count("batches")?, each: row.count("waiting")? })).collect()
+    rows.iter()
+        .map(|row| Ok(UndispatchedAlike { batches: row.count("batches")?, each: row.count("waiting")? }))
+        .collect()
 }
 
 /// Marks them dispatched.

@@ -4,8 +4,8 @@ use sqlx::any::AnyRow;
 
 use super::row::RowExt;
 use super::{Conn, Page, Result};
-use crate::domain::{EmailAddress, Timestamp};
 use crate::domain::ids::{AccountId, SuppressionId};
+use crate::domain::{EmailAddress, Timestamp};
 
 /// An address or a domain that is never mailed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

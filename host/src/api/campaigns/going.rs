@@ -43,7 +43,7 @@ pub(in super::super) struct Dispatched {
     request_body = Option<requests::Dispatch>,
     responses(
         (status = ACCEPTED, description = "It goes.", body = Dispatched),
-        (status = 402, description = "`plan_limit_reached`", body = crate::api::openapi::Error),
+        (status = 402, description = "`plan_limit_reached`", body = super::super::openapi::Error),
     ))]
 pub(in super::super) async fn dispatch(
     State(api): State<Api>,
@@ -60,9 +60,7 @@ pub(in super::super) async fn dispatch(
     drop(conn);
     loop {
         let mut tx = api.app.store.begin().await?;
-        if let Some(Planned { dispatched, batches }) =
-            planning.go_on(&mut tx, api.now()).await.map_err(not_planned)?
-        {
+        if let Some(Planned { dispatched, batches }) = planning.go_on(&mut tx, api.now()).await.map_err(not_planned)? {
             let answer = Dispatched { status: CampaignStatus::Active, dispatched, batches };
             return caller.commit(tx, StatusCode::ACCEPTED, &answer).await;
         }

@@ -1,5 +1,7 @@
 //! A step, sent to the customer's own addresses at once.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -22,6 +24,8 @@ use crate::store::suppressions::{self, Refusal};
 use crate::store::{Conn, campaigns, credentials};
 
 const MOST_RECIPIENTS: usize = 10;
+/// Whoever asked is waiting.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// What became of a test.
 #[derive(Serialize, ToSchema)]
@@ -52,7 +56,7 @@ struct Asked {
     request_body = requests::TestSend,
     responses(
         (status = OK, description = "What became of each address.", body = TestSent),
-        (status = 402, description = "`plan_limit_reached`", body = crate::api::openapi::Error),
+        (status = 402, description = "`plan_limit_reached`", body = super::super::openapi::Error),
     ))]
 pub(in super::super) async fn send(
     State(api): State<Api>,
@@ -77,7 +81,8 @@ pub(in super::super) async fn send(
     // The server may take its time: the connection to the database is not kept for that.
     drop(conn);
     if !recipients.is_empty() {
-        for (email, result) in test_send::send(&api.app, &campaign, &step, credential, recipients).await {
+        let tested = test_send::send(&api.app, &campaign, &step, credential, recipients, TIME_LIMIT).await;
+        for (email, result) in tested {
             match result {
                 Ok(()) => answer.sent.push(email.to_string()),
                 Err(error) => answer.failed.push(Failed { email: email.to_string(), error }),

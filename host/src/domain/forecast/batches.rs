@@ -48,7 +48,8 @@ impl Group {
 impl Groups {
     pub(super) fn new(batches: &[Batches], now: Timestamp) -> Self {
         let groups = batches.iter().filter(|one| one.count > 0 && one.each > 0).map(|one| {
-            let (next, gap) = (one.next_at.max(now).as_millis(), i64::try_from(one.gap.as_millis()).unwrap_or(i64::MAX));
+            let (next, gap) =
+                (one.next_at.max(now).as_millis(), i64::try_from(one.gap.as_millis()).unwrap_or(i64::MAX));
             match gap {
                 // Without gaps all of a batch may leave at once: each is a batch of its own.
                 0 => Group { batches: one.count.saturating_mul(one.each), each: 1, next, gap },

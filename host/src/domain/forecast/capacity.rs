@@ -42,7 +42,8 @@ impl<'a> Capacities<'a> {
     /// Takes `count` from those that may send at `at`, in turns.
     pub(super) fn take(&mut self, at: Timestamp, mut count: u64) {
         while count > 0 {
-            let open = self.credentials.iter().zip(&mut self.left).filter(|(one, left)| may_send(one, at) && **left > 0);
+            let open =
+                self.credentials.iter().zip(&mut self.left).filter(|(one, left)| may_send(one, at) && **left > 0);
             let mut open: Vec<&mut u64> = open.map(|(_, left)| left).collect();
             let turns = u64::try_from(open.len()).unwrap_or(u64::MAX);
             let Some(least) = open.iter().map(|left| **left).min() else { return };

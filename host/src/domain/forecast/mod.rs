@@ -154,7 +154,7 @@ pub struct Sends {
 
 /// Plays the dispatcher's rules through.
 pub fn forecast(outlook: &Outlook) -> Forecast {
-    Play::new(outlook).to_its_end()
+    Play::new(outlook).played()
 }
 
 /// The state of a play.
@@ -180,7 +180,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn to_its_end(mut self) -> Forecast {
+    fn played(mut self) -> Forecast {
         let is_fine = self.groups.len() + 20 * self.outlook.delays.len() <= FINE_WORK;
         let length = if is_fine { TEN_MINUTES } else { HOUR };
         let mut now = self.outlook.now;

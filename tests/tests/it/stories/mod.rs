@@ -3,6 +3,7 @@
 mod a_call_is_made_again;
 mod a_credential_goes_down;
 mod a_person_answers;
+mod answers_instead_of_tickets;
 mod bounces;
 mod campaign_is_made;
 mod extensions_are_swapped;
