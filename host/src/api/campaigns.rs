@@ -120,7 +120,8 @@ pub(super) async fn create(
 ///
 /// Its fields and its figures. Nothing is counted for it, so it is as fast for a million enrollments as for one.
 #[utoipa::path(get, path = "/campaigns/{id}", operation_id = "show_campaign", tag = "Campaigns",
-    params(("batches_after" = Option<u64>, Query, description = "`per_batch` begins after this batch number.")),
+    params(("batches_after" = Option<u64>, Query, minimum = 0, maximum = 4294967295_u64,
+        description = "`per_batch` begins after this batch number.")),
     responses((status = OK, description = "The campaign.", body = shown::CampaignShown)))]
 pub(super) async fn show(
     State(api): State<Api>,

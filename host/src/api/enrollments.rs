@@ -182,7 +182,7 @@ pub(super) async fn enroll_contact(
 #[utoipa::path(get, path = "/campaigns/{id}/enrollments", operation_id = "list_enrollments", tag = "Enrollments",
     params(PageParameters,
         ("status" = Option<EnrollmentStatus>, Query, description = "Only those."),
-        ("batch_number" = Option<i64>, Query, description = "Only this batch.")),
+        ("batch_number" = Option<u64>, Query, minimum = 0, maximum = 4294967295_u64, description = "Only this batch.")),
     responses((status = OK, description = "Newest first.", body = [EnrollmentShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -193,7 +193,8 @@ pub(super) async fn list(
     let asked = parameters.page();
     let words = EnrollmentStatus::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ");
     let status = parameters.optional("status", EnrollmentStatus::parse, format!("one of {words}"));
-    let batch_number = parameters.optional("batch_number", |text| text.parse().ok(), "a whole number");
+    let batch_number = parameters.optional("batch_number", |text| text.parse::<u32>().ok(), "a batch's number");
+    let batch_number = batch_number.map(i64::from);
     parameters.finish()?;
     let mut conn = api.app.store.read().await?;
     campaign_found(&mut conn, caller.account, campaign).await?;

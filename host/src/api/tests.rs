@@ -3,6 +3,7 @@
 mod campaigns;
 mod contacts;
 mod conventions;
+mod enrollments;
 mod extensions;
 mod hooks;
 mod keys;

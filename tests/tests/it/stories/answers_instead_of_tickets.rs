@@ -1,5 +1,5 @@
-//! What a customer would otherwise have to ask the operator: when will it be sent, why is nothing being sent, what would
-//! it look like, how many may I send. Each answer is held against what then really happens.
+//! What a customer would otherwise have to ask the operator: when will it be sent, what will it look like, what became of
+//! it. Each answer is held against what really happens.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use ampout::demo::certificates::Certificates;
 use ampout::demo::smtp_receiver::{ReceiverTls, SmtpReceiver};
 use ampout::domain::Timestamp;
 use ampout_tests::{
-    Campaign, CampaignPlan, Database, Engine, altered, credential, eventually, letters, provider, text,
+    Campaign, CampaignPlan, Database, Engine, WebhookReceiver, altered, credential, eventually, letters, provider, text,
 };
 use anyhow::{Context, ensure};
 use reqwest::Method;
@@ -18,12 +18,23 @@ super::on_both_databases!(
     a_forecast_is_what_then_leaves,
     a_test_message_is_the_message_and_counts_nowhere,
     a_deleted_credentials_follow_ups_end_with_a_reason,
-    the_shell_sets_what_an_account_may_send
+    a_timeline_tells_who_said_what
 );
 
 const ADA: &str = "ada@lovelace.test";
 const GRACE: &str = "grace@hopper.test";
 const TEN_MINUTES: u64 = 600;
+
+const GATE: &str = r#"//! name: one-at-a-time
+//! version: 1.0.0
+//! hooks: send-gate
+//! description: Lets everything through.
+//! license: Apache-2.0
+
+fn admit(send) {
+    #{ decision: "admit" }
+}
+"#;
 
 /// First steps and follow-ups by UTC date.
 type Days = BTreeMap<String, (u64, u64)>;
@@ -174,34 +185,35 @@ async fn a_deleted_credentials_follow_ups_end_with_a_reason(database: Database) 
     Ok(())
 }
 
-async fn the_shell_sets_what_an_account_may_send(database: Database) -> anyhow::Result<()> {
+async fn a_timeline_tells_who_said_what(database: Database) -> anyhow::Result<()> {
     let certificates = Certificates::generate()?;
     let ada = provider(ADA, ReceiverTls::Implicit, &certificates).await?;
+    let app = WebhookReceiver::start().await?;
     let engine = Engine::on(database).trust(certificates.ca_pem()).start().await?;
-    let accounts = engine.shell(&["accounts", "list", "--json"]).await?;
-    let account: Value = serde_json::from_str(accounts.trim())?;
-    assert_eq!((&account["monthly_limit"], &account["plan_slug"]), (&Value::Null, &json!("self_hosted")));
-    let id = text(&account["account_id"])?;
-    engine.shell(&["accounts", "limit", id, "2", "--plan", "trial"]).await?;
-    let campaign = CampaignPlan::new("Plan").credential(credential(ADA, &ada, "implicit")).make(&engine.api).await?;
-    campaign.send_to(&["bo@there.test", "cy@there.test", "di@there.test"]).await?;
-    let explained = eventually("the plan to be used up", async || {
-        let explained = campaign.explain().await.map_err(|error| error.to_string())?;
-        let is_used_up = explained["reasons"][0]["code"] == "plan_limit_reached" && explained["state"] == "blocked";
-        if is_used_up { Ok(explained) } else { Err(explained) }
+    let webhook = engine.api.post("/webhooks", json!({ "webhook": { "url": app.url() } })).await?;
+    let gate = engine.api.upload("/extensions", "text/rhai", GATE.as_bytes()).await?.succeeded()?;
+    let binding = json!({ "scope": "account", "hook": "send-gate", "extension_id": gate["id"], "mode": "active" });
+    let bound = engine.api.call(Method::PUT, "/bindings", Some(json!({ "bindings": [binding] }))).await?;
+    bound.succeeded()?;
+    let campaign = CampaignPlan::new("Told").credential(credential(ADA, &ada, "implicit")).make(&engine.api).await?;
+    campaign.send_to(&["bo@there.test"]).await?;
+    app.event("enrollment.sent").await?;
+    let timeline = eventually("the delivery to be told", async || {
+        let timeline = campaign.timeline_of("bo@there.test").await.map_err(|error| error.to_string())?;
+        let is_told = timeline.iter().any(|fact| fact["kind"] == "webhook" && fact["state"] == "delivered");
+        if is_told { Ok(timeline) } else { Err(format!("{timeline:?}")) }
     })
     .await?;
-    let until: Timestamp = text(&explained["reasons"][0]["until"])?.parse()?;
-    assert_eq!(until, engine.clock.now().next_utc_month());
-    assert_eq!((ada.accepted(), &explained["reasons"][0]["subject_id"]), (2, &json!(id)));
-    campaign.enroll(&["ed@there.test"]).await?;
-    let refused = engine.api.call(Method::POST, &campaign.path("/dispatch"), None).await?;
-    let refused = refused.refused(402, "plan_limit_reached")?;
-    let details = json!({ "current_period_sends": 2, "monthly_limit": 2, "plan_slug": "trial" });
-    assert_eq!(refused["details"], details);
-    engine.shell(&["accounts", "limit", id, "none"]).await?;
-    campaign.dispatch().await?;
-    letters(&ada, 4).await?;
+    let kinds: Vec<&str> = timeline.iter().filter_map(|fact| fact["kind"].as_str()).collect();
+    assert_eq!(kinds, ["enrolled", "queued", "gate", "transaction", "event", "webhook"]);
+    assert_eq!(
+        (&timeline[2]["by"]["name"], &timeline[2]["send_id"]),
+        (&json!("one-at-a-time"), &timeline[1]["send_id"])
+    );
+    assert_eq!((&timeline[3]["outcome"], &timeline[3]["smtp_code"]), (&json!("accepted"), &json!(250)));
+    let told = &timeline[5];
+    assert_eq!((&told["webhook_id"], &told["event_type"]), (&webhook["id"], &json!("enrollment.sent")));
+    assert_eq!((&told["status_code"], &told["event_id"]), (&json!(200), &timeline[4]["id"]));
     engine.stop().await;
     Ok(())
 }
