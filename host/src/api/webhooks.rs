@@ -17,25 +17,29 @@ use super::error::{ApiError, Code, Result};
 use super::input::{Reading, read_wrapped};
 use super::query::{Listed, Parameters};
 use super::state::Api;
-use super::values::{line, web_address};
+use super::values::{flag, line, web_address};
 use crate::domain::Timestamp;
 use crate::domain::event::{EventType, is_filter};
 use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
 use crate::secrets::{ExposeSecret, SealedFor, SecretString, random_bytes};
-use crate::store::Conn;
-use crate::store::webhooks::{self, Delivery, Webhook};
-use crate::wake::Wake;
+use crate::store::deliveries::{self, Delivery};
+use crate::store::webhooks::{self, DisabledReason, Webhook};
+use crate::store::{Conn, Tx};
 
 /// How long the old secret signs, too, after a rotation with grace.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 const MOST_FILTERS: usize = 50;
+/// Of an account: each event is written once for each of them.
+const MOST_WEBHOOKS: u64 = 100;
 
 #[derive(Serialize)]
 pub(super) struct WebhookShown {
     id: WebhookId,
     url: String,
     event_filters: Vec<String>,
+    enabled: bool,
     disabled_at: Option<Timestamp>,
+    disabled_reason: Option<DisabledReason>,
     created_at: Timestamp,
 }
 
@@ -61,6 +65,7 @@ pub(super) struct DeliveryShown {
     attempt: u32,
     status_code: Option<u16>,
     error: Option<String>,
+    next_try_at: Option<Timestamp>,
     delivered_at: Option<Timestamp>,
     created_at: Timestamp,
 }
@@ -117,9 +122,14 @@ pub(super) async fn create(
         failures: 0,
         failing_since: None,
         disabled_at: None,
+        disabled_reason: None,
         created_at: now,
     };
     let mut tx = api.app.store.begin().await?;
+    if webhooks::count_of(tx.conn(), caller.account).await? >= MOST_WEBHOOKS {
+        let message = format!("The account has {MOST_WEBHOOKS} webhooks, which is all it may have; delete one first.");
+        return Err(ApiError::unprocessable(message));
+    }
     webhooks::insert(tx.conn(), &webhook).await?;
     tx.commit().await?;
     let made = WebhookMade { webhook: shown(webhook), secret: secret.expose_secret().to_owned() };
@@ -133,16 +143,31 @@ pub(super) async fn update(
     body::Json(body): body::Json,
 ) -> Result<Json<WebhookShown>> {
     let mut tx = api.app.store.begin().await?;
-    let mut webhook = found(tx.conn(), caller.account, id).await?;
-    read_wrapped(body, "webhook", |fields| {
+    let mut webhook = found_for_update(&mut tx, caller.account, id).await?;
+    let before = webhook.url.clone();
+    let enabled = read_wrapped(body, "webhook", |fields| {
         fields.change("url", &mut webhook.url, web_address(api.app.config.allow_plaintext));
+        if fields.is_null("event_filters") {
+            fields.note("event_filters", "can't be null; leave it out to keep it");
+        }
         if let Some(filters) = fields.optional_values("event_filters", filter) {
             check_filters(fields, &filters);
             webhook.event_filters = filters;
         }
-        Some(())
+        let mut enabled = webhook.disabled_at.is_none();
+        fields.change("enabled", &mut enabled, flag);
+        Some(enabled)
     })?;
     webhooks::update(tx.conn(), &webhook).await?;
+    if webhook.url != before {
+        webhooks::forgive(tx.conn(), id).await?;
+    }
+    match (webhook.disabled_at.is_none(), enabled) {
+        (true, false) => webhooks::disable(tx.conn(), id, DisabledReason::Owner, api.now()).await?,
+        (false, true) => webhooks::enable(&mut tx, id, api.now()).await?,
+        _ => {}
+    }
+    let webhook = found(tx.conn(), caller.account, id).await?;
     tx.commit().await?;
     Ok(Json(shown(webhook)))
 }
@@ -168,7 +193,7 @@ pub(super) async fn rotate_secret(
     let grace = parameters.optional("grace", |text| text.parse::<bool>().ok(), "true or false").unwrap_or(false);
     parameters.finish()?;
     let mut tx = api.app.store.begin().await?;
-    let mut webhook = found(tx.conn(), caller.account, id).await?;
+    let mut webhook = found_for_update(&mut tx, caller.account, id).await?;
     let secret = new_secret();
     let old = std::mem::replace(&mut webhook.secret, sealed(&api, id, &secret));
     webhook.old_secret = grace.then_some(old);
@@ -188,7 +213,7 @@ pub(super) async fn deliveries(
     parameters.finish()?;
     let mut conn = api.app.store.read().await?;
     found(&mut conn, caller.account, id).await?;
-    let rows = webhooks::deliveries(&mut conn, id, &asked.page()).await?;
+    let rows = deliveries::list(&mut conn, id, &asked.page()).await?;
     Ok(asked.answer(rows, |delivery| delivery.id, delivery_shown))
 }
 
@@ -198,17 +223,24 @@ pub(super) async fn redeliver(
     Ids((id, delivery)): Ids<(WebhookId, DeliveryId)>,
 ) -> Result<Json<Redelivered>> {
     let mut tx = api.app.store.begin().await?;
-    found(tx.conn(), caller.account, id).await?;
-    if !webhooks::redeliver(tx.conn(), id, delivery, api.now()).await? {
+    let webhook = found_for_update(&mut tx, caller.account, id).await?;
+    if webhook.disabled_at.is_some() {
+        let message = "The webhook is disabled: PATCH it with enabled: true first.";
+        return Err(ApiError::unprocessable(message));
+    }
+    if !deliveries::redeliver(&mut tx, id, delivery, api.now()).await? {
         return Err(ApiError::new(Code::NotFound, "The webhook has no such delivery."));
     }
-    tx.wake(Wake::Events);
     tx.commit().await?;
     Ok(Json(Redelivered { id: delivery, status: "pending" }))
 }
 
 async fn found(conn: &mut Conn, account: AccountId, id: WebhookId) -> Result<Webhook> {
     webhooks::find(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::WebhookNotFound))
+}
+
+async fn found_for_update(tx: &mut Tx, account: AccountId, id: WebhookId) -> Result<Webhook> {
+    webhooks::find_for_update(tx, account, id).await?.ok_or_else(|| ApiError::missing(Code::WebhookNotFound))
 }
 
 fn filter(value: &Value) -> Reading<String> {
@@ -236,12 +268,23 @@ fn sealed(api: &Api, id: WebhookId, secret: &SecretString) -> String {
 }
 
 fn shown(webhook: Webhook) -> WebhookShown {
-    let Webhook { id, url, event_filters, disabled_at, created_at, .. } = webhook;
-    WebhookShown { id, url, event_filters, disabled_at, created_at }
+    let Webhook { id, url, event_filters, disabled_at, disabled_reason, created_at, .. } = webhook;
+    WebhookShown { id, url, event_filters, enabled: disabled_at.is_none(), disabled_at, disabled_reason, created_at }
 }
 
 fn delivery_shown(delivery: Delivery) -> DeliveryShown {
-    let Delivery { id, event_id, event_type, state, attempt, status_code, error, delivered_at, created_at, .. } =
-        delivery;
-    DeliveryShown { id, event_id, event_type, state, attempt, status_code, error, delivered_at, created_at }
+    let Delivery { id, event_id, event_type, state, attempt, status_code, error, next_try_at, .. } = delivery;
+    let (delivered_at, created_at) = (delivery.delivered_at, delivery.created_at);
+    DeliveryShown {
+        id,
+        event_id,
+        event_type,
+        state,
+        attempt,
+        status_code,
+        error,
+        next_try_at,
+        delivered_at,
+        created_at,
+    }
 }
