@@ -36,7 +36,7 @@ mod smtp_sink;
 mod wait;
 mod webhook_receiver;
 
-pub use api::{Api, ApiAnswer, text};
+pub use api::{Api, ApiAnswer, Visit, text};
 pub use browser::{Browser, Key, Scripts};
 pub use campaign::{Campaign, CampaignPlan, PASSWORD, altered, credential, with_mailbox};
 pub use certificates::{CertificateAuthority, ServerCertificate};

@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::auth::MayRead;
 use super::error::{ApiError, Result};
-use super::query::Parameters;
+use super::query::{PageParameters, Parameters};
 use super::state::Api;
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
@@ -17,15 +18,35 @@ use crate::events::KEPT_FOR;
 use crate::store::Conn;
 use crate::store::events::{self, Event, Place};
 
-#[derive(Serialize)]
+/// An event, as it is posted to webhooks.
+#[derive(Serialize, ToSchema)]
 struct Envelope {
     id: EventId,
     #[serde(rename = "type")]
     event_type: EventType,
     created_at: Timestamp,
     account_id: AccountId,
+    /// Of an enrollment's event: `enrollment_id`, `contact_id`, `contact_email`, `campaign_id`, `status`, `sent_at`,
+    /// `replied_at`, `bounce_reason`.
+    #[schema(value_type = Object)]
     data: Value,
 }
+
+/// Which events.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the shape alone; `list` reads it")]
+struct EventParameters {
+    /// Events of this type alone.
+    r#type: Option<EventType>,
+}
+
+/// Follow the events
+///
+/// The stream itself, oldest first, for 30 days: ask for what comes after the last event that you have seen, and you get every
+/// event once, in order. Without `after` it begins with the oldest.
+#[utoipa::path(get, path = "/events", operation_id = "list_events", tag = "Events",
+    params(PageParameters, EventParameters), responses((status = OK, description = "Oldest first.", body = [Envelope])))]
 
 pub(super) async fn list(
     State(api): State<Api>,

@@ -1,6 +1,7 @@
 //! Webhooks out and in, events, decisions.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::test_support::{Key, TestApi};
@@ -144,6 +145,56 @@ async fn an_inbound_endpoint_names_an_adapter_that_is_there() {
     api.get(&key, &path).await.expect(StatusCode::OK);
     api.call("DELETE", &key, &path, None).await.expect(StatusCode::OK);
     api.get(&key, &path).await.expect_error(404, "inbound_endpoint_not_found");
+}
+
+#[tokio::test]
+async fn a_requests_fate_is_shown_and_it_can_be_read_again() {
+    let api = TestApi::start().await;
+    let (key, stranger) = (api.key().await, api.key().await);
+    let body = json!({"inbound_endpoint": {"provider": "smtp2go", "signing_secret": "s3cret"}});
+    let made = api.post(&key, "/inbound_endpoints", body).await.expect(StatusCode::CREATED);
+    let path = format!("/inbound_endpoints/{}/requests", made["id"].as_str().unwrap());
+    assert_eq!(api.get(&key, &path).await.expect(StatusCode::OK), json!([]));
+    let url = made["url"].as_str().unwrap().strip_prefix("http://ampout.example").unwrap();
+    let status = api.post(&key, url, json!({})).await.status;
+    let list = api.get(&key, &path).await.expect(StatusCode::OK);
+    let request = &list[0];
+    let state = request["state"].as_str().unwrap();
+    assert_eq!(
+        (status.as_u16(), request["size"].as_u64()),
+        (if state == "malformed" { 422 } else { 401 }, Some(2)),
+        "{list}"
+    );
+    assert!(request["error"].is_string() && request["next_try_at"].is_null(), "{list}");
+    let others = api.get(&key, &format!("{path}?state=applied")).await.expect(StatusCode::OK);
+    assert_eq!(others, json!([]));
+    api.get(&key, &format!("{path}?state=lost")).await.expect_error(400, "bad_request");
+    api.get(&stranger, &path).await.expect_error(404, "inbound_endpoint_not_found");
+
+    let again = format!("{path}/{}/retry", request["id"].as_str().unwrap());
+    api.call("POST", &stranger, &again, None).await.expect_error(404, "inbound_endpoint_not_found");
+    let retried = api.call("POST", &key, &again, None).await.expect(StatusCode::OK);
+    assert_eq!(retried["status"], "stored");
+    assert_eq!(crate::inbound::step(&api.app).await.unwrap().read, 1);
+    assert_eq!(api.get(&key, &path).await.expect(StatusCode::OK)[0]["state"], state);
+    api.call("POST", &key, &format!("{path}/{}/retry", key.account), None).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_inbound_request_is_bounded_in_all_its_parts() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let body = json!({"inbound_endpoint": {"provider": "smtp2go", "signing_secret": "s3cret"}});
+    let made = api.post(&key, "/inbound_endpoints", body).await.expect(StatusCode::CREATED);
+    let url = made["url"].as_str().unwrap().strip_prefix("http://ampout.example").unwrap();
+    let send = async |header: usize, body: usize| {
+        let request = Request::builder().method("POST").uri(url).header("x-long", "x".repeat(header));
+        api.send(request.body(Body::from(vec![b' '; body])).unwrap()).await
+    };
+    send(40_000, 0).await.expect_error(400, "bad_request");
+    send(0, 1024 * 1024 + 1).await.expect_error(413, "payload_too_large");
+    let list = api.get(&key, &format!("/inbound_endpoints/{}/requests", made["id"].as_str().unwrap())).await;
+    assert_eq!(list.expect(StatusCode::OK), json!([]), "what was turned away is not kept");
 }
 
 #[tokio::test]

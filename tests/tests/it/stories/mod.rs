@@ -9,6 +9,8 @@ mod events_by_cursor;
 mod extensions_are_swapped;
 mod first_steps_leave;
 mod follow_ups;
+mod opens_and_opt_outs;
+mod provider_is_heard_later;
 mod refusals;
 mod stops_and_starts;
 mod the_document_tells_the_truth;
