@@ -24,6 +24,8 @@ const MOST_SWEPT: i64 = 1000;
 const SIGNUPS_AN_HOUR: u32 = 5;
 /// A body of 32 MiB is ten times that in memory while it is read, so few are read at once.
 const LARGE_BODIES_AT_ONCE: usize = 2;
+/// Providers' requests, each with a body of up to 1 MiB.
+const INBOUND_AT_ONCE: usize = 128;
 
 /// The API's state. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +38,7 @@ pub(super) struct Parts {
     pub(super) calls: Windows<ApiKeyId>,
     pub(super) signups: Windows<Option<IpAddr>>,
     pub(super) large_bodies: Semaphore,
+    pub(super) inbound_requests: Semaphore,
     /// The idempotency keys of calls under way.
     pub(super) running: Running,
     answers_swept_at: Mutex<Option<Timestamp>>,
@@ -62,6 +65,7 @@ impl Api {
             calls,
             signups: Windows::new(SIGNUPS_AN_HOUR, Duration::from_secs(3600)),
             large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
+            inbound_requests: Semaphore::new(INBOUND_AT_ONCE),
             running: Running::default(),
             answers_swept_at: Mutex::default(),
             used_keys: Mutex::default(),

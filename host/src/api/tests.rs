@@ -6,3 +6,4 @@ mod conventions;
 mod extensions;
 mod hooks;
 mod keys;
+mod recipients;
