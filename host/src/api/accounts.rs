@@ -9,22 +9,21 @@ use super::auth::MayAdmin;
 use super::body::{self, Ids};
 use super::error::{ApiError, Code, Result};
 use super::input::{Fields, read};
-use super::query::{Listed, Parameters};
+use super::query::{Asked, Listed};
 use super::state::Api;
 use super::values::{line, word};
 use crate::domain::Timestamp;
 use crate::domain::api_key::{ClientKind, NewApiKey, Scope};
-use crate::domain::ids::{AccountId, ApiKeyId};
+use crate::domain::ids::ApiKeyId;
 use crate::secrets::random_bytes;
-use crate::store::Page;
-use crate::store::accounts::{self, ApiKey};
+use crate::store::accounts::{self, ApiKey, Revocation};
 
 #[derive(Serialize)]
 pub(super) struct KeyShown {
     id: ApiKeyId,
     prefix: String,
     label: String,
-    client_kind: String,
+    client_kind: ClientKind,
     scopes: Vec<Scope>,
     last_used_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -43,13 +42,7 @@ pub(super) struct Revoked {
     status: &'static str,
 }
 
-pub(super) async fn list(
-    State(api): State<Api>,
-    MayAdmin(caller): MayAdmin,
-    mut parameters: Parameters,
-) -> Result<Listed> {
-    let asked = parameters.page();
-    parameters.finish()?;
+pub(super) async fn list(State(api): State<Api>, MayAdmin(caller): MayAdmin, asked: Asked) -> Result<Listed> {
     let mut conn = api.app.store.read().await?;
     let keys = accounts::list_keys(&mut conn, caller.account, &asked.page()).await?;
     Ok(asked.answer(keys, |key| key.id, shown))
@@ -61,7 +54,8 @@ pub(super) async fn create(
     body::Json(body): body::Json,
 ) -> Result<(StatusCode, Json<KeyMade>)> {
     let (label, kind, scopes) = read(body, |fields| new_key_fields(fields, &caller.scopes))?;
-    let (key, new) = new_key(caller.account, &label, kind.as_str(), scopes, api.now());
+    let new = NewApiKey::from_random(random_bytes());
+    let key = ApiKey::of(&new, caller.account, &label, kind, scopes, api.now());
     let mut tx = api.app.store.begin().await?;
     accounts::insert_key(tx.conn(), &key, &new.hash).await?;
     tx.commit().await?;
@@ -74,42 +68,19 @@ pub(super) async fn revoke(
     Ids(id): Ids<ApiKeyId>,
 ) -> Result<Json<Revoked>> {
     let mut tx = api.app.store.begin().await?;
-    accounts::lock(tx.conn(), caller.account).await?;
-    let keys = accounts::list_keys(tx.conn(), caller.account, &Page::first(2)).await?;
-    if keys.len() == 1 && keys[0].id == id {
-        let message = "This is the account's last key; make another one first.";
-        return Err(ApiError::new(Code::CannotRevokeLastKey, message));
+    match accounts::revoke_key(&mut tx, caller.account, id, api.now()).await? {
+        Revocation::Revoked => tx.commit().await?,
+        Revocation::Missing => return Err(ApiError::missing(Code::ApiKeyNotFound)),
+        Revocation::Last => {
+            let message = "This is the account's last key; make another one first.";
+            return Err(ApiError::new(Code::CannotRevokeLastKey, message));
+        }
     }
-    if !accounts::revoke_key(tx.conn(), caller.account, id, api.now()).await? {
-        return Err(ApiError::missing(Code::ApiKeyNotFound));
-    }
-    tx.commit().await?;
     Ok(Json(Revoked { id, status: "revoked" }))
 }
 
-/// A key that is about to be stored, and the whole of it.
-pub(super) fn new_key(
-    account_id: AccountId,
-    label: &str,
-    client_kind: &str,
-    scopes: Vec<Scope>,
-    now: Timestamp,
-) -> (ApiKey, NewApiKey) {
-    let new = NewApiKey::from_random(random_bytes());
-    let key = ApiKey {
-        id: ApiKeyId::new(now),
-        account_id,
-        prefix: new.prefix.clone(),
-        label: label.to_owned(),
-        client_kind: client_kind.to_owned(),
-        scopes,
-        last_used_at: None,
-        created_at: now,
-    };
-    (key, new)
-}
-
-/// A key may have no scope that its maker lacks.
+/// A key may have no scope that its maker lacks, and without a word it has what its maker has: a key that leaks can't be
+/// used to make a stronger one.
 fn new_key_fields(fields: &mut Fields<'_>, own: &[Scope]) -> Option<(String, ClientKind, Vec<Scope>)> {
     let label = fields.required("label", line(1, 200));
     let kind = fields.optional("client_kind", word(ClientKind::parse, ClientKind::ALL));

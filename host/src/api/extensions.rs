@@ -10,11 +10,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::auth::{Caller, MayExtend, MayRead};
-use super::body::{self, Ids, Raw, media_type};
+use super::body::{self, Ids, Raw, check_charset, media_type};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::{Reading, read};
-use super::query::{Listed, Parameters};
+use super::query::{Asked, Listed, Parameters};
 use super::state::Api;
 use super::values::word;
 use crate::catalog::{Catalog, CatalogError, UploadError, Uploaded};
@@ -71,13 +71,7 @@ pub(super) struct TestAnswer {
     memory_bytes: Option<u64>,
 }
 
-pub(super) async fn list(
-    State(api): State<Api>,
-    MayRead(caller): MayRead,
-    mut parameters: Parameters,
-) -> Result<Listed> {
-    let asked = parameters.page();
-    parameters.finish()?;
+pub(super) async fn list(State(api): State<Api>, MayRead(caller): MayRead, asked: Asked) -> Result<Listed> {
     let mut conn = api.app.store.read().await?;
     let rows = extensions::list(&mut conn, caller.account, &asked.page()).await?;
     Ok(asked.answer(rows, |extension| extension.id, |extension| shown(&api.catalog, extension)))
@@ -221,7 +215,7 @@ async fn require_owner(api: &Api, caller: &Caller, stored: &StoredExtension) -> 
 fn engine_of(headers: &HeaderMap) -> Result<EngineKind> {
     match media_type(headers).as_str() {
         "application/wasm" => Ok(EngineKind::Component),
-        "text/rhai" => Ok(EngineKind::Script),
+        "text/rhai" => check_charset(headers).map(|()| EngineKind::Script),
         _ => Err(ApiError::bad_request("Send the file with Content-Type: application/wasm or text/rhai.")),
     }
 }

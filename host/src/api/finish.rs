@@ -5,9 +5,9 @@ use std::any::Any;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -75,14 +75,22 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::internal(Panicked(text.unwrap_or_else(|| "without a message".to_owned()))).into_response()
 }
 
-/// No such route.
-pub(super) async fn no_route() -> ApiError {
-    ApiError::new(Code::NotFound, "There is no such route.")
+/// No such route. Who wrote a slash at the end is sent to the address without it, with their method and body.
+pub(super) async fn no_route(uri: Uri) -> Response {
+    // Two slashes at the beginning would name another host.
+    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty() && !path.starts_with("//"));
+    let Some(path) = path else { return ApiError::new(Code::NotFound, "There is no such route.").into_response() };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::permanent(&format!("{path}{query}")).into_response()
 }
 
-/// No such method.
-pub(super) async fn no_method() -> ApiError {
-    ApiError::new(Code::MethodNotAllowed, "The route does not have this method; the header Allow names those it has.")
+/// No such method. OPTIONS asks for the methods, which the header Allow names either way.
+pub(super) async fn no_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let message = "The route does not have this method; the header Allow names those it has.";
+    ApiError::new(Code::MethodNotAllowed, message).into_response()
 }
 
 fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Response {
@@ -99,8 +107,9 @@ fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Resp
             response.headers_mut().insert(name.clone(), value.clone());
         }
     }
-    if let Some(seconds) = error.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(standing) = error.standing {
+        standing.write(response.headers_mut());
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(standing.reset()));
     }
     if error.code == Code::Unauthorized {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

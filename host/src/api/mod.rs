@@ -5,6 +5,7 @@
 //! `finish` shape what is told when a call fails.
 
 mod accounts;
+mod address;
 mod auth;
 mod bindings;
 mod body;
@@ -22,6 +23,7 @@ mod finish;
 mod inbound;
 mod inbound_endpoints;
 mod input;
+mod json;
 mod outreaches;
 mod query;
 mod rate;
@@ -31,6 +33,7 @@ mod state;
 mod status;
 mod suppressions;
 mod timeline;
+mod usage;
 mod values;
 mod webhooks;
 
@@ -57,9 +60,18 @@ const LARGEST_UPLOAD: usize = 32 * 1024 * 1024;
 /// All routes.
 pub fn router(app: App, catalog: Catalog) -> Router {
     let api = Api::new(app, catalog);
-    let keyed = keyed().route_layer(from_fn_with_state(api.clone(), auth::authenticate));
-    keyed
-        .merge(public())
+    around(behind_a_key(keyed(), &api).merge(public()), api)
+}
+
+/// A panic is caught here, too, so that the answer tells of the key's limits as every other does.
+fn behind_a_key(routes: Router<Api>, api: &Api) -> Router<Api> {
+    let routes = routes.route_layer(CatchPanicLayer::custom(finish::panicked));
+    routes.route_layer(from_fn_with_state(api.clone(), auth::authenticate))
+}
+
+/// What stands around every route.
+fn around(routes: Router<Api>, api: Api) -> Router {
+    routes
         .fallback(finish::no_route)
         .method_not_allowed_fallback(finish::no_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -85,6 +97,7 @@ fn keyed() -> Router<Api> {
     Router::new()
         .route("/api_keys", get(accounts::list).post(accounts::create))
         .route("/api_keys/{id}", axum::routing::delete(accounts::revoke))
+        .route("/usage", get(usage::show))
         .route("/outreaches", get(outreaches::list).post(outreaches::create))
         .route("/outreaches/{id}", get(outreaches::show).patch(outreaches::update))
         .route("/contact_imports", imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))

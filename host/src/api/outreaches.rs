@@ -9,7 +9,7 @@ use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::error::{ApiError, Code, Result};
 use super::input::read_wrapped;
-use super::query::{Listed, Parameters};
+use super::query::{Asked, Listed};
 use super::state::Api;
 use super::values::{flag, line};
 use crate::domain::Timestamp;
@@ -42,13 +42,7 @@ struct CampaignOfIt {
     status: CampaignStatus,
 }
 
-pub(super) async fn list(
-    State(api): State<Api>,
-    MayRead(caller): MayRead,
-    mut parameters: Parameters,
-) -> Result<Listed> {
-    let asked = parameters.page();
-    parameters.finish()?;
+pub(super) async fn list(State(api): State<Api>, MayRead(caller): MayRead, asked: Asked) -> Result<Listed> {
     let mut conn = api.app.store.read().await?;
     let rows = outreaches::list(&mut conn, caller.account, &asked.page()).await?;
     Ok(asked.answer(rows, |outreach| outreach.id, shown))

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::accounts::new_key;
 use crate::app::App;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::Timestamp;
-use crate::domain::api_key::Scope;
+use crate::domain::api_key::{ClientKind, NewApiKey, Scope};
 use crate::domain::ids::AccountId;
-use crate::store::accounts;
+use crate::secrets::random_bytes;
+use crate::store::accounts::{self, ApiKey};
 
 /// 2026-11-23T08:00:00Z.
 const START: Timestamp = Timestamp::from_millis(1_795_420_800_000);
@@ -70,7 +70,8 @@ impl TestApi {
     pub(super) async fn key_with(&self, scopes: &[Scope]) -> Key {
         let now = self.app.clock.now();
         let account = AccountId::new(now);
-        let (key, new) = new_key(account, "test", "direct", scopes.to_vec(), now);
+        let new = NewApiKey::from_random(random_bytes());
+        let key = ApiKey::of(&new, account, "test", ClientKind::Direct, scopes.to_vec(), now);
         let mut tx = self.app.store.begin().await.unwrap();
         accounts::insert(tx.conn(), account, None, None, now).await.unwrap();
         accounts::insert_key(tx.conn(), &key, &new.hash).await.unwrap();
