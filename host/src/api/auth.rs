@@ -1,6 +1,8 @@
 //! Who calls, and what they may do. [`authenticate`] stands before every route that is not public; a handler names the
 //! scope it needs by the type of its caller, so that none can forget to ask.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -9,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::address::Address;
 use super::error::{ApiError, Code, Result};
+use super::idempotency::Attempt;
 use super::state::Api;
 use super::usage::path_shown;
 use crate::config::Signup;
@@ -24,6 +27,8 @@ pub(super) struct Caller {
     pub(super) account: AccountId,
     pub(super) key: ApiKeyId,
     pub(super) scopes: Vec<Scope>,
+    /// Set where the call carries an `Idempotency-Key`.
+    pub(super) attempt: Option<Arc<Attempt>>,
 }
 
 macro_rules! callers {
@@ -129,7 +134,7 @@ async fn caller_of(api: &Api, address: Address, headers: &HeaderMap, now: Timest
     if let Some(hash) = presented {
         let mut conn = api.app.store.read().await?;
         if let Some(key) = accounts::find_key(&mut conn, &hash).await? {
-            let caller = Caller { account: key.account_id, key: key.id, scopes: key.scopes };
+            let caller = Caller { account: key.account_id, key: key.id, scopes: key.scopes, attempt: None };
             return Ok(Presented { caller, client_kind: key.client_kind, hash });
         }
     }

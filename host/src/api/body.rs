@@ -7,17 +7,16 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::{ApiError, Code};
-use super::json;
-use super::state::Api;
+use super::json::{self, Given};
 
 /// A JSON body.
-pub(super) struct Json(pub(super) Value);
+pub(super) struct Json(pub(super) Given);
 
 /// A JSON body that may be left out: `{}` then.
-pub(super) struct OptionalJson(pub(super) Value);
+pub(super) struct OptionalJson(pub(super) Given);
 
 /// The body as it came.
 pub(super) struct Raw(pub(super) Bytes);
@@ -25,40 +24,35 @@ pub(super) struct Raw(pub(super) Bytes);
 /// The ids of the path.
 pub(super) struct Ids<T>(pub(super) T);
 
-impl FromRequest<Api> for Json {
+impl<S: Send + Sync> FromRequest<S> for Json {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
-        let Raw(bytes) = Raw::from_request(request, api).await?;
+        let Raw(bytes) = Raw::from_request(request, state).await?;
         json::parse(&bytes).map(Self)
     }
 }
 
-impl FromRequest<Api> for OptionalJson {
+impl<S: Send + Sync> FromRequest<S> for OptionalJson {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let is_json = check_json(request.headers());
-        let Raw(bytes) = Raw::from_request(request, api).await?;
+        let Raw(bytes) = Raw::from_request(request, state).await?;
         if bytes.is_empty() {
-            return Ok(Self(Value::Object(serde_json::Map::new())));
+            return Ok(Self(Value::Object(Map::new()).into()));
         }
         is_json?;
         json::parse(&bytes).map(Self)
     }
 }
 
-impl FromRequest<Api> for Raw {
+impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
-        let limit = api.app.config.request_timeout;
-        let Ok(read) = tokio::time::timeout(limit, Bytes::from_request(request, api)).await else {
-            let message = format!("The body did not arrive within {} s.", limit.as_secs());
-            return Err(ApiError::new(Code::RequestTimeout, message));
-        };
-        read.map(Self).map_err(|rejection| match rejection.status() {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(Code::PayloadTooLarge, "The body is larger than it may be."),
             _ => ApiError::bad_request("The body could not be read to its end."),
         })

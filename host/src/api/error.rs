@@ -58,6 +58,10 @@ words! {
         ValidationFailed = "validation_failed",
         /// Well formed, but it breaks a rule.
         Unprocessable = "unprocessable",
+        /// The key was used for another request.
+        IdempotencyKeyReused = "idempotency_key_reused",
+        /// The first request with the key is still running.
+        IdempotencyInProgress = "idempotency_in_progress",
         /// Too many calls.
         RateLimited = "rate_limited",
         /// Nothing to dispatch.
@@ -83,6 +87,8 @@ pub(super) struct ApiError {
     pub(super) code: Code,
     pub(super) message: String,
     pub(super) details: Value,
+    /// After how many seconds the call may be made again.
+    pub(super) retry_after: Option<u64>,
     /// The limit that the call went beyond.
     pub(super) standing: Option<Standing>,
     /// What went wrong inside: logged, never told.
@@ -110,11 +116,13 @@ impl Code {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::IdempotencyInProgress => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ValidationFailed
             | Self::Unprocessable
+            | Self::IdempotencyKeyReused
             | Self::NoPendingEnrollments
             | Self::CampaignNotActive
             | Self::CampaignNotPaused
@@ -129,7 +137,7 @@ impl ApiError {
     /// A failure with a text for people.
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         let details = Value::Object(Map::new());
-        Self { code, message: message.into(), details, standing: None, cause: None }
+        Self { code, message: message.into(), details, retry_after: None, standing: None, cause: None }
     }
 
     /// Something that the account does not have.

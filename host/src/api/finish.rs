@@ -2,7 +2,7 @@
 //! internal error is logged here, once, and leaves through nothing else.
 
 use std::any::Any;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use super::error::{ApiError, Code};
+use super::patience::with_patience;
 use super::state::Api;
 use crate::domain::ids::AccountId;
 use crate::secrets::random_bytes;
@@ -42,9 +44,14 @@ pub(super) async fn finish(State(api): State<Api>, request: Request, next: Next)
     // The route and never the path: tokens stand in paths.
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
 
+    let patience = api.app.config.request_timeout;
+    let (request, slowness) = with_patience(request, patience);
     let mut response = next.run(request).await;
     let account = response.extensions_mut().remove::<AccountId>();
-    let error = response.extensions_mut().remove::<ApiError>();
+    let error = match slowness.was_met() {
+        true => Some(too_slow(patience)),
+        false => response.extensions_mut().remove::<ApiError>(),
+    };
     if let Some(error) = &error {
         response = shaped(&api, error, &request_id, response);
     }
@@ -93,23 +100,34 @@ pub(super) async fn no_method(method: Method) -> Response {
     ApiError::new(Code::MethodNotAllowed, message).into_response()
 }
 
-fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Response {
+fn too_slow(patience: Duration) -> ApiError {
+    let message = format!("The body did not arrive within {} s.", patience.as_secs());
+    ApiError::new(Code::RequestTimeout, message)
+}
+
+/// The body of an error. All but an internal one are the same for every request's id.
+pub(super) fn shape(api: &Api, error: &ApiError, request_id: &str) -> Answer {
     let details = match error.code {
         Code::InternalError => json!({ "request_id": request_id }),
         _ => error.details.clone(),
     };
     let address = format!("{}/docs/errors/{}", api.app.links.public_url(), error.code);
-    let shape = Shape { code: error.code, address, message: &error.message, details };
-    let mut response = (error.code.status(), axum::Json(shape)).into_response();
+    Answer::json(error.code.status(), &Shape { code: error.code, address, message: &error.message, details })
+}
+
+fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Response {
+    let mut response = shape(api, error, request_id).into_response();
     // What was set on the way, such as Allow and RateLimit-*, is kept; what described the empty body is not.
     for (name, value) in bare.headers() {
         if *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
             response.headers_mut().insert(name.clone(), value.clone());
         }
     }
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if let Some(standing) = error.standing {
         standing.write(response.headers_mut());
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(standing.reset()));
     }
     if error.code == Code::Unauthorized {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,6 +1,7 @@
-//! JSON bodies, read more strictly than serde_json does by itself: a name that an object has twice is refused, because of
-//! two readers each may take another one for true, and so is U+0000, which no text column can hold. Depth is bounded by
-//! serde_json (128), which also refuses numbers out of range and half surrogate pairs.
+//! JSON bodies, read more strictly than serde_json does by itself: a name that an object has twice is a problem, because of
+//! two readers each may take another one for true, and so is U+0000, which no text column can hold. [`super::input`] tells
+//! of them together with what else is wrong. Depth is bounded by serde_json (128), which also refuses numbers out of range
+//! and half surrogate pairs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,8 +17,21 @@ const MOST_PROBLEMS: usize = 100;
 const TWICE: &str = "is given more than once";
 const NUL: &str = "must not contain the character U+0000";
 
+/// A body, and what is wrong with it whatever its fields mean, by path.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) value: Value,
+    pub(super) problems: BTreeMap<String, Vec<String>>,
+}
+
+impl From<Value> for Given {
+    fn from(value: Value) -> Self {
+        Self { value, problems: BTreeMap::new() }
+    }
+}
+
 /// Reads a body.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Given> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         ApiError::bad_request(format!("The body is not UTF-8; it goes wrong at byte {}.", error.valid_up_to()))
     })?;
@@ -28,8 +42,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
     let value = read.and_then(|value| deserializer.end().map(|()| value));
     // serde_json says what it met and where, and quotes nothing.
     let value = value.map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}.")))?;
-    let problems = problems.0.into_inner();
-    if problems.is_empty() { Ok(value) } else { Err(ApiError::invalid(problems)) }
+    Ok(Given { value, problems: problems.0.into_inner() })
 }
 
 #[derive(Default)]
@@ -156,46 +169,54 @@ impl<'de> Visitor<'de> for Reader<'_> {
 mod tests {
     use serde_json::json;
 
+    use super::super::error::Code;
     use super::*;
 
     #[track_caller]
-    fn check_refused(body: &[u8], code: &str, told: &str) {
+    fn check_told(body: &[u8], problems: Value) {
+        assert_eq!(json!(parse(body).unwrap().problems), problems);
+    }
+
+    #[track_caller]
+    fn check_refused(body: &[u8], told: &str) {
         let error = parse(body).unwrap_err();
-        assert_eq!(error.code.as_str(), code, "{error:?}");
-        let text = format!("{} {}", error.message, error.details);
-        assert!(text.contains(told), "{told:?} is not in {text}");
+        assert_eq!(error.code, Code::BadRequest);
+        assert!(error.message.contains(told), "{told:?} is not in {}", error.message);
     }
 
     #[test]
     fn a_body_is_read_as_serde_json_reads_it() {
         let body = r#"{"a": [1, -2, 3.5, 18446744073709551615, 1e3, true, null, "ü\n"], "b": {"c": {}}, "d": []}"#;
-        assert_eq!(parse(body.as_bytes()).unwrap(), serde_json::from_str::<Value>(body).unwrap());
-        assert_eq!(parse(b" 7 ").unwrap(), json!(7));
+        let read = parse(body.as_bytes()).unwrap();
+        assert_eq!(read.value, serde_json::from_str::<Value>(body).unwrap());
+        assert!(read.problems.is_empty());
+        assert_eq!(parse(b" 7 ").unwrap().value, json!(7));
     }
 
     #[test]
     fn what_is_given_twice_is_told_by_its_path() {
-        check_refused(br#"{"a": 1, "a": 1}"#, "validation_failed", r#"{"a":["is given more than once"]}"#);
-        check_refused(br#"{"a": [{}, {"b": 1, "c": 2, "b": 3}]}"#, "validation_failed", r#"{"a.1.b":["is given"#);
+        check_told(br#"{"a": 1, "a": 1}"#, json!({"a": [TWICE]}));
+        check_told(br#"{"a": [{}, {"b": 1, "c": 2, "b": 3}]}"#, json!({"a.1.b": [TWICE]}));
     }
 
     #[test]
     fn u_0000_is_told_by_its_path() {
-        check_refused(br#"{"a": {"b": "x\u0000"}}"#, "validation_failed", r#"{"a.b":["must not contain"#);
-        check_refused(br#"{"a": {"b\u0000": 1}}"#, "validation_failed", r#"{"a.b":["must not contain"#);
-        check_refused(br#"["\u0000"]"#, "validation_failed", r#"{"0":["#);
+        check_told(br#"{"a": {"b": "x\u0000"}}"#, json!({"a.b": [NUL]}));
+        check_told(br#"{"a": {"b\u0000": 1}}"#, json!({"a.b": [NUL]}));
+        check_told(br#"["\u0000"]"#, json!({"0": [NUL]}));
     }
 
     #[test]
     fn what_is_no_json_is_told_with_its_place() {
-        check_refused(b"", "bad_request", "EOF while parsing");
-        check_refused(b"{\"a\": }", "bad_request", "line 1 column 7");
-        check_refused(b"{} {}", "bad_request", "trailing characters");
-        check_refused(b"{\"a\": \"\xff\"}", "bad_request", "not UTF-8; it goes wrong at byte 7");
-        check_refused(br#""\ud800""#, "bad_request", "surrogate");
-        check_refused(br#"{"a": 1e999}"#, "bad_request", "number out of range");
-        check_refused("[".repeat(100_000).as_bytes(), "bad_request", "recursion limit");
+        check_refused(b"", "EOF while parsing");
+        check_refused(b"{\"a\": }", "line 1 column 7");
+        check_refused(b"{} {}", "trailing characters");
+        check_refused(b"{\"a\": \"\xff\"}", "not UTF-8; it goes wrong at byte 7");
+        check_refused(br#""\ud800""#, "hex escape at line 1 column 8");
+        check_refused(br#""\udc00\ud800""#, "surrogate");
+        check_refused(br#"{"a": 1e999}"#, "number out of range");
+        check_refused("[".repeat(100_000).as_bytes(), "recursion limit");
         let deep = format!("{}{}", r#"{"a":"#.repeat(200), "}".repeat(200));
-        check_refused(deep.as_bytes(), "bad_request", "recursion limit");
+        check_refused(deep.as_bytes(), "recursion limit");
     }
 }

@@ -2,10 +2,13 @@
 //! own function, and shows what came of it; no rule of sending lives here.
 //!
 //! `input` and `values` read bodies, `query` reads parameters and makes pages, `auth` knows the caller, `error` and
-//! `finish` shape what is told when a call fails.
+//! `finish` shape what is told when a call fails. Calls that write end in `Caller::commit`, which gives the [`answer`] and
+//! stores it under the call's [`idempotency`] key. Every handler says in its `#[utoipa::path]` what [`openapi`] shows of it;
+//! `docs` serves that.
 
 mod accounts;
 mod address;
+mod answer;
 mod auth;
 mod bindings;
 mod body;
@@ -15,19 +18,24 @@ mod contacts;
 mod credentials;
 mod decisions;
 mod deleted;
+mod docs;
 mod enrollments;
 mod error;
 mod events;
 mod extensions;
 mod finish;
+mod idempotency;
 mod inbound;
 mod inbound_endpoints;
 mod input;
 mod json;
+mod openapi;
 mod outreaches;
+mod patience;
 mod query;
 mod rate;
 mod recipients;
+mod schemas;
 mod signup;
 mod state;
 mod status;
@@ -47,6 +55,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::catalog::Catalog;
@@ -60,13 +70,20 @@ const LARGEST_UPLOAD: usize = 32 * 1024 * 1024;
 /// All routes.
 pub fn router(app: App, catalog: Catalog) -> Router {
     let api = Api::new(app, catalog);
-    around(behind_a_key(keyed(), &api).merge(public()), api)
+    let (keyed, keyed_document) = keyed().split_for_parts();
+    let (public, mut document) = public().split_for_parts();
+    document.merge(keyed_document);
+    let document = openapi::finished(&document, api.app.links.public_url());
+    around(behind_a_key(keyed, &api).merge(public).merge(docs::routes(&document)), api)
 }
 
-/// A panic is caught here, too, so that the answer tells of the key's limits as every other does.
+/// What stands before every route that needs a key. A panic is caught here already, so that its answer tells of the key's
+/// limits, too, and is not taken for one that may be given again.
 fn behind_a_key(routes: Router<Api>, api: &Api) -> Router<Api> {
-    let routes = routes.route_layer(CatchPanicLayer::custom(finish::panicked));
-    routes.route_layer(from_fn_with_state(api.clone(), auth::authenticate))
+    routes
+        .route_layer(CatchPanicLayer::custom(finish::panicked))
+        .route_layer(from_fn_with_state(api.clone(), idempotency::once))
+        .route_layer(from_fn_with_state(api.clone(), auth::authenticate))
 }
 
 /// What stands around every route.
@@ -80,26 +97,30 @@ fn around(routes: Router<Api>, api: Api) -> Router {
         .with_state(api)
 }
 
+/// The routes whose bodies may be large, and are read while they come.
+fn is_upload(route: &str) -> bool {
+    matches!(route, "/contact_imports" | "/extensions")
+}
+
 /// What anybody may call.
-fn public() -> Router<Api> {
-    Router::new()
-        .route("/status", get(status::show))
-        .route("/signup", post(signup::create))
+fn public() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(status::show))
+        .routes(routes!(signup::create))
         .route("/t/{file}", get(recipients::pixel))
         .route("/u/{token}", get(recipients::ask_to_unsubscribe).post(recipients::unsubscribe))
         .route("/inbound/{provider}/{token}", any(inbound::receive))
 }
 
 /// What needs a key.
-fn keyed() -> Router<Api> {
+fn keyed() -> OpenApiRouter<Api> {
     let imports = get(contact_imports::list).post(contact_imports::create);
-    let uploads = get(extensions::list).post(extensions::upload);
-    Router::new()
-        .route("/api_keys", get(accounts::list).post(accounts::create))
-        .route("/api_keys/{id}", axum::routing::delete(accounts::revoke))
-        .route("/usage", get(usage::show))
-        .route("/outreaches", get(outreaches::list).post(outreaches::create))
-        .route("/outreaches/{id}", get(outreaches::show).patch(outreaches::update))
+    OpenApiRouter::default()
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::revoke))
+        .routes(routes!(usage::show))
+        .routes(routes!(outreaches::list, outreaches::create))
+        .routes(routes!(outreaches::show, outreaches::update))
         .route("/contact_imports", imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
         .route("/contact_imports/{id}", get(contact_imports::show))
         .route("/contact_imports/{id}/contacts", get(contact_imports::contacts))
@@ -115,18 +136,19 @@ fn keyed() -> Router<Api> {
         .route("/inbound_endpoints", get(inbound_endpoints::list).post(inbound_endpoints::create))
         .route("/inbound_endpoints/{id}", get(inbound_endpoints::show).delete(inbound_endpoints::delete))
         .route("/events", get(events::list))
-        .route("/extensions", uploads.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
-        .route("/extensions/{id}", get(extensions::show).delete(extensions::delete))
-        .route("/extensions/{id}/source", get(extensions::source))
-        .route("/extensions/{id}/test", post(extensions::test))
-        .route("/bindings", get(bindings::list).put(bindings::replace))
-        .route("/decisions", get(decisions::list))
+        .routes(routes!(extensions::list))
+        .routes(routes!(extensions::upload).layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
+        .routes(routes!(extensions::show, extensions::delete))
+        .routes(routes!(extensions::source))
+        .routes(routes!(extensions::test))
+        .routes(routes!(bindings::list, bindings::replace))
+        .routes(routes!(decisions::list))
         .merge(of_campaigns())
 }
 
-fn of_campaigns() -> Router<Api> {
+fn of_campaigns() -> OpenApiRouter<Api> {
     let credential = get(credentials::show).patch(credentials::update).delete(credentials::delete);
-    Router::new()
+    OpenApiRouter::default()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::show).patch(campaigns::update))
         .route("/campaigns/{id}/dispatch", post(campaigns::dispatch))

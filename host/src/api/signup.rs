@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::address::Address;
 use super::body;
@@ -17,19 +18,38 @@ use crate::domain::ids::{AccountId, ApiKeyId};
 use crate::secrets::random_bytes;
 use crate::store::accounts::{self, ApiKey};
 
-#[derive(Serialize)]
+/// A new account.
+#[derive(Serialize, ToSchema)]
 pub(super) struct SignedUp {
     account_id: AccountId,
     plan_slug: &'static str,
     api_key: FirstKey,
 }
 
-#[derive(Serialize)]
+/// Its first key, which may do everything.
+#[derive(Serialize, ToSchema)]
 struct FirstKey {
     id: ApiKeyId,
     prefix: String,
+    /// Shown here and never again.
     plaintext: String,
 }
+
+/// Who signs up.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `create` reads it")]
+struct NewAccount {
+    #[schema(format = "email")]
+    email: String,
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+}
+
+/// Sign up
+///
+/// Where the operator lets anybody have an account; `not_found` elsewhere. Five an hour from one address.
+#[utoipa::path(post, path = "/signup", operation_id = "sign_up", tag = "Keys", security(()), request_body = NewAccount,
+    responses((status = CREATED, description = "The account and its first key.", body = SignedUp)))]
 
 pub(super) async fn create(
     State(api): State<Api>,

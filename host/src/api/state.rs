@@ -1,17 +1,22 @@
 //! What every handler is handed: the engine's parts, the catalog, and the little that the API keeps in memory.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use super::address::Address;
+use super::idempotency::{KEPT_FOR, Running};
 use super::rate::Windows;
 use crate::app::App;
 use crate::catalog::Catalog;
 use crate::domain::Timestamp;
+use crate::store::{StoreError, idempotent_answers};
 
+/// Answers that are no longer given are deleted this often at most, while calls with keys come in.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+const MOST_SWEPT: i64 = 1000;
 const SIGNUPS_AN_HOUR: u32 = 5;
 /// A body of 32 MiB is ten times that in memory while it is read, so few are read at once.
 const LARGE_BODIES_AT_ONCE: usize = 2;
@@ -29,6 +34,9 @@ pub(super) struct Parts {
     pub(super) failed_authentications: Windows<Address>,
     pub(super) signups: Windows<Address>,
     pub(super) large_bodies: Semaphore,
+    /// The idempotency keys of calls under way.
+    pub(super) running: Running,
+    answers_swept_at: Mutex<Option<Timestamp>>,
 }
 
 impl Deref for Api {
@@ -46,6 +54,8 @@ impl Api {
             failed_authentications: Windows::new(app.config.failed_authentications_per_minute, minute),
             signups: Windows::new(SIGNUPS_AN_HOUR, Duration::from_secs(3600)),
             large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
+            running: Running::default(),
+            answers_swept_at: Mutex::default(),
             app,
             catalog,
         }))
@@ -54,5 +64,33 @@ impl Api {
     /// The time now.
     pub(super) fn now(&self) -> Timestamp {
         self.app.clock.now()
+    }
+
+    /// Deletes the answers to keys that are too old to be given again, beside the request.
+    pub(super) fn sweep_answers(&self) {
+        let now = self.now();
+        let mut swept_at = self.answers_swept_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept_at.is_some_and(|swept| swept.plus(SWEEP_INTERVAL) > now) {
+            return;
+        }
+        *swept_at = Some(now);
+        drop(swept_at);
+        let store = self.app.store.clone();
+        tokio::spawn(async move {
+            let swept = async {
+                loop {
+                    let mut tx = store.begin().await?;
+                    let count = idempotent_answers::sweep(tx.conn(), now.minus(KEPT_FOR), MOST_SWEPT).await?;
+                    tx.commit().await?;
+                    // Each round deletes what is older than a day, so there is an end.
+                    if count == 0 {
+                        return Ok::<_, StoreError>(());
+                    }
+                }
+            };
+            if let Err(error) = swept.await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Old idempotent answers could not be deleted");
+            }
+        });
     }
 }

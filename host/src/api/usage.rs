@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{MatchedPath, State};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::MayRead;
 use super::error::Result;
@@ -23,25 +24,44 @@ const ROUTES_SHOWN: i64 = 50;
 /// How many calls, by what they were made through; kinds without a call are there, too.
 type ByKind = BTreeMap<&'static str, u64>;
 
-#[derive(Serialize)]
+/// How often the account's keys called.
+#[derive(Serialize, ToSchema)]
 pub(super) struct UsageShown {
     /// Where the counts begin: the first instant of a UTC day, because they are kept by day.
     since: Timestamp,
     total: u64,
+    /// By client kind.
+    #[schema(value_type = BTreeMap<String, u64>)]
     by_kind: ByKind,
-    /// By UTC date; days without a call are left out.
+    /// By UTC date, and of each by client kind; days without a call are left out.
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, u64>>)]
     by_kind_per_day: BTreeMap<String, ByKind>,
+    /// The fifty that were called most.
     top_paths: Vec<TopPath>,
 }
 
-#[derive(Serialize)]
+/// One route's calls.
+#[derive(Serialize, ToSchema)]
 struct TopPath {
     client_kind: ClientKind,
     method: String,
+    /// With `:id` where an id stands.
     path: String,
     count: u64,
 }
 
+/// The parameter, for the reference page.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the shape alone; `show` reads it")]
+pub(super) struct UsageParameters {
+    /// `7d` (the default), `24h`, or a time or date. The counts begin with the UTC day that holds it.
+    since: Option<String>,
+}
+
+/// Show the usage
+#[utoipa::path(get, path = "/usage", operation_id = "show_usage", tag = "Keys", params(UsageParameters),
+    responses((status = OK, description = "Calls that were let through, this one among them.", body = UsageShown)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
