@@ -120,6 +120,9 @@ fn new_key_fields(fields: &mut Fields<'_>, own: &[Scope]) -> Option<(String, Cli
         let scope = word(Scope::parse, Scope::ALL)(value)?;
         if own.contains(&scope) { Ok(scope) } else { Err("is a scope that your own key does not have".to_owned()) }
     });
+    if scopes.as_ref().is_some_and(Vec::is_empty) {
+        fields.note("scopes", "must not be empty; leave it out for all that your own key may do");
+    }
     let mut scopes = scopes.unwrap_or_else(|| own.to_vec());
     scopes.sort_by_key(|scope| Scope::ALL.iter().position(|other| other == scope));
     scopes.dedup();

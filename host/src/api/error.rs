@@ -90,7 +90,7 @@ pub(super) struct ApiError {
     /// After how many seconds the call may be made again.
     pub(super) retry_after: Option<u64>,
     /// The limit that the call went beyond.
-    pub(super) standing: Option<Standing>,
+    pub(super) standing: Option<Box<Standing>>,
     /// What went wrong inside: logged, never told.
     pub(super) cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }

@@ -85,7 +85,8 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 /// No such route. Who wrote a slash at the end is sent to the address without it, with their method and body.
 pub(super) async fn no_route(uri: Uri) -> Response {
     // Two slashes at the beginning would name another host.
-    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty() && !path.starts_with("//"));
+    let is_ours = |path: &&str| !path.is_empty() && !path.starts_with("//") && !path.ends_with('/');
+    let path = uri.path().strip_suffix('/').filter(is_ours);
     let Some(path) = path else { return ApiError::new(Code::NotFound, "There is no such route.").into_response() };
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Redirect::permanent(&format!("{path}{query}")).into_response()
@@ -126,7 +127,7 @@ fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Resp
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(standing) = error.standing {
+    if let Some(standing) = &error.standing {
         standing.write(response.headers_mut());
     }
     if error.code == Code::Unauthorized {

@@ -166,7 +166,7 @@ impl Fields<'_> {
                 Err(problem) => self.problems.note(format!("{path}.{index}"), problem),
             }
         }
-        Some(values)
+        (values.len() == items.len()).then_some(values)
     }
 
     /// Notes what is wrong about a field (or about the object, where `key` is empty).

@@ -103,7 +103,11 @@ impl Standing {
     /// What a caller is told whose call was one too many.
     pub(super) fn refusal(self) -> ApiError {
         let message = format!("Too many calls: {} are allowed in {} s.", self.limit, self.length.as_secs());
-        ApiError { retry_after: Some(self.reset), standing: Some(self), ..ApiError::new(Code::RateLimited, message) }
+        ApiError {
+            retry_after: Some(self.reset),
+            standing: Some(Box::new(self)),
+            ..ApiError::new(Code::RateLimited, message)
+        }
     }
 
     /// `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`: the three headers that clients know, rather than

@@ -8,8 +8,11 @@ mod campaign_is_made;
 mod extensions_are_swapped;
 mod first_steps_leave;
 mod follow_ups;
+mod keys_and_counts;
 mod refusals;
+mod slow_and_large;
 mod stops_and_starts;
+mod the_database_goes_away;
 mod the_document_tells_the_truth;
 
 /// Tells a story, `async fn(Database) -> anyhow::Result<()>`, on SQLite and on PostgreSQL.
