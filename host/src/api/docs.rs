@@ -71,6 +71,9 @@ impl Code {
                 "The body is not JSON, the content type is wrong, or a parameter of the path or query is. The message \
                  says which."
             }
+            Self::RequestTimeout => {
+                "The request took too long to arrive. Send it again over a faster line, or in parts."
+            }
             Self::PayloadTooLarge => {
                 "The body is larger than 1 MiB (32 MiB for imports and extensions). Send it in parts."
             }

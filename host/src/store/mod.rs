@@ -30,6 +30,7 @@ mod row;
 pub mod sends;
 pub mod suppressions;
 pub mod transactions;
+pub mod usage;
 pub mod webhooks;
 
 pub use connect::{DatabaseUrl, Store, StoreOptions, Tx};

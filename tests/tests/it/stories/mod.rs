@@ -11,8 +11,11 @@ mod first_steps_leave;
 mod follow_ups;
 mod opens_and_opt_outs;
 mod provider_is_heard_later;
+mod keys_and_counts;
 mod refusals;
+mod slow_and_large;
 mod stops_and_starts;
+mod the_database_goes_away;
 mod the_document_tells_the_truth;
 mod webhooks_are_told;
 
