@@ -9,5 +9,5 @@ mod forms;
 mod hooks;
 mod keys;
 mod lists;
-mod usage;
 mod recipients;
+mod usage;
