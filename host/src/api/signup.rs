@@ -51,7 +51,7 @@ struct NewAccount {
 /// Where the operator lets anybody have an account; `not_found` elsewhere. Five an hour from one address.
 #[utoipa::path(post, path = "/signup", operation_id = "sign_up", tag = "Keys", security(()), request_body = NewAccount,
     responses((status = CREATED, description = "The account and its first key.", body = SignedUp),
-        (status = FORBIDDEN, description = "Sign-up is closed here.", body = Error),
+        (status = NOT_FOUND, description = "Sign-up is closed here.", body = Error),
         (status = TOO_MANY_REQUESTS, description = "Five an hour for each address.", body = Error)))]
 pub(super) async fn create(
     State(api): State<Api>,
