@@ -34,6 +34,7 @@ pub struct Engine {
     pub clock: Clock,
     /// The API with the key of the first account.
     pub api: Api,
+    config: Config,
     server: Server,
     /// Where the database is, for the shell.
     settings: [(&'static str, String); 2],
@@ -59,6 +60,7 @@ impl Engine {
             set("egress_allow", "127.0.0.0/8"),
             set("allow_plaintext", "true"),
             set("rate_limit_per_minute", "1000000"),
+            set("failed_authentications_per_minute", "1000000"),
             set("signup", "open"),
             set("lease_seconds", LEASE_SECONDS),
             // Nobody answers there: a story that needs names starts a server and says so.
@@ -110,6 +112,11 @@ impl Engine {
         Ok(out.into_owned())
     }
 
+    /// The settings that it was started with: another node of it has the same.
+    pub fn config(&self) -> Config {
+        self.config.clone()
+    }
+
     /// Stops it as SIGTERM does.
     pub async fn stop(self) {
         self.server.stop().await;
@@ -157,8 +164,8 @@ impl EngineOptions {
         let settings = [("AMPOUT_DATA_DIR", data.display().to_string()), ("AMPOUT_DATABASE_URL", url.clone())];
         let options = self.set("data_dir", data.display()).set("database_url", url);
         let config = Config::from_settings(&options.settings)?;
-        let server = Server::start(config, options.clock.clone()).await.context("the engine did not start")?;
+        let server = Server::start(config.clone(), options.clock.clone()).await.context("the engine did not start")?;
         let api = Api::sign_up(&format!("http://{}", server.address())).await?;
-        Ok(Engine { clock: options.clock, api, server, settings, folder })
+        Ok(Engine { clock: options.clock, api, config, server, settings, folder })
     }
 }

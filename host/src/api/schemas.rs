@@ -14,6 +14,8 @@ use crate::domain::forecast::{Assumption, Limit};
 use crate::domain::ids;
 use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, SendState, TlsMode};
 use crate::store::facts::enrolled::SkipReason;
+use crate::store::inbound::RequestState;
+use crate::store::webhooks::DisabledReason;
 
 macro_rules! text_schemas {
     ($format:expr, $example:literal: $($type:ty),+ $(,)?) => {$(
@@ -50,5 +52,5 @@ text_schemas! { SchemaFormat::KnownFormat(KnownFormat::DateTime), "2026-11-23T08
 
 word_schemas! {
     Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, SendState, EventType,
-    SkipReason, ExplainState, ReasonCode, Limit, Assumption,
+    DisabledReason, RequestState, SkipReason, ExplainState, ReasonCode, Limit, Assumption,
 }

@@ -20,7 +20,7 @@ use crate::domain::ids::{
 use crate::domain::status::{Hook, SendState};
 use crate::store::decisions::Decision;
 use crate::store::enrollments::Enrollment;
-use crate::store::{Conn, decisions, enrollments, events, inbound, inbox, sends, transactions, webhooks};
+use crate::store::{Conn, decisions, deliveries, enrollments, events, inbound, inbox, sends, transactions};
 
 /// A fact of an enrollment.
 #[derive(Serialize, ToSchema)]
@@ -186,7 +186,7 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
     for event in events::of_subject(conn, &id.to_string()).await? {
         entries.push(Entry { at: event.created_at, fact: Fact::Event { id: event.id, event_type: event.event_type } });
     }
-    for delivery in webhooks::deliveries_about(conn, &id.to_string()).await? {
+    for delivery in deliveries::about(conn, &id.to_string()).await? {
         let fact = Fact::Webhook {
             id: delivery.id,
             webhook_id: delivery.webhook_id,

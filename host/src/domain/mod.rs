@@ -12,6 +12,7 @@ pub mod forecast;
 pub mod ids;
 pub mod merge_tags;
 pub mod message_id;
+pub mod open;
 pub mod pacing;
 pub mod plan;
 pub mod queue_id;

@@ -53,22 +53,33 @@ impl Timestamp {
 
     /// The UTC month, counted from January of the year 0.
     pub fn utc_month(self) -> i64 {
-        let date = self.utc_date();
+        let date = self.civil_date();
         i64::from(date.year()) * 12 + i64::from(date.month()) - 1
     }
 
     /// The first instant of the next UTC month.
     pub fn next_utc_month(self) -> Self {
-        let next = self.utc_date().last_of_month().tomorrow();
+        let next = self.civil_date().last_of_month().tomorrow();
         let next = next.ok().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
         // Past the calendar's end there is no next month.
         next.map_or(Self(i64::MAX), |first| Self(first.timestamp().as_millisecond()))
     }
 
-    /// The UTC date, for people: `2026-11-23`.
-    pub fn utc_date(self) -> jiff::civil::Date {
+    fn civil_date(self) -> jiff::civil::Date {
         let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         instant.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
+    /// The first instant of a UTC day, counted from 1970-01-01.
+    pub const fn of_utc_day(day: i64) -> Self {
+        Self(day.saturating_mul(MILLIS_PER_DAY))
+    }
+
+    /// The UTC date, such as `2026-11-23`.
+    pub fn utc_date(self) -> String {
+        let mut text = self.to_string();
+        text.truncate(text.find('T').unwrap_or(text.len()));
+        text
     }
 
     /// The first instant of the next UTC day.
@@ -122,6 +133,8 @@ mod tests {
         let late: Timestamp = "2026-11-23T23:59:59.999Z".parse().unwrap();
         assert_eq!(late.next_utc_day().to_string(), "2026-11-24T00:00:00.000Z");
         assert_eq!(late.next_utc_day().utc_day(), late.utc_day() + 1);
+        assert_eq!(Timestamp::of_utc_day(late.utc_day()).to_string(), "2026-11-23T00:00:00.000Z");
+        assert_eq!(late.utc_date(), "2026-11-23");
     }
 
     #[test]
@@ -136,6 +149,5 @@ mod tests {
             assert_eq!(instant.next_utc_month().utc_month(), instant.utc_month() + 1);
         }
         assert_eq!(Timestamp::from_millis(0).utc_month(), 1970 * 12);
-        assert_eq!(Timestamp::from_millis(0).utc_date().to_string(), "1970-01-01");
     }
 }

@@ -161,7 +161,7 @@ fn dispatched(campaign: &Campaign, batches: enrollments::UndispatchedAlike, now:
 
 fn day_shown(day: Day) -> DayShown {
     let Day { begins, sends, limited_by } = day;
-    DayShown { date: begins.utc_date().to_string(), sends: sends_shown(sends), limited_by }
+    DayShown { date: begins.utc_date(), sends: sends_shown(sends), limited_by }
 }
 
 fn sends_shown(sends: Sends) -> SendsShown {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::super::auth::{Caller, MaySend};
 use super::super::body::{self, Ids};
 use super::super::error::{ApiError, Code, Result};
 use super::super::input::{Fields, read};
+use super::super::json::Given;
 use super::super::state::Api;
 use super::super::values::{email, id, whole};
 use super::{check_plan, found, requests};
@@ -92,7 +92,7 @@ pub(in super::super) async fn send(
     Ok(Json(answer))
 }
 
-fn asked(body: Value) -> Result<Asked> {
+fn asked(body: Given) -> Result<Asked> {
     let asked = read(body, |fields: &mut Fields<'_>| {
         let emails = fields.optional_values("emails", email).unwrap_or_default();
         if emails.len() > MOST_RECIPIENTS {

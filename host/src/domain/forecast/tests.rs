@@ -42,7 +42,7 @@ fn check(change: impl FnOnce(&mut Outlook), expected: &[(&str, u64, u64, &str)],
         .iter()
         .map(|day| {
             let limit = day.limited_by.map_or("", Limit::as_str);
-            (day.begins.utc_date().to_string(), day.sends.first_steps, day.sends.follow_ups, limit)
+            (day.begins.utc_date(), day.sends.first_steps, day.sends.follow_ups, limit)
         })
         .collect();
     let days: Vec<_> = days.iter().map(|(date, first, later, limit)| (&date[5..], *first, *later, *limit)).collect();

@@ -84,7 +84,7 @@ async fn days_as_they_come(engine: &Engine, campaign: &Campaign, receivers: &[&S
         let messages: Vec<_> = receivers.iter().flat_map(|receiver| receiver.messages()).collect();
         let first_steps = messages.iter().filter(|one| is_first_step(&one.raw)).count();
         let counted: (u64, u64) = days.values().fold((0, 0), |sum, day| (sum.0 + day.0, sum.1 + day.1));
-        let today = days.entry(engine.clock.now().utc_date().to_string()).or_default();
+        let today = days.entry(engine.clock.now().utc_date()).or_default();
         today.0 += u64::try_from(first_steps)? - counted.0;
         today.1 += u64::try_from(messages.len() - first_steps)? - counted.1;
         match explained["reasons"][0]["until"].as_str() {
