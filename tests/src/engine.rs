@@ -33,6 +33,7 @@ pub struct Engine {
     pub clock: Clock,
     /// The API with the key of the first account.
     pub api: Api,
+    config: Config,
     server: Server,
     _folder: TempDir,
 }
@@ -97,6 +98,11 @@ impl Engine {
         self.clock.advance(self.clock.now().until(time));
     }
 
+    /// The settings that it was started with: another node of it has the same.
+    pub fn config(&self) -> Config {
+        self.config.clone()
+    }
+
     /// Stops it as SIGTERM does.
     pub async fn stop(self) {
         self.server.stop().await;
@@ -143,8 +149,8 @@ impl EngineOptions {
         let data = folder.path().join("data");
         let options = self.set("data_dir", data.display()).set("database_url", url);
         let config = Config::from_settings(&options.settings)?;
-        let server = Server::start(config, options.clock.clone()).await.context("the engine did not start")?;
+        let server = Server::start(config.clone(), options.clock.clone()).await.context("the engine did not start")?;
         let api = Api::sign_up(&format!("http://{}", server.address())).await?;
-        Ok(Engine { clock: options.clock, api, server, _folder: folder })
+        Ok(Engine { clock: options.clock, api, config, server, _folder: folder })
     }
 }

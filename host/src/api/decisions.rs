@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::auth::MayRead;
 use super::error::Result;
+use super::openapi::Error;
 use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use crate::domain::Timestamp;
@@ -57,7 +58,8 @@ pub(super) struct DecisionFilters {
 /// List the decisions
 #[utoipa::path(get, path = "/decisions", operation_id = "list_decisions", tag = "Extensions",
     params(PageParameters, DecisionFilters),
-    responses((status = OK, description = "Newest first.", body = [DecisionShown])))]
+    responses((status = OK, description = "Newest first.", body = [DecisionShown]),
+        (status = NOT_FOUND, description = "There is no such extension.", body = Error)))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,

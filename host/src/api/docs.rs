@@ -22,7 +22,8 @@ const POLICY: &str =
 /// `/openapi.json`, `/docs` and `/docs/errors/{code}`.
 pub(super) fn routes(document: &Value) -> Router<Api> {
     let text: Arc<str> = document.to_string().into();
-    let config = Config::from("/openapi.json").use_base_layout();
+    // "none": the badge of a validator elsewhere is not asked for.
+    let config = Config::from("/openapi.json").use_base_layout().validator_url("none").default_models_expand_depth(0);
     let reference: Router<Api> = SwaggerUi::new("/docs").config(config).into();
     let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };
     reference

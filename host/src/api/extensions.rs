@@ -17,6 +17,7 @@ use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::{Reading, read};
 use super::json::Given;
+use super::openapi::Error;
 use super::query::{Asked, Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::word;
@@ -166,7 +167,8 @@ pub(super) async fn show(
 
 /// Read a script
 #[utoipa::path(get, path = "/extensions/{id}/source", operation_id = "show_extension_source", tag = "Extensions",
-    responses((status = OK, description = "Its text.", body = String, content_type = "text/rhai")))]
+    responses((status = OK, description = "Its text.", body = String, content_type = "text/rhai"),
+        (status = UNPROCESSABLE_ENTITY, description = "It is a component.", body = Error)))]
 pub(super) async fn source(
     State(api): State<Api>,
     MayRead(caller): MayRead,

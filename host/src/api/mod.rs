@@ -34,6 +34,7 @@ mod outreaches;
 mod patience;
 mod query;
 mod rate;
+mod recipient_pages;
 mod recipients;
 mod schemas;
 mod signup;
@@ -128,14 +129,16 @@ fn keyed() -> OpenApiRouter<Api> {
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
         .route("/suppressions/{id}", axum::routing::delete(suppressions::delete))
         .route("/enrollments/{id}/timeline", get(timeline::show))
-        .route("/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/webhooks/{id}", get(webhooks::show).patch(webhooks::update).delete(webhooks::delete))
-        .route("/webhooks/{id}/rotate_secret", post(webhooks::rotate_secret))
-        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
-        .route("/webhooks/{id}/deliveries/{delivery}/redeliver", post(webhooks::redeliver))
-        .route("/inbound_endpoints", get(inbound_endpoints::list).post(inbound_endpoints::create))
-        .route("/inbound_endpoints/{id}", get(inbound_endpoints::show).delete(inbound_endpoints::delete))
-        .route("/events", get(events::list))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::delete))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::redeliver))
+        .routes(routes!(inbound_endpoints::list, inbound_endpoints::create))
+        .routes(routes!(inbound_endpoints::show, inbound_endpoints::delete))
+        .routes(routes!(inbound_endpoints::requests))
+        .routes(routes!(inbound_endpoints::retry))
+        .routes(routes!(events::list))
         .routes(routes!(extensions::list))
         .routes(routes!(extensions::upload).layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
         .routes(routes!(extensions::show, extensions::delete))

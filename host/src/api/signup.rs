@@ -10,6 +10,7 @@ use super::address::Address;
 use super::body;
 use super::error::{ApiError, Code, Result};
 use super::input::read;
+use super::openapi::Error;
 use super::state::Api;
 use super::values::{email, line};
 use crate::config::Signup;
@@ -49,8 +50,9 @@ struct NewAccount {
 ///
 /// Where the operator lets anybody have an account; `not_found` elsewhere. Five an hour from one address.
 #[utoipa::path(post, path = "/signup", operation_id = "sign_up", tag = "Keys", security(()), request_body = NewAccount,
-    responses((status = CREATED, description = "The account and its first key.", body = SignedUp)))]
-
+    responses((status = CREATED, description = "The account and its first key.", body = SignedUp),
+        (status = NOT_FOUND, description = "Sign-up is closed here.", body = Error),
+        (status = TOO_MANY_REQUESTS, description = "Five an hour for each address.", body = Error)))]
 pub(super) async fn create(
     State(api): State<Api>,
     address: Address,

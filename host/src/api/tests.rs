@@ -9,4 +9,5 @@ mod forms;
 mod hooks;
 mod keys;
 mod lists;
+mod recipients;
 mod usage;
