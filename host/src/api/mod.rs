@@ -110,6 +110,10 @@ fn public() -> OpenApiRouter<Api> {
         .routes(routes!(signup::create))
         .route("/t/{file}", get(recipients::pixel))
         .route("/u/{token}", get(recipients::ask_to_unsubscribe).post(recipients::unsubscribe))
+        .route("/status", get(status::show))
+        .route("/signup", post(signup::create))
+        .routes(routes!(recipients::pixel))
+        .routes(routes!(recipients::ask_to_unsubscribe, recipients::unsubscribe))
         .route("/inbound/{provider}/{token}", any(inbound::receive))
 }
 

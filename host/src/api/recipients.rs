@@ -22,7 +22,12 @@ const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xf
 /// By these a program says that it loads ahead: the standard's, and those before it.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Whatever becomes of the look: a token of ours is shown its pixel, so that no mail program shows a broken image.
+/// Load an open pixel
+///
+/// Whatever becomes of the look: a pixel of ours is always shown, so that no mail program shows a broken image.
+#[utoipa::path(get, path = "/t/{file}", operation_id = "load_pixel", tag = "Recipients", security(()),
+    params(("file" = String, Path, description = "The token and `.gif`.")),
+    responses((status = OK, description = "A transparent pixel.", body = Vec<u8>, content_type = "image/gif")))]
 pub(super) async fn pixel(
     State(api): State<Api>,
     method: Method,
@@ -101,7 +106,12 @@ fn look<'h>(api: &Api, send: &Send, headers: &'h HeaderMap, now: Timestamp) -> L
     }
 }
 
-/// Changes nothing: link checkers open every link of a message.
+/// Ask whether to unsubscribe
+///
+/// A page with one button. It changes nothing: link checkers open every link of a message.
+#[utoipa::path(get, path = "/u/{token}", operation_id = "ask_to_unsubscribe", tag = "Recipients", security(()),
+    params(("token" = String, Path)),
+    responses((status = OK, description = "The page.", body = String, content_type = "text/html")))]
 pub(super) async fn ask_to_unsubscribe(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -113,7 +123,12 @@ pub(super) async fn ask_to_unsubscribe(
     }
 }
 
+/// Unsubscribe
+///
 /// One click (RFC 8058), or the page's button. Whatever the body says: the method does.
+#[utoipa::path(post, path = "/u/{token}", operation_id = "unsubscribe", tag = "Recipients", security(()),
+    params(("token" = String, Path)),
+    responses((status = OK, description = "A page that says so.", body = String, content_type = "text/html")))]
 pub(super) async fn unsubscribe(
     State(api): State<Api>,
     headers: HeaderMap,

@@ -106,7 +106,10 @@ pub async fn claim(
     limit: i64,
 ) -> Result<Vec<Delivery>> {
     let rows = sqlx::query(
-        "UPDATE webhook_deliveries SET lease_until = $3 WHERE state = 'pending' AND id IN
+        // The lease is asked about outside, too: PostgreSQL looks at a row again there when it has waited for another node's
+        // claim of it, and inside it does not.
+        "UPDATE webhook_deliveries SET lease_until = $3
+         WHERE state = 'pending' AND (lease_until IS NULL OR lease_until < $2) AND id IN
             (SELECT d.id FROM webhook_deliveries d
              WHERE d.state = 'pending' AND d.webhook_id = $1 AND d.next_try_at <= $2
                AND (d.lease_until IS NULL OR d.lease_until < $2)

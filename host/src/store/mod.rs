@@ -21,6 +21,7 @@ pub mod facts;
 mod group;
 pub mod idempotent_answers;
 pub mod inbound;
+pub mod inbound_fates;
 pub mod inbox;
 pub mod meta;
 pub mod migrations;

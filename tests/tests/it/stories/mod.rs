@@ -20,6 +20,7 @@ mod stops_and_starts;
 mod the_database_goes_away;
 mod the_document_tells_the_truth;
 mod webhooks_are_told;
+mod writes_in_each_others_way;
 
 /// Tells a story, `async fn(Database) -> anyhow::Result<()>`, on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {
