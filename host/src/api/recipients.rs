@@ -107,9 +107,9 @@ pub(super) async fn ask_to_unsubscribe(
     headers: HeaderMap,
     token: Result<Ids<String>>,
 ) -> Result<Response> {
-    match enrollment_of(&api, token).await? {
-        Some(_) => Ok(pages::ask()),
-        None => missing(&headers),
+    match recipient(&api, token).await? {
+        Recipient::Enrolled(_) | Recipient::Nobody => Ok(pages::ask()),
+        Recipient::Unknown => missing(&headers),
     }
 }
 
@@ -119,7 +119,11 @@ pub(super) async fn unsubscribe(
     headers: HeaderMap,
     token: Result<Ids<String>>,
 ) -> Result<Response> {
-    let Some(enrollment) = enrollment_of(&api, token).await? else { return missing(&headers) };
+    let enrollment = match recipient(&api, token).await? {
+        Recipient::Enrolled(enrollment) => enrollment,
+        Recipient::Nobody => return Ok(pages::done()),
+        Recipient::Unknown => return missing(&headers),
+    };
     let (account, contact, about, now) = (enrollment.account_id, enrollment.contact_id, enrollment.id, api.now());
     let write = api.app.store.write(move |tx| {
         Box::pin(async move {
@@ -130,12 +134,24 @@ pub(super) async fn unsubscribe(
     Ok(pages::done())
 }
 
-/// The enrollment of a token; none for a token that is not ours, or whose enrollment was deleted.
-async fn enrollment_of(api: &Api, token: Result<Ids<String>>) -> Result<Option<Enrollment>> {
+/// Whose link it is.
+enum Recipient {
+    Enrolled(Box<Enrollment>),
+    /// The link of a test message: its page is shown, and nobody is unsubscribed.
+    Nobody,
+    /// The token is not ours, or its enrollment was deleted.
+    Unknown,
+}
+
+async fn recipient(api: &Api, token: Result<Ids<String>>) -> Result<Recipient> {
     let id: Option<EnrollmentId> = token.ok().and_then(|Ids(token)| api.app.links.read_unsubscribe(&token));
-    let Some(id) = id else { return Ok(None) };
+    let Some(id) = id else { return Ok(Recipient::Unknown) };
+    if id == EnrollmentId::NOBODY {
+        return Ok(Recipient::Nobody);
+    }
     let mut conn = api.app.store.read().await?;
-    Ok(enrollments::get(&mut conn, id).await?)
+    let found = enrollments::get(&mut conn, id).await?;
+    Ok(found.map_or(Recipient::Unknown, |enrollment| Recipient::Enrolled(Box::new(enrollment))))
 }
 
 /// People are shown a page, programs the error.

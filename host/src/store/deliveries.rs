@@ -182,6 +182,15 @@ pub async fn list(conn: &mut Conn, webhook: WebhookId, page: &Page) -> Result<Ve
     rows.iter().map(delivery_of).collect()
 }
 
+/// The deliveries of the events about a subject, oldest first.
+pub async fn about(conn: &mut Conn, subject_id: &str) -> Result<Vec<Delivery>> {
+    let rows = sqlx::query("SELECT * FROM webhook_deliveries WHERE subject_id = $1 ORDER BY id LIMIT 1000")
+        .bind(subject_id)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(delivery_of).collect()
+}
+
 /// Tries a delivery anew from its first attempt; false when there is none.
 pub async fn redeliver(tx: &mut Tx, webhook: WebhookId, id: DeliveryId, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(

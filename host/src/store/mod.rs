@@ -3,6 +3,7 @@
 //!
 //! Reads take a [`Conn`] from [`Store::read`] or from a transaction; writes happen in a [`Tx`] from [`Store::begin`].
 
+pub mod account_months;
 pub mod accounts;
 pub mod campaigns;
 pub mod charges;

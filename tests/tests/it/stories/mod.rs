@@ -2,7 +2,9 @@
 
 mod a_call_is_made_again;
 mod a_credential_goes_down;
+mod a_months_plan;
 mod a_person_answers;
+mod answers_instead_of_tickets;
 mod bounces;
 mod campaign_is_made;
 mod events_by_cursor;
