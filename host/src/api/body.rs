@@ -52,7 +52,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(Code::PayloadTooLarge, "The body is larger than it may be."),
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => ApiError::bad_request("The body could not be read to its end."),
         })
     }
@@ -75,7 +75,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = media_type(headers);
     if given == "application/json" || (given.starts_with("application/") && given.ends_with("+json")) {
         return Ok(());
@@ -84,8 +84,16 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        ApiError::bad_request(format!("The body is not JSON; it breaks off at line {line}, column {column}."))
-    })
+    serde_json::from_slice(bytes).map_err(|error| not_json(&error))
+}
+
+/// What a body is answered that is larger than it may be.
+pub(super) fn too_large() -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, "The body is larger than it may be.")
+}
+
+/// What a body is answered that breaks the grammar of JSON.
+pub(super) fn not_json(error: &serde_json::Error) -> ApiError {
+    let (line, column) = (error.line(), error.column());
+    ApiError::bad_request(format!("The body is not JSON; it breaks off at line {line}, column {column}."))
 }

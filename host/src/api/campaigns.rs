@@ -1,5 +1,6 @@
 //! Campaigns: made with their credentials and steps, shown, changed, and told to go, to pause and to go on.
 
+pub(super) mod delete;
 pub(super) mod explain;
 mod input;
 pub(super) mod preview;

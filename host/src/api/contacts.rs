@@ -6,16 +6,19 @@ use serde::Serialize;
 
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
+use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::read_wrapped;
 use super::state::Api;
 use super::values::{email, line};
+use crate::deletions::finish_soon;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
 use crate::domain::status::EnrollmentStatus;
 use crate::domain::{EmailAddress, Timestamp};
-use crate::store::Conn;
 use crate::store::contacts::{self, EnrollmentOfContact};
+use crate::store::deletions::{self, Doomed, Marked};
+use crate::store::{Conn, suppressions};
 
 /// The longest name or company.
 pub(super) const LONGEST_NAME: usize = 200;
@@ -78,15 +81,32 @@ pub(super) async fn update(
         fields.change_or_clear("company", &mut contact.company, line(0, LONGEST_NAME));
         Some(())
     })?;
-    let address = match address {
-        Some(address) => address,
-        None => EmailAddress::parse(&contact.email).map_err(ApiError::internal)?,
-    };
+    let before = EmailAddress::parse(&contact.email).map_err(ApiError::internal)?;
+    let address = address.unwrap_or_else(|| before.clone());
+    if contact.unsubscribed_at.is_some() && address.key() != before.key() {
+        // Whoever reads mail at the old address does not want more, whosever contact it is next.
+        suppressions::add_address(tx.conn(), caller.account, &before.key(), "unsubscribed", api.now()).await?;
+    }
     if !contacts::update(tx.conn(), &contact, &address).await? {
         return Err(ApiError::invalid_field("contact.email", "is the address of another contact"));
     }
     tx.commit().await?;
     Ok(Json(shown(Contact { email: address.to_string(), ..contact })))
+}
+
+/// Takes its enrollments. Who had unsubscribed stays so: the address is suppressed.
+pub(super) async fn delete(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids(id): Ids<ContactId>,
+) -> Result<Json<Deleted<ContactId>>> {
+    let mut tx = api.app.store.begin().await?;
+    if deletions::mark_contact(&mut tx, caller.account, id, api.now()).await? == Marked::NotThere {
+        return Err(ApiError::missing(Code::ContactNotFound));
+    }
+    tx.commit().await?;
+    finish_soon(&api.app, Doomed::Contact(id)).await;
+    Ok(Json(Deleted::new(id)))
 }
 
 pub(super) async fn found(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<Contact> {

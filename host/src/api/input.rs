@@ -19,7 +19,7 @@ pub(super) type Reading<T> = std::result::Result<T, String>;
 
 /// All that is wrong, by path.
 #[derive(Debug, Default)]
-struct Problems(RefCell<BTreeMap<String, Vec<String>>>);
+pub(super) struct Problems(RefCell<BTreeMap<String, Vec<String>>>);
 
 /// The fields of one object.
 pub(super) struct Fields<'p> {
@@ -33,12 +33,7 @@ pub(super) struct Fields<'p> {
 pub(super) fn read<T>(body: Value, parse: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T> {
     let problems = Problems::default();
     let value = object(body, String::new(), &problems, parse);
-    let problems = problems.0.into_inner();
-    match value {
-        Some(value) if problems.is_empty() => Ok(value),
-        None if problems.is_empty() => Err(ApiError::invalid_field("", "can't be read")),
-        _ => Err(ApiError::invalid(problems)),
-    }
+    problems.verdict(value)
 }
 
 /// Reads a body whose one field is the object `name`: `{"campaign": {…}}`.
@@ -211,7 +206,17 @@ impl Fields<'_> {
 }
 
 impl Problems {
-    fn note(&self, path: String, problem: String) {
+    /// The value, if nothing was noted.
+    pub(super) fn verdict<T>(self, value: Option<T>) -> Result<T> {
+        let problems = self.0.into_inner();
+        match value {
+            Some(value) if problems.is_empty() => Ok(value),
+            None if problems.is_empty() => Err(ApiError::invalid_field("", "can't be read")),
+            _ => Err(ApiError::invalid(problems)),
+        }
+    }
+
+    pub(super) fn note(&self, path: String, problem: String) {
         let mut problems = self.0.borrow_mut();
         if problems.len() < MOST_PROBLEMS || problems.contains_key(&path) {
             problems.entry(path).or_default().push(problem);
@@ -231,7 +236,8 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn object<T>(
+/// Reads an object that stands at `path`.
+pub(super) fn object<T>(
     value: Value,
     path: String,
     problems: &Problems,

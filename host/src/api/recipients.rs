@@ -7,10 +7,10 @@ use axum::response::{Html, IntoResponse, Response};
 use super::body::Ids;
 use super::error::{ApiError, Code, Result};
 use super::state::Api;
+use crate::domain::EmailAddress;
 use crate::domain::ids::EnrollmentId;
 use crate::domain::status::SendState;
-use crate::store::enrollments::{self, Enrollment};
-use crate::store::{facts, sends};
+use crate::store::{deletions, enrollments, facts, sends};
 
 /// One transparent pixel (GIF89a).
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
@@ -40,24 +40,32 @@ pub(super) async fn pixel(State(api): State<Api>, method: Method, Ids(file): Ids
 
 /// Changes nothing: link checkers open every link of a message.
 pub(super) async fn ask_to_unsubscribe(State(api): State<Api>, Ids(token): Ids<String>) -> Result<Response> {
-    enrollment_of(&api, &token).await?;
-    Ok(page(ASK))
+    let enrollment = enrollment_of(&api, &token)?;
+    let mut conn = api.app.store.read().await?;
+    let is_known = enrollments::get(&mut conn, enrollment).await?.is_some()
+        || deletions::departed(&mut conn, enrollment).await?.is_some();
+    if is_known { Ok(page(ASK)) } else { Err(unknown()) }
 }
 
 pub(super) async fn unsubscribe(State(api): State<Api>, Ids(token): Ids<String>) -> Result<Response> {
-    let enrollment = enrollment_of(&api, &token).await?;
+    let id = enrollment_of(&api, &token)?;
+    let now = api.now();
     let mut tx = api.app.store.begin().await?;
-    let (account, contact) = (enrollment.account_id, enrollment.contact_id);
-    let about = Some(enrollment.id);
-    facts::unsubscribe::unsubscribed(&mut tx, account, contact, about, "unsubscribed", api.now()).await?;
+    if let Some(enrollment) = enrollments::get(tx.conn(), id).await? {
+        let (account, contact) = (enrollment.account_id, enrollment.contact_id);
+        facts::unsubscribe::unsubscribed(&mut tx, account, contact, Some(id), "unsubscribed", now).await?;
+    } else {
+        // Deleted since the mail was sent: whoever has it may opt out nevertheless.
+        let (account, address) = deletions::departed(tx.conn(), id).await?.ok_or_else(unknown)?;
+        let address = EmailAddress::parse(&address).map_err(ApiError::internal)?;
+        facts::unsubscribe::address_unsubscribed(&mut tx, account, &address, "unsubscribed", now).await?;
+    }
     tx.commit().await?;
     Ok(page(DONE))
 }
 
-async fn enrollment_of(api: &Api, token: &str) -> Result<Enrollment> {
-    let id: EnrollmentId = api.app.links.read_unsubscribe(token).ok_or_else(unknown)?;
-    let mut conn = api.app.store.read().await?;
-    enrollments::get(&mut conn, id).await?.ok_or_else(unknown)
+fn enrollment_of(api: &Api, token: &str) -> Result<EnrollmentId> {
+    api.app.links.read_unsubscribe(token).ok_or_else(unknown)
 }
 
 fn unknown() -> ApiError {

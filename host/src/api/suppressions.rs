@@ -1,4 +1,5 @@
-//! Suppressions: addresses and domains that the account never mails.
+//! Suppressions: addresses and domains that the account never mails. A domain stands for the addresses at it and not for
+//! those at its subdomains, which have domains of their own.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,6 +16,7 @@ use super::state::Api;
 use super::values::{email, line};
 use crate::domain::EmailAddress;
 use crate::domain::ids::SuppressionId;
+use crate::store::facts::suppressed::suppressed;
 use crate::store::suppressions::{self, Suppression};
 
 pub(super) async fn list(
@@ -29,7 +31,7 @@ pub(super) async fn list(
     Ok(asked.answer(rows, |suppression| suppression.id, |suppression| suppression))
 }
 
-/// Takes `{"suppression": {"email": …}}` or `{"suppression": {"domain": …}}`.
+/// Takes `{"suppression": {"email": …}}` or `{"suppression": {"domain": …}}`; 200 and the standing one where there is one.
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
@@ -48,10 +50,8 @@ pub(super) async fn create(
         let (kind, value) = email.or(domain)?;
         Some(Suppression { id: SuppressionId::new(now), kind: kind.to_owned(), value, reason, created_at: now })
     })?;
-    let mut tx = api.app.store.begin().await?;
-    let standing = suppressions::add(tx.conn(), caller.account, &suppression).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(standing)))
+    let (standing, is_new) = suppressed(&api.app.store, caller.account, &suppression, now).await?;
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(standing)))
 }
 
 pub(super) async fn delete(

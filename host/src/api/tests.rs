@@ -1,8 +1,11 @@
 //! The contract, as a caller would notice it, through the real router.
 
 mod campaigns;
+mod contact_imports;
 mod contacts;
 mod conventions;
+mod deletions;
 mod extensions;
 mod hooks;
 mod keys;
+mod suppressions;

@@ -52,8 +52,13 @@ pub async fn plan(app: &App, campaign: &Campaign, batch: Option<i64>) -> Result<
     let mut planned = Planned { dispatched: 0, batches: 0 };
     loop {
         let mut tx = app.store.begin().await?;
-        let waiting = enrollments::undispatched(tx.conn(), campaign.id, batch, CHUNK).await?;
+        // Two dispatches of one campaign would take every other enrollment of a batch each, and halve its gaps.
+        campaigns::lock(&mut tx, campaign.id).await?;
+        let waiting = enrollments::hold_undispatched(&mut tx, campaign.id, batch, CHUNK).await?;
         if waiting.is_empty() {
+            // Whoever came to claim what is planned by now has found the campaign locked, and comes again.
+            tx.rollback().await?;
+            app.store.wakeups().ring(Wake::Dispatch);
             break;
         }
         let from = [CampaignStatus::Pending, CampaignStatus::Active, CampaignStatus::Finished];

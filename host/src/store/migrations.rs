@@ -16,6 +16,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (7, "events", include_str!("../../migrations/0007_events.sql")),
     (8, "extensions", include_str!("../../migrations/0008_extensions.sql")),
     (9, "idempotency", include_str!("../../migrations/0009_idempotency.sql")),
+    (11, "deletions", include_str!("../../migrations/0011_deletions.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

@@ -11,6 +11,7 @@ pub mod contacts;
 pub mod counters;
 pub mod credentials;
 pub mod decisions;
+pub mod deletions;
 mod dialect;
 pub mod enrollments;
 pub mod events;

@@ -5,6 +5,7 @@ mod a_credential_goes_down;
 mod a_person_answers;
 mod bounces;
 mod campaign_is_made;
+mod contacts_come_and_go;
 mod extensions_are_swapped;
 mod first_steps_leave;
 mod follow_ups;
