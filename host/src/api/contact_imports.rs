@@ -12,14 +12,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
 use super::LARGEST_UPLOAD;
+use super::answer::Answer;
 use super::auth::{Caller, MayRead, MayWrite};
 use super::body::{self, Ids, Raw, too_large};
-use super::contacts::shown as contact_shown;
+use super::contacts::{ContactShown, shown as contact_shown};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
-use super::query::{Listed, Parameters};
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::check_line;
 use crate::deletions::{finish_of, finish_soon};
@@ -35,38 +37,48 @@ use writing::{CHUNK, CHUNKS_WAITING, Chunk, Import};
 /// Rejected rows that are named; the others are counted.
 const MOST_REJECTED_NAMED: usize = 100;
 
-#[derive(Serialize)]
+/// What came of an import.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Imported {
     id: ContactImportId,
     name: String,
+    /// Records of the list or rows of the file, the bad ones among them; blank rows are none.
     record_count: u64,
-    /// Addresses that the list or the account has already.
+    /// Addresses that the list or the account has already; left out when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     skipped: Option<u64>,
     #[serde(flatten)]
     file: Option<OfFile>,
 }
 
 /// What is told of a CSV file beside.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 struct OfFile {
+    /// Rows that were not taken: the first hundred.
     rejected: Vec<Rejected>,
+    /// How many were not taken.
     rejected_count: u64,
+    /// Columns that nothing was taken from.
     ignored_columns: Vec<String>,
 }
 
 /// A row that was not taken.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Rejected {
+    /// The line of the file in which the row begins, from 1.
     line: u64,
     error: String,
 }
 
-#[derive(Serialize)]
+/// An import of contacts.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ImportShown {
     id: ContactImportId,
     name: String,
+    /// What the list held.
     record_count: u64,
+    /// How many contacts of it there are.
     contact_count: u64,
     created_at: Timestamp,
 }
@@ -78,21 +90,69 @@ enum BodyError {
     Broken,
 }
 
+/// People to write to.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `json` reads it")]
+struct NewContactImport {
+    contact_import: ContactImportFields,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `json` reads it")]
+struct ContactImportFields {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    #[schema(min_items = 1)]
+    contacts: Vec<ContactFields>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `json` reads it")]
+struct ContactFields {
+    /// Trimmed; compared in lower case with its domain in ASCII.
+    email: String,
+    #[schema(max_length = 200)]
+    first_name: Option<String>,
+    #[schema(max_length = 200)]
+    last_name: Option<String>,
+    #[schema(max_length = 200)]
+    company: Option<String>,
+}
+
+/// Import contacts
+///
+/// As JSON, of which all is taken or nothing, or as a CSV file (RFC 4180, UTF-8), of which the good rows are taken as they
+/// come. At most 32 MiB. Addresses that the list or the account has already are skipped.
+///
+/// A file needs a header with the column `email`; `first_name`, `last_name` and `company` are taken where they are there, in
+/// any order and case, other columns are passed over and named. Also understood: `E-mail`, `Email address`, `Mail`;
+/// `First name`, `Given name`, `Forename`; `Last name`, `Surname`, `Family name`; `Company name`, `Organisation`. Two columns
+/// that may both be a field are refused, unless one of them is named as here. Columns are parted by commas, semicolons or
+/// tabs, whichever gives the header its column `email`; a first line `sep=;` decides it. A row may have 64 KiB.
+///
+/// A call with an `Idempotency-Key` that was cut off goes on with the import that it had begun when it is made again.
+#[utoipa::path(post, path = "/contact_imports", operation_id = "create_contact_import", tag = "Contacts",
+    params(("name" = Option<String>, Query, min_length = 1, max_length = 200,
+        description = "The name of the import, where it is a CSV file: it must be given then.")),
+    request_body(content((NewContactImport = "application/json"), (String = "text/csv"))),
+    responses((status = CREATED, description = "It is made. The fields of a file are left out for JSON.", body = Imported)))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
-    parameters: Parameters,
+    mut parameters: Parameters,
     request: Request,
-) -> Result<(StatusCode, Json<Imported>)> {
-    let imported = match body::media_type(request.headers()).as_str() {
-        "text/csv" => Box::pin(import_csv(&api, &caller, parameters, request)).await?,
-        _ => Box::pin(import_json(&api, &caller, request)).await?,
-    };
-    Ok((StatusCode::CREATED, Json(imported)))
+) -> Result<Answer> {
+    let name = |text: &str| check_line(text, 1, 200).is_ok().then(|| text.to_owned());
+    let name = parameters.optional("name", name, "one line of 1 to 200 characters");
+    parameters.finish()?;
+    match body::media_type(request.headers()).as_str() {
+        "text/csv" => Box::pin(import_csv(&api, &caller, name, request)).await,
+        _ => Box::pin(import_json(&api, &caller, request)).await,
+    }
 }
 
 /// All of it or nothing: the whole body is looked at before the first contact is written.
-async fn import_json(api: &Api, caller: &Caller, request: Request) -> Result<Imported> {
+async fn import_json(api: &Api, caller: &Caller, request: Request) -> Result<Answer> {
     body::check_media_type(request.headers())?;
     // The body is read under the permit: it is what needs the memory.
     let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
@@ -103,22 +163,21 @@ async fn import_json(api: &Api, caller: &Caller, request: Request) -> Result<Imp
         return Err(ApiError::new(Code::NoContactsProvided, "The import holds no contacts."));
     }
     finish_of(&api.app, caller.account).await?;
-    let import = Import::begin(caller.account, heading.name, None, now);
+    let import = Import::begin(caller, heading.name, now);
     let (chunks, written) = mpsc::channel(CHUNKS_WAITING);
     let reading = on_a_thread(move || send_json(&body, now, &chunks));
     let (read, written) = tokio::join!(reading, import.write(&api.app.store, written));
     written?;
     read?.map_err(|Stopped| ApiError::bad_request("The body could not be read to its end."))?;
-    finish(api, &import, heading.record_count, None).await
+    finish(api, caller, &import, heading.record_count, None).await
 }
 
 /// The good rows are kept as they come; what is wrong with the others is told by their lines.
-async fn import_csv(api: &Api, caller: &Caller, mut parameters: Parameters, request: Request) -> Result<Imported> {
-    let name = |text: &str| check_line(text, 1, 200).is_ok().then(|| text.to_owned());
-    let name = parameters.required("name", name, "one line of 1 to 200 characters");
-    parameters.finish()?;
-    // A missing one has just been told.
-    let name = name.unwrap_or_default();
+async fn import_csv(api: &Api, caller: &Caller, name: Option<String>, request: Request) -> Result<Answer> {
+    let name = name.ok_or_else(|| {
+        let details = serde_json::json!({ "name": ["is required for a file: ?name=Spring"] });
+        ApiError { details, ..ApiError::bad_request("The query parameter name is missing.") }
+    })?;
     check_charset(request.headers())?;
     let now = api.now();
     let body = Box::pin(limited(request)?);
@@ -130,7 +189,7 @@ async fn import_csv(api: &Api, caller: &Caller, mut parameters: Parameters, requ
         }
     })?;
     finish_of(&api.app, caller.account).await?;
-    let import = Import::begin(caller.account, name, None, now);
+    let import = Import::begin(caller, name, now);
     let (chunks, written) = mpsc::channel(CHUNKS_WAITING);
     let mut told = OfFile { ignored_columns: file.columns().ignored.clone(), ..OfFile::default() };
     let reading = async {
@@ -152,7 +211,7 @@ async fn import_csv(api: &Api, caller: &Caller, mut parameters: Parameters, requ
         let error = ApiError::new(Code::NoContactsProvided, "The file holds no row that could be taken.");
         return Err(ApiError { details, ..error });
     }
-    finish(api, &import, records, Some(told)).await
+    finish(api, caller, &import, records, Some(told)).await
 }
 
 async fn undo(api: &Api, caller: &Caller, id: ContactImportId) -> Result<()> {
@@ -164,13 +223,19 @@ async fn undo(api: &Api, caller: &Caller, id: ContactImportId) -> Result<()> {
 }
 
 /// The last transaction of an import.
-async fn finish(api: &Api, import: &Import, record_count: u64, file: Option<OfFile>) -> Result<Imported> {
+async fn finish(
+    api: &Api,
+    caller: &Caller,
+    import: &Import<'_>,
+    record_count: u64,
+    file: Option<OfFile>,
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     let made = import.finish(&mut tx, record_count).await?;
-    tx.commit().await?;
     let rejected = file.as_ref().map_or(0, |file| file.rejected_count);
     let skipped = Some(record_count.saturating_sub(made + rejected)).filter(|skipped| *skipped > 0);
-    Ok(Imported { id: import.id, name: import.name().to_owned(), record_count, skipped, file })
+    let imported = Imported { id: import.id, name: import.name().to_owned(), record_count, skipped, file };
+    caller.commit(tx, StatusCode::CREATED, &imported).await
 }
 
 fn send_json(body: &Bytes, now: Timestamp, chunks: &mpsc::Sender<Chunk>) -> std::result::Result<(), Stopped> {
@@ -266,6 +331,9 @@ async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
 }
 
+/// List the imports
+#[utoipa::path(get, path = "/contact_imports", operation_id = "list_contact_imports", tag = "Contacts",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [ImportShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -278,6 +346,9 @@ pub(super) async fn list(
     Ok(asked.answer(rows, |import| import.id, shown))
 }
 
+/// Show an import
+#[utoipa::path(get, path = "/contact_imports/{id}", operation_id = "show_contact_import", tag = "Contacts",
+    responses((status = OK, description = "With its counts.", body = ImportShown)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -287,21 +358,29 @@ pub(super) async fn show(
     found(&mut conn, caller.account, id).await.map(|import| Json(shown(import)))
 }
 
-/// Takes its contacts and their enrollments. A call that broke off may be made again.
+/// Delete an import
+///
+/// With its contacts and their enrollments; nothing that is planned for them leaves any more. The addresses of those who had
+/// unsubscribed stay suppressed. Totals of campaigns follow; their rates say what they did and stay.
+#[utoipa::path(delete, path = "/contact_imports/{id}", operation_id = "delete_contact_import", tag = "Contacts",
+    responses((status = OK, description = "It is deleted.", body = Deleted<ContactImportId>)))]
 pub(super) async fn delete(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(id): Ids<ContactImportId>,
-) -> Result<Json<Deleted<ContactImportId>>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     if deletions::mark_import(tx.conn(), caller.account, id, api.now()).await? == Marked::NotThere {
         return Err(ApiError::missing(Code::ContactImportNotFound));
     }
-    tx.commit().await?;
+    let answer = caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await?;
     finish_soon(&api.app, Doomed::Import(id)).await;
-    Ok(Json(Deleted::new(id)))
+    Ok(answer)
 }
 
+/// List the contacts of an import
+#[utoipa::path(get, path = "/contact_imports/{id}/contacts", operation_id = "list_contacts_of_import", tag = "Contacts",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [ContactShown])))]
 pub(super) async fn contacts(
     State(api): State<Api>,
     MayRead(caller): MayRead,

@@ -1,11 +1,13 @@
 //! The answer to a deletion.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// `{"id": …, "status": "deleted"}`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Deleted<T> {
     id: T,
+    #[schema(value_type = String, pattern = "^deleted$")]
     status: &'static str,
 }
 

@@ -51,7 +51,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -100,19 +100,19 @@ fn public() -> OpenApiRouter<Api> {
 
 /// What needs a key.
 fn keyed() -> OpenApiRouter<Api> {
-    let imports = get(contact_imports::list).post(contact_imports::create);
+    let imports = routes!(contact_imports::list, contact_imports::create);
     let uploads = get(extensions::list).post(extensions::upload);
     OpenApiRouter::default()
         .route("/api_keys", get(accounts::list).post(accounts::create))
         .route("/api_keys/{id}", axum::routing::delete(accounts::revoke))
         .routes(routes!(outreaches::list, outreaches::create))
         .routes(routes!(outreaches::show, outreaches::update))
-        .route("/contact_imports", imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
-        .route("/contact_imports/{id}", get(contact_imports::show).delete(contact_imports::delete))
-        .route("/contact_imports/{id}/contacts", get(contact_imports::contacts))
-        .route("/contacts/{id}", get(contacts::show).patch(contacts::update).delete(contacts::delete))
-        .route("/suppressions", get(suppressions::list).post(suppressions::create))
-        .route("/suppressions/{id}", axum::routing::delete(suppressions::delete))
+        .routes(imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
+        .routes(routes!(contact_imports::show, contact_imports::delete))
+        .routes(routes!(contact_imports::contacts))
+        .routes(routes!(contacts::show, contacts::update, contacts::delete))
+        .routes(routes!(suppressions::list, suppressions::create))
+        .routes(routes!(suppressions::delete))
         .route("/enrollments/{id}/timeline", get(timeline::show))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/webhooks/{id}", get(webhooks::show).patch(webhooks::update).delete(webhooks::delete))
@@ -135,7 +135,8 @@ fn of_campaigns() -> OpenApiRouter<Api> {
     let credential = get(credentials::show).patch(credentials::update).delete(credentials::delete);
     OpenApiRouter::default()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
-        .route("/campaigns/{id}", get(campaigns::show).patch(campaigns::update).delete(campaigns::delete::delete))
+        .route("/campaigns/{id}", get(campaigns::show).patch(campaigns::update))
+        .routes(routes!(campaigns::delete::delete))
         .route("/campaigns/{id}/dispatch", post(campaigns::dispatch))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/resume", post(campaigns::resume))

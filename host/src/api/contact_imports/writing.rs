@@ -4,9 +4,10 @@
 
 use tokio::sync::mpsc;
 
+use crate::api::auth::Caller;
 use crate::api::error::{ApiError, Code, Result};
 use crate::domain::Timestamp;
-use crate::domain::ids::{AccountId, ContactImportId};
+use crate::domain::ids::ContactImportId;
 use crate::store::contacts::{self, ContactImport, NewContact};
 use crate::store::{Store, StoreError, Tx};
 
@@ -18,9 +19,9 @@ pub(super) const CHUNKS_WAITING: usize = 1;
 const MOST_TRIES: u32 = 3;
 
 /// An import under way.
-pub(super) struct Import {
+pub(super) struct Import<'c> {
     pub(super) id: ContactImportId,
-    account: AccountId,
+    caller: &'c Caller,
     name: String,
     begun_at: Timestamp,
 }
@@ -33,10 +34,11 @@ pub(super) struct Chunk {
     pub(super) records: u64,
 }
 
-impl Import {
-    /// A new one; or, where an earlier try broke off, the one that it began.
-    pub(super) fn begin(account: AccountId, name: String, given: Option<ContactImportId>, now: Timestamp) -> Self {
-        Self { id: given.unwrap_or_else(|| ContactImportId::new(now)), account, name, begun_at: now }
+impl<'c> Import<'c> {
+    /// A new one; or, where an earlier try under the same key broke off, the one that it began.
+    pub(super) fn begin(caller: &'c Caller, name: String, now: Timestamp) -> Self {
+        let resumed = caller.resumed().and_then(|id| id.parse().ok());
+        Self { id: resumed.unwrap_or_else(|| ContactImportId::new(now)), caller, name, begun_at: now }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -61,8 +63,11 @@ impl Import {
     async fn write_chunk(&self, store: &Store, chunk: &Chunk) -> Result<()> {
         for tried in 1.. {
             match self.try_chunk(store, chunk).await {
-                Ok(true) => break,
-                Ok(false) => return Err(deleted()),
+                Ok(Some(mut tx)) => {
+                    self.caller.begun(&mut tx, &self.id.to_string()).await?;
+                    return Ok(tx.commit().await?);
+                }
+                Ok(None) => return Err(deleted()),
                 Err(error) if error.is_passing() && tried < MOST_TRIES => {}
                 Err(error) => return Err(error.into()),
             }
@@ -70,18 +75,15 @@ impl Import {
         Ok(())
     }
 
-    /// False when somebody has deleted the import.
-    async fn try_chunk(&self, store: &Store, chunk: &Chunk) -> std::result::Result<bool, StoreError> {
+    /// A chunk that is written and not yet committed; none when somebody has deleted the import.
+    async fn try_chunk(&self, store: &Store, chunk: &Chunk) -> std::result::Result<Option<Tx>, StoreError> {
         let mut tx = store.begin().await?;
         let (id, name, created_at) = (self.id, self.name.clone(), self.begun_at);
         let row = ContactImport { id, name, record_count: 0, contact_count: 0, created_at };
-        contacts::insert_import(tx.conn(), self.account, &row).await?;
+        contacts::insert_import(tx.conn(), self.caller.account, &row).await?;
         let Chunk { contacts, records } = chunk;
-        let is_there = contacts::grow_import(&mut tx, self.account, id, *records, contacts, created_at).await?;
-        if is_there {
-            tx.commit().await?;
-        }
-        Ok(is_there)
+        let is_there = contacts::grow_import(&mut tx, self.caller.account, id, *records, contacts, created_at).await?;
+        Ok(is_there.then_some(tx))
     }
 }
 

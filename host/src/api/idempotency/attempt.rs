@@ -61,13 +61,11 @@ impl Caller {
     }
 
     /// What a call of several transactions was making when it was cut off, and goes on with.
-    #[expect(dead_code, reason = "the import of contacts, which comes next, is the first such call")]
     pub(in super::super) fn resumed(&self) -> Option<&str> {
         self.attempt.as_ref()?.resource.as_deref()
     }
 
     /// Notes in each transaction of a call that has several what it makes, so that the call can be resumed.
-    #[expect(dead_code, reason = "the import of contacts, which comes next, is the first such call")]
     pub(in super::super) async fn begun(&self, tx: &mut Tx, resource_id: &str) -> Result<()> {
         match &self.attempt {
             Some(attempt) => attempt.begun(tx, resource_id).await,

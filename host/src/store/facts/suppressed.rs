@@ -7,7 +7,7 @@ use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, EnrollmentId};
 use crate::store::counters::SkipCounter;
 use crate::store::row::RowExt;
-use crate::store::suppressions::{self, Suppression};
+use crate::store::suppressions::Suppression;
 use crate::store::{Result, Store, Tx, contacts, counters};
 use crate::wake::Wake;
 
@@ -15,19 +15,9 @@ use crate::wake::Wake;
 const CHUNK: i64 = 500;
 const SUPPRESSED: &str = "suppressed";
 
-/// Suppresses an address or a domain, and stops what is planned for it, a part of it a transaction. Gives the row that
-/// stands, and whether it is new. Doing it again changes nothing but what was left.
-pub async fn suppressed(
-    store: &Store,
-    account: AccountId,
-    suppression: &Suppression,
-    now: Timestamp,
-) -> Result<(Suppression, bool)> {
-    let mut tx = store.begin().await?;
-    let standing = suppressions::add(tx.conn(), account, suppression).await?;
-    // From here on nothing leaves for it, whatever is planned.
-    tx.commit().await?;
-    let is_new = standing.id == suppression.id;
+/// Stops what is planned for a suppressed address or domain, a part of it a transaction. Doing it again changes nothing but
+/// what was left.
+pub async fn stop_planned(store: &Store, account: AccountId, standing: &Suppression, now: Timestamp) -> Result<()> {
     if standing.kind == "domain" {
         let mut after = None;
         loop {
@@ -44,7 +34,7 @@ pub async fn suppressed(
             stop_contacts(store, &[contact.id], now).await?;
         }
     }
-    Ok((standing, is_new))
+    Ok(())
 }
 
 async fn stop_contacts(store: &Store, ids: &[ContactId], now: Timestamp) -> Result<()> {
@@ -65,7 +55,9 @@ async fn stop_enrollments(tx: &mut Tx, campaign: CampaignId, ids: &[EnrollmentId
     counters::lock_campaign(tx.conn(), campaign).await?;
     let given = format!("(SELECT c0 FROM {} AS given)", tx.dialect().json_rows(1));
     let sql = format!(
-        "SELECT e.id FROM enrollments e WHERE e.id IN {given} AND e.stopped_at IS NULL
+        "SELECT e.id, CASE WHEN EXISTS (SELECT 1 FROM sends s WHERE s.enrollment_id = e.id AND s.state = 'sending')
+                           THEN 1 ELSE 0 END AS is_leaving
+         FROM enrollments e WHERE e.id IN {given} AND e.stopped_at IS NULL
            AND (e.dispatched_at IS NULL OR EXISTS (SELECT 1 FROM sends s WHERE s.enrollment_id = e.id
                                                      AND s.state IN ('due', 'claimed', 'sending'))){}",
         tx.dialect().skip_locked()
@@ -85,7 +77,11 @@ async fn stop_enrollments(tx: &mut Tx, campaign: CampaignId, ids: &[EnrollmentId
     let sql =
         format!("UPDATE sends SET state = 'skipped', reason = $2 WHERE enrollment_id IN {given} AND state = 'due'");
     sqlx::query(AssertSqlSafe(sql)).bind(contacts::id_rows(&stopped)).bind(SUPPRESSED).execute(tx.conn()).await?;
-    let count = i64::try_from(stopped.len()).unwrap_or(i64::MAX);
+    // What is leaving at this moment is mailed; only nothing follows it.
+    let mut count = 0;
+    for row in &rows {
+        count += i64::from(!row.flag("is_leaving")?);
+    }
     counters::skipped(tx.conn(), campaign, SkipCounter::Suppressed, count).await?;
     // Nothing may be left to send in its campaign.
     tx.wake(Wake::Dispatch);
