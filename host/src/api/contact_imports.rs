@@ -8,7 +8,7 @@ mod writing;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -153,7 +153,7 @@ pub(super) async fn create(
 
 /// All of it or nothing: the whole body is looked at before the first contact is written.
 async fn import_json(api: &Api, caller: &Caller, request: Request) -> Result<Answer> {
-    body::check_media_type(request.headers())?;
+    body::check_json(request.headers())?;
     // The body is read under the permit: it is what needs the memory.
     let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
     let Raw(body) = Raw::from_request(request, api).await?;
@@ -178,7 +178,7 @@ async fn import_csv(api: &Api, caller: &Caller, name: Option<String>, request: R
         let details = serde_json::json!({ "name": ["is required for a file: ?name=Spring"] });
         ApiError { details, ..ApiError::bad_request("The query parameter name is missing.") }
     })?;
-    check_charset(request.headers())?;
+    body::check_charset(request.headers())?;
     let now = api.now();
     let body = Box::pin(limited(request)?);
     let mut file = File::open(body).await.map_err(|error| match error {
@@ -309,20 +309,6 @@ fn body_error(error: &BodyError) -> ApiError {
     match error {
         BodyError::TooLarge => too_large(),
         BodyError::Broken => ApiError::bad_request("The body could not be read to its end."),
-    }
-}
-
-fn check_charset(headers: &HeaderMap) -> Result<()> {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let charset = value.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
-    });
-    match charset.as_deref() {
-        None | Some("utf-8" | "utf8" | "us-ascii") => Ok(()),
-        Some(_) => {
-            Err(ApiError::bad_request("The file must be UTF-8: save it as that, and send it without a charset."))
-        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! The answer to a deletion.
 
 use serde::Serialize;
-use utoipa::ToSchema;
 
 /// `{"id": …, "status": "deleted"}`.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Deleted<T> {
     id: T,
-    #[schema(value_type = String, pattern = "^deleted$")]
+    /// `deleted`
     status: &'static str,
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Result};
+use super::json::Given;
 
 /// More problems than this are not told: nobody reads them, and an answer stays small.
 const MOST_PROBLEMS: usize = 1000;
@@ -30,15 +31,16 @@ pub(super) struct Fields<'p> {
 }
 
 /// Reads a body with `parse`; the error names every wrong field.
-pub(super) fn read<T>(body: Value, parse: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T> {
-    let problems = Problems::default();
-    let value = object(body, String::new(), &problems, parse);
+pub(super) fn read<T>(body: impl Into<Given>, parse: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T> {
+    let body = body.into();
+    let problems = Problems(RefCell::new(body.problems));
+    let value = object(body.value, String::new(), &problems, parse);
     problems.verdict(value)
 }
 
 /// Reads a body whose one field is the object `name`: `{"campaign": {…}}`.
 pub(super) fn read_wrapped<T>(
-    body: Value,
+    body: impl Into<Given>,
     name: &'static str,
     parse: impl FnOnce(&mut Fields<'_>) -> Option<T>,
 ) -> Result<T> {
@@ -159,7 +161,7 @@ impl Fields<'_> {
                 Err(problem) => self.problems.note(format!("{path}.{index}"), problem),
             }
         }
-        Some(values)
+        (values.len() == items.len()).then_some(values)
     }
 
     /// Notes what is wrong about a field (or about the object, where `key` is empty).
@@ -219,7 +221,11 @@ impl Problems {
     pub(super) fn note(&self, path: String, problem: String) {
         let mut problems = self.0.borrow_mut();
         if problems.len() < MOST_PROBLEMS || problems.contains_key(&path) {
-            problems.entry(path).or_default().push(problem);
+            let known = problems.entry(path).or_default();
+            // The whole body was looked at before its fields were: some is found twice.
+            if !known.contains(&problem) {
+                known.push(problem);
+            }
         }
     }
 }

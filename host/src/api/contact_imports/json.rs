@@ -4,10 +4,10 @@
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::api::body::not_json;
 use crate::api::contacts::LONGEST_NAME;
 use crate::api::error::Result;
 use crate::api::input::{Fields, Problems, kind_of, object};
+use crate::api::json::{NUL, TWICE, not_json, text};
 use crate::api::values::{email, line};
 use crate::domain::Timestamp;
 use crate::domain::ids::ContactId;
@@ -35,7 +35,7 @@ pub(super) fn check(body: &[u8]) -> Result<Heading> {
     let mut ignore = |_: NewContact| Ok(());
     let mut reading =
         Reading { problems: &problems, now: Timestamp::from_millis(0), take: &mut ignore, name: None, count: 0 };
-    walk(body, &mut reading).map_err(|error| not_json(&error))?;
+    walk(text(body)?.as_bytes(), &mut reading).map_err(|error| not_json(&error))?;
     let heading = reading.name.take().map(|name| Heading { name, record_count: reading.count });
     problems.verdict(heading)
 }
@@ -111,6 +111,14 @@ impl Node<'_, '_, '_> {
             _ => format!("must be {expected}, not {}", kind_of(value)),
         };
         self.reading.problems.note(self.place.path(), problem);
+    }
+
+    /// Notes what is wrong about a name of the object at this place.
+    fn note(&self, key: &str, problem: &str) {
+        let key: String = key.chars().take(80).collect();
+        let above = self.place.path();
+        let path = if above.is_empty() { key } else { format!("{above}.{key}") };
+        self.reading.problems.note(path, problem.to_owned());
     }
 
     /// An object whose inner field has been walked through; what is left of it is small.
@@ -225,8 +233,14 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         let mut kept = Map::new();
         let mut has_inner = false;
         while let Some(key) = map.next_key::<String>()? {
+            let is_inner = self.place.inner().is_some_and(|(inner, _)| inner == key);
+            if kept.contains_key(&key) || (is_inner && has_inner) {
+                self.note(&key, TWICE);
+            }
+            if key.contains('\0') {
+                self.note(&key.replace('\0', ""), NUL);
+            }
             match self.place.inner() {
-                // A name that is given twice counts once.
                 Some((inner, _)) if inner == key && has_inner => drop(map.next_value::<IgnoredAny>()?),
                 Some((inner, place)) if inner == key => {
                     has_inner = true;
@@ -340,6 +354,14 @@ mod tests {
         for broken in [r#"{"contact_import""#, r#"{"contact_import":{"contacts":[{]}}"#, "{} {}", "", "\u{feff}{}"] {
             assert_eq!(told(broken)[0], "bad_request", "{broken}");
         }
+        let twice = r#"{"contact_import":{"name":"l","contacts":[{"email":"a@b.example","email":"c@b.example"}]}}"#;
+        assert_eq!(told(twice), wrong("contact_import.contacts.0.email", TWICE));
+        assert_eq!(
+            told(r#"{"contact_import":{"name":"l","contacts":[],"contacts":[]}}"#),
+            wrong("contact_import.contacts", TWICE)
+        );
+        let nul = r#"{"contact_import":{"name":"l","contacts":[{"email":"a@b.example","company":"\u0000"}]}}"#;
+        assert_eq!(told(nul), wrong("contact_import.contacts.0.company", NUL));
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(told(&deep)[0].is_string());
     }

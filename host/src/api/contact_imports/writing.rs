@@ -68,7 +68,7 @@ impl<'c> Import<'c> {
                     return Ok(tx.commit().await?);
                 }
                 Ok(None) => return Err(deleted()),
-                Err(error) if error.is_passing() && tried < MOST_TRIES => {}
+                Err(error) if error.is_conflict() && tried < MOST_TRIES => {}
                 Err(error) => return Err(error.into()),
             }
         }
