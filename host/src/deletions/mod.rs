@@ -37,8 +37,16 @@ pub async fn run(app: App, shutdown: CancellationToken) {
         let round = || async {
             let found = deletions::doomed(&mut *app.store.read().await?, None, MOST_DOOMED).await?;
             let mut is_left = false;
+            let mut failed = None;
             for doomed in &found {
-                is_left |= !finish(&app, *doomed).await?;
+                match finish(&app, *doomed).await {
+                    Ok(is_all) => is_left |= !is_all,
+                    // One that can't be swept keeps no other waiting.
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             let wait = if is_left { LOOK_AGAIN } else { LOOK_ANYHOW };
             let is_full = !is_left && found.len() >= usize::try_from(MOST_DOOMED).unwrap_or(usize::MAX);
