@@ -21,7 +21,12 @@ const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xf
 /// By these a program says that it loads ahead: the standard's, and those before it.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Whatever becomes of the look: a token of ours is shown its pixel, so that no mail program shows a broken image.
+/// Load an open pixel
+///
+/// Whatever becomes of the look: a pixel of ours is always shown, so that no mail program shows a broken image.
+#[utoipa::path(get, path = "/t/{file}", operation_id = "load_pixel", tag = "Recipients", security(()),
+    params(("file" = String, Path, description = "The token and `.gif`.")),
+    responses((status = OK, description = "A transparent pixel.", body = Vec<u8>, content_type = "image/gif")))]
 pub(super) async fn pixel(
     State(api): State<Api>,
     method: Method,
@@ -100,7 +105,12 @@ fn look<'h>(api: &Api, send: &Send, headers: &'h HeaderMap, now: Timestamp) -> L
     }
 }
 
-/// Changes nothing: link checkers open every link of a message.
+/// Ask whether to unsubscribe
+///
+/// A page with one button. It changes nothing: link checkers open every link of a message.
+#[utoipa::path(get, path = "/u/{token}", operation_id = "ask_to_unsubscribe", tag = "Recipients", security(()),
+    params(("token" = String, Path)),
+    responses((status = OK, description = "The page.", body = String, content_type = "text/html")))]
 pub(super) async fn ask_to_unsubscribe(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -108,12 +118,18 @@ pub(super) async fn ask_to_unsubscribe(
 ) -> Result<Response> {
     let Some(id) = enrollment_of(&api, token) else { return missing(&headers) };
     let mut conn = api.app.store.read().await?;
-    let is_known =
-        enrollments::get(&mut conn, id).await?.is_some() || deletions::departed(&mut conn, id).await?.is_some();
+    let is_known = id == EnrollmentId::NOBODY
+        || enrollments::get(&mut conn, id).await?.is_some()
+        || deletions::departed(&mut conn, id).await?.is_some();
     if is_known { Ok(pages::ask()) } else { missing(&headers) }
 }
 
+/// Unsubscribe
+///
 /// One click (RFC 8058), or the page's button. Whatever the body says: the method does.
+#[utoipa::path(post, path = "/u/{token}", operation_id = "unsubscribe", tag = "Recipients", security(()),
+    params(("token" = String, Path)),
+    responses((status = OK, description = "A page that says so.", body = String, content_type = "text/html")))]
 pub(super) async fn unsubscribe(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -130,6 +146,10 @@ async fn opt_out(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> std::result::
     if let Some(enrollment) = enrollments::get(tx.conn(), id).await? {
         let (account, contact) = (enrollment.account_id, enrollment.contact_id);
         facts::unsubscribe::unsubscribed(tx, account, contact, Some(id), "unsubscribed", now).await?;
+        return Ok(true);
+    }
+    if id == EnrollmentId::NOBODY {
+        // The link of a test message: its page is shown, and nobody is unsubscribed.
         return Ok(true);
     }
     // Deleted since the mail was sent: whoever has it may opt out nevertheless.

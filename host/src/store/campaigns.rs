@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::row::RowExt;
 use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::campaign::{Campaign, Step, Waits};
-use crate::domain::ids::{AccountId, CampaignId, CredentialId};
+use crate::domain::ids::{AccountId, CampaignId, CredentialId, StepId};
 use crate::domain::status::CampaignStatus;
 
 /// Makes a campaign with its counters.
@@ -95,13 +95,6 @@ pub async fn lock_for_claim(tx: &mut Tx, id: CampaignId) -> Result<Option<Campai
     row.as_ref().map(campaign_of).transpose()
 }
 
-/// Makes other transactions that plan, pause or delete this campaign wait for this one.
-pub async fn lock(tx: &mut Tx, id: CampaignId) -> Result<()> {
-    let sql = format!("SELECT id FROM campaigns WHERE id = $1{}", tx.dialect().for_update());
-    sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
-    Ok(())
-}
-
 /// Whether a campaign is deleted, though perhaps not yet gone.
 pub async fn is_deleted(conn: &mut Conn, id: CampaignId) -> Result<bool> {
     let row = sqlx::query("SELECT 1 AS one FROM campaigns WHERE id = $1 AND deleted_at IS NULL")
@@ -129,6 +122,21 @@ pub async fn steps(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Step>> {
             })
         })
         .collect()
+}
+
+/// The ids of a campaign's steps in order.
+pub async fn step_ids(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<StepId>> {
+    let rows = sqlx::query("SELECT id FROM sequence_steps WHERE campaign_id = $1 ORDER BY position")
+        .bind(campaign.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// Makes other changes of a campaign wait for this transaction.
+pub async fn lock(conn: &mut Conn, id: CampaignId) -> Result<()> {
+    sqlx::query("UPDATE campaigns SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
 }
 
 /// Writes the fields that PATCH may change.
