@@ -18,12 +18,14 @@ pub enum Wake {
     Health,
     /// The outbox grew.
     Events,
+    /// Something that is marked deleted is left to be swept.
+    Deletions,
 }
 
 /// One bell a loop.
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups {
-    bells: Arc<[Notify; 5]>,
+    bells: Arc<[Notify; 6]>,
 }
 
 impl Wakeups {

@@ -3,7 +3,7 @@
 use ampout::tls::TlsClient;
 use anyhow::{Context, ensure};
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Body, Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 /// The API as one account sees it. Cheap to clone.
@@ -88,13 +88,23 @@ impl Api {
 
     /// Any call with a JSON body or none, whatever the answer.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<ApiAnswer> {
-        let content = body.map(|body| ("application/json", body.to_string().into_bytes()));
+        let content = body.map(|body| ("application/json", body.to_string().into()));
         self.send(method, path, content).await
+    }
+
+    /// DELETE; anything but a 2xx is an error that shows the answer.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::DELETE, path, None).await?.succeeded()
     }
 
     /// POST of a body of another kind, whatever the answer.
     pub async fn upload(&self, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<ApiAnswer> {
-        self.send(Method::POST, path, Some((content_type, body.to_vec()))).await
+        self.upload_as_it_comes(path, content_type, body.to_vec().into()).await
+    }
+
+    /// POST of a body that may be of unknown length and not yet be there, whatever the answer.
+    pub async fn upload_as_it_comes(&self, path: &str, content_type: &str, body: Body) -> anyhow::Result<ApiAnswer> {
+        self.send(Method::POST, path, Some((content_type, body))).await
     }
 
     /// POST by somebody without a key to a whole address of ours: a provider, a mail client.
@@ -120,7 +130,7 @@ impl Api {
         Ok(Visit { status, headers, body: response.bytes().await?.to_vec() })
     }
 
-    async fn send(&self, method: Method, path: &str, content: Option<(&str, Vec<u8>)>) -> anyhow::Result<ApiAnswer> {
+    async fn send(&self, method: Method, path: &str, content: Option<(&str, Body)>) -> anyhow::Result<ApiAnswer> {
         let asked = format!("{method} {path}");
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if !self.key.is_empty() {
@@ -129,8 +139,8 @@ impl Api {
         if let Some(idempotency) = &self.idempotency {
             request = request.header("idempotency-key", idempotency);
         }
-        if let Some((content_type, bytes)) = content {
-            request = request.header("content-type", content_type).body(bytes);
+        if let Some((content_type, body)) = content {
+            request = request.header("content-type", content_type).body(body);
         }
         let response = request.send().await.with_context(|| asked.clone())?;
         let status = response.status();

@@ -53,7 +53,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(Code::PayloadTooLarge, "The body is larger than it may be."),
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => ApiError::bad_request("The body could not be read to its end."),
         })
     }
@@ -93,10 +93,15 @@ pub(super) fn check_charset(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = media_type(headers);
     if given == "application/json" || (given.starts_with("application/") && given.ends_with("+json")) {
         return check_charset(headers);
     }
     Err(ApiError::bad_request("The body must be JSON: send it with Content-Type: application/json."))
+}
+
+/// What a body is answered that is larger than it may be.
+pub(super) fn too_large() -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, "The body is larger than it may be.")
 }

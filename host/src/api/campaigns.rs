@@ -1,5 +1,6 @@
 //! Campaigns: made with their credentials and steps, shown and changed.
 
+pub(super) mod delete;
 pub(super) mod explain;
 pub(super) mod going;
 mod input;

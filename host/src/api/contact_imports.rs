@@ -1,83 +1,325 @@
-//! Imports of contacts: addresses are checked and compared inside the list and against the account.
+//! Imports of contacts: as JSON, all of it or nothing, and as a CSV file that streams in, of which the good rows are kept.
 
-use std::collections::HashSet;
+mod columns;
+mod csv;
+mod json;
+mod writing;
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use futures_util::{Stream, StreamExt};
 use serde::Serialize;
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
-use super::auth::{MayRead, MayWrite};
-use super::body::{self, Ids};
-use super::contacts::{LONGEST_NAME, shown as contact_shown};
+use super::LARGEST_UPLOAD;
+use super::answer::Answer;
+use super::auth::{Caller, MayRead, MayWrite};
+use super::body::{self, Ids, Raw, too_large};
+use super::contacts::{ContactShown, shown as contact_shown};
+use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
-use super::input::{Fields, read_wrapped};
-use super::json::Given;
-use super::query::{Listed, Parameters};
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
-use super::values::{email, line};
+use super::values::check_line;
+use crate::deletions::{finish_of, finish_soon};
 use crate::domain::Timestamp;
-use crate::domain::ids::{AccountId, ContactId, ContactImportId};
+use crate::domain::ids::{AccountId, ContactImportId};
 use crate::store::Conn;
 use crate::store::contacts::{self, ContactImport, NewContact};
+use crate::store::deletions::{self, Doomed, Marked};
+use csv::{File, FileError};
+use json::Stopped;
+use writing::{CHUNK, CHUNKS_WAITING, Chunk, Import};
 
-/// Contacts of one transaction: each is all or nothing, and none holds others up for long.
-const CHUNK: usize = 5000;
+/// Rejected rows that are named; the others are counted.
+const MOST_REJECTED_NAMED: usize = 100;
 
-#[derive(Serialize)]
+/// What came of an import.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Imported {
     id: ContactImportId,
     name: String,
+    /// Records of the list or rows of the file, the bad ones among them; blank rows are none.
     record_count: u64,
-    /// Addresses that the list or the account has already.
+    /// Addresses that the list or the account has already; left out when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     skipped: Option<u64>,
+    #[serde(flatten)]
+    file: Option<OfFile>,
 }
 
-#[derive(Serialize)]
+/// What is told of a CSV file beside.
+#[derive(Default, Serialize, ToSchema)]
+struct OfFile {
+    /// Rows that were not taken: the first hundred.
+    rejected: Vec<Rejected>,
+    /// How many were not taken.
+    rejected_count: u64,
+    /// Columns that nothing was taken from.
+    ignored_columns: Vec<String>,
+}
+
+/// A row that was not taken.
+#[derive(Serialize, ToSchema)]
+struct Rejected {
+    /// The line of the file in which the row begins, from 1.
+    line: u64,
+    error: String,
+}
+
+/// An import of contacts.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ImportShown {
     id: ContactImportId,
     name: String,
+    /// What the list held.
     record_count: u64,
+    /// How many contacts of it there are.
     contact_count: u64,
     created_at: Timestamp,
 }
 
+/// Why the body of a file ended early.
+#[derive(Debug, PartialEq, Eq)]
+enum BodyError {
+    TooLarge,
+    Broken,
+}
+
+/// People to write to.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `json` reads it")]
+struct NewContactImport {
+    contact_import: ContactImportFields,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `json` reads it")]
+struct ContactImportFields {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    #[schema(min_items = 1)]
+    contacts: Vec<ContactFields>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `json` reads it")]
+struct ContactFields {
+    /// Trimmed; compared in lower case with its domain in ASCII.
+    email: String,
+    #[schema(max_length = 200)]
+    first_name: Option<String>,
+    #[schema(max_length = 200)]
+    last_name: Option<String>,
+    #[schema(max_length = 200)]
+    company: Option<String>,
+}
+
+/// Import contacts
+///
+/// As JSON, of which all is taken or nothing, or as a CSV file (RFC 4180, UTF-8), of which the good rows are taken as they
+/// come. At most 32 MiB. Addresses that the list or the account has already are skipped.
+///
+/// A file needs a header with the column `email`; `first_name`, `last_name` and `company` are taken where they are there, in
+/// any order and case, other columns are passed over and named. Also understood: `E-mail`, `Email address`, `Mail`;
+/// `First name`, `Given name`, `Forename`; `Last name`, `Surname`, `Family name`; `Company name`, `Organisation`. Two columns
+/// that may both be a field are refused, unless one of them is named as here. Columns are parted by commas, semicolons or
+/// tabs, whichever gives the header its column `email`; a first line `sep=;` decides it. A row may have 64 KiB.
+///
+/// A call with an `Idempotency-Key` that was cut off goes on with the import that it had begun when it is made again.
+#[utoipa::path(post, path = "/contact_imports", operation_id = "create_contact_import", tag = "Contacts",
+    params(("name" = Option<String>, Query, min_length = 1, max_length = 200,
+        description = "The name of the import, where it is a CSV file: it must be given then.")),
+    request_body(content((NewContactImport = "application/json"), (String = "text/csv"))),
+    responses((status = CREATED, description = "It is made. The fields of a file are left out for JSON.", body = Imported)))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
+    mut parameters: Parameters,
     request: Request,
-) -> Result<(StatusCode, Json<Imported>)> {
-    // The body is read under the permit: it is what needs the memory.
-    let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
-    let body::Json(body) = body::Json::from_request(request, &api).await?;
-    let now = api.now();
-    let (name, records) = read_import(body, now)?;
-    if records.is_empty() {
-        return Err(ApiError::new(Code::NoContactsProvided, "The import holds no contacts."));
+) -> Result<Answer> {
+    let name = |text: &str| check_line(text, 1, 200).is_ok().then(|| text.to_owned());
+    let name = parameters.optional("name", name, "one line of 1 to 200 characters");
+    parameters.finish()?;
+    match body::media_type(request.headers()).as_str() {
+        "text/csv" => Box::pin(import_csv(&api, &caller, name, request)).await,
+        _ => Box::pin(import_json(&api, &caller, request)).await,
     }
-    let record_count = count_of(records.len());
-    let mut seen = HashSet::with_capacity(records.len());
-    let fresh: Vec<NewContact> = records.into_iter().filter(|contact| seen.insert(contact.email.key())).collect();
-    drop(seen);
-
-    let id = ContactImportId::new(now);
-    let import = ContactImport { id, name, record_count, contact_count: 0, created_at: now };
-    let mut made = 0;
-    for (index, chunk) in fresh.chunks(CHUNK).enumerate() {
-        let mut tx = api.app.store.begin().await?;
-        if index == 0 {
-            contacts::insert_import(tx.conn(), caller.account, &import).await?;
-        }
-        let of_chunk = contacts::insert_many(&mut tx, caller.account, id, chunk, now).await?;
-        contacts::grow_import(tx.conn(), id, 0, of_chunk).await?;
-        tx.commit().await?;
-        made += of_chunk;
-    }
-    let skipped = Some(record_count.saturating_sub(made)).filter(|skipped| *skipped > 0);
-    Ok((StatusCode::CREATED, Json(Imported { id, name: import.name, record_count, skipped })))
 }
 
+/// All of it or nothing: the whole body is looked at before the first contact is written.
+async fn import_json(api: &Api, caller: &Caller, request: Request) -> Result<Answer> {
+    body::check_json(request.headers())?;
+    // The body is read under the permit: it is what needs the memory.
+    let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
+    let Raw(body) = Raw::from_request(request, api).await?;
+    let now = api.now();
+    let (body, heading) = on_a_thread(move || json::check(&body).map(|heading| (body, heading))).await??;
+    if heading.record_count == 0 {
+        return Err(ApiError::new(Code::NoContactsProvided, "The import holds no contacts."));
+    }
+    finish_of(&api.app, caller.account).await?;
+    let import = Import::begin(caller, heading.name, now);
+    let (chunks, written) = mpsc::channel(CHUNKS_WAITING);
+    let reading = on_a_thread(move || send_json(&body, now, &chunks));
+    let (read, written) = tokio::join!(reading, import.write(&api.app.store, written));
+    written?;
+    read?.map_err(|Stopped| ApiError::bad_request("The body could not be read to its end."))?;
+    finish(api, caller, &import, heading.record_count, None).await
+}
+
+/// The good rows are kept as they come; what is wrong with the others is told by their lines.
+async fn import_csv(api: &Api, caller: &Caller, name: Option<String>, request: Request) -> Result<Answer> {
+    let name = name.ok_or_else(|| {
+        let details = serde_json::json!({ "name": ["is required for a file: ?name=Spring"] });
+        ApiError { details, ..ApiError::bad_request("The query parameter name is missing.") }
+    })?;
+    body::check_charset(request.headers())?;
+    let now = api.now();
+    let body = Box::pin(limited(request)?);
+    let mut file = File::open(body).await.map_err(|error| match error {
+        FileError::Body(error) => body_error(&error),
+        FileError::Header(bad) => {
+            let (field, problem) = bad.told();
+            ApiError::invalid_field(field, problem)
+        }
+    })?;
+    finish_of(&api.app, caller.account).await?;
+    let import = Import::begin(caller, name, now);
+    let (chunks, written) = mpsc::channel(CHUNKS_WAITING);
+    let mut told = OfFile { ignored_columns: file.columns().ignored.clone(), ..OfFile::default() };
+    let reading = async {
+        let read = read_csv(&mut file, &chunks, &mut told, now).await;
+        // The writer ends when nothing can come any more.
+        drop(chunks);
+        read
+    };
+    let (read, written) = tokio::join!(reading, import.write(&api.app.store, written));
+    let chunks = written?;
+    if read == Err(BodyError::TooLarge) && chunks > 0 {
+        // It is refused as a whole, and what has come in of it before that was known goes again.
+        undo(api, caller, import.id).await?;
+    }
+    let records = read.map_err(|error| body_error(&error))?;
+    if chunks == 0 {
+        let OfFile { rejected, rejected_count, .. } = told;
+        let details = serde_json::json!({ "rejected": rejected, "rejected_count": rejected_count });
+        let error = ApiError::new(Code::NoContactsProvided, "The file holds no row that could be taken.");
+        return Err(ApiError { details, ..error });
+    }
+    finish(api, caller, &import, records, Some(told)).await
+}
+
+async fn undo(api: &Api, caller: &Caller, id: ContactImportId) -> Result<()> {
+    let mut tx = api.app.store.begin().await?;
+    deletions::mark_import(tx.conn(), caller.account, id, api.now()).await?;
+    tx.commit().await?;
+    finish_soon(&api.app, Doomed::Import(id)).await;
+    Ok(())
+}
+
+/// The last transaction of an import.
+async fn finish(
+    api: &Api,
+    caller: &Caller,
+    import: &Import<'_>,
+    record_count: u64,
+    file: Option<OfFile>,
+) -> Result<Answer> {
+    let mut tx = api.app.store.begin().await?;
+    let made = import.finish(&mut tx, record_count).await?;
+    let rejected = file.as_ref().map_or(0, |file| file.rejected_count);
+    let skipped = Some(record_count.saturating_sub(made + rejected)).filter(|skipped| *skipped > 0);
+    let imported = Imported { id: import.id, name: import.name().to_owned(), record_count, skipped, file };
+    caller.commit(tx, StatusCode::CREATED, &imported).await
+}
+
+fn send_json(body: &Bytes, now: Timestamp, chunks: &mpsc::Sender<Chunk>) -> std::result::Result<(), Stopped> {
+    let mut chunk = Chunk::default();
+    let send = |chunk: &mut Chunk| {
+        let records = chunk.records;
+        let full = std::mem::replace(chunk, Chunk { contacts: Vec::new(), records });
+        chunks.blocking_send(full).map_err(|_| Stopped)
+    };
+    json::each(body, now, &mut |contact: NewContact| {
+        chunk.contacts.push(contact);
+        chunk.records += 1;
+        if chunk.contacts.len() < CHUNK { Ok(()) } else { send(&mut chunk) }
+    })?;
+    if chunk.contacts.is_empty() { Ok(()) } else { send(&mut chunk) }
+}
+
+/// Sends the good rows on and notes the others; gives how many there were.
+async fn read_csv<S>(
+    file: &mut File<S>,
+    chunks: &mpsc::Sender<Chunk>,
+    told: &mut OfFile,
+    now: Timestamp,
+) -> std::result::Result<u64, BodyError>
+where
+    S: Stream<Item = std::result::Result<Bytes, BodyError>> + Unpin,
+{
+    let mut contacts = Vec::with_capacity(CHUNK);
+    let mut records = 0;
+    while let Some(row) = file.next(now).await? {
+        records += 1;
+        match row.contact {
+            Ok(contact) => contacts.push(contact),
+            Err(error) => {
+                told.rejected_count += 1;
+                if told.rejected.len() < MOST_REJECTED_NAMED {
+                    told.rejected.push(Rejected { line: row.line, error });
+                }
+            }
+        }
+        if contacts.len() >= CHUNK {
+            let contacts = std::mem::replace(&mut contacts, Vec::with_capacity(CHUNK));
+            if chunks.send(Chunk { contacts, records }).await.is_err() {
+                // The writer has failed, and tells of it.
+                return Ok(records);
+            }
+        }
+    }
+    if !contacts.is_empty() {
+        let _ = chunks.send(Chunk { contacts, records }).await;
+    }
+    Ok(records)
+}
+
+/// A body that ends with an error once it is larger than it may be.
+fn limited(request: Request) -> Result<impl Stream<Item = std::result::Result<Bytes, BodyError>>> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > LARGEST_UPLOAD) {
+        return Err(too_large());
+    }
+    let mut left = LARGEST_UPLOAD;
+    let body: Body = request.into_body();
+    Ok(body.into_data_stream().map(move |bytes| {
+        let bytes = bytes.map_err(|_| BodyError::Broken)?;
+        left = left.checked_sub(bytes.len()).ok_or(BodyError::TooLarge)?;
+        Ok(bytes)
+    }))
+}
+
+fn body_error(error: &BodyError) -> ApiError {
+    match error {
+        BodyError::TooLarge => too_large(),
+        BodyError::Broken => ApiError::bad_request("The body could not be read to its end."),
+    }
+}
+
+/// Runs what needs a processor for long where it keeps no other request waiting.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
+}
+
+/// List the imports
+#[utoipa::path(get, path = "/contact_imports", operation_id = "list_contact_imports", tag = "Contacts",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [ImportShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -90,6 +332,9 @@ pub(super) async fn list(
     Ok(asked.answer(rows, |import| import.id, shown))
 }
 
+/// Show an import
+#[utoipa::path(get, path = "/contact_imports/{id}", operation_id = "show_contact_import", tag = "Contacts",
+    responses((status = OK, description = "With its counts.", body = ImportShown)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -99,6 +344,29 @@ pub(super) async fn show(
     found(&mut conn, caller.account, id).await.map(|import| Json(shown(import)))
 }
 
+/// Delete an import
+///
+/// With its contacts and their enrollments; nothing that is planned for them leaves any more. The addresses of those who had
+/// unsubscribed stay suppressed. Totals of campaigns follow; their rates say what they did and stay.
+#[utoipa::path(delete, path = "/contact_imports/{id}", operation_id = "delete_contact_import", tag = "Contacts",
+    responses((status = OK, description = "It is deleted.", body = Deleted<ContactImportId>)))]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids(id): Ids<ContactImportId>,
+) -> Result<Answer> {
+    let mut tx = api.app.store.begin().await?;
+    if deletions::mark_import(tx.conn(), caller.account, id, api.now()).await? == Marked::NotThere {
+        return Err(ApiError::missing(Code::ContactImportNotFound));
+    }
+    let answer = caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await?;
+    finish_soon(&api.app, Doomed::Import(id)).await;
+    Ok(answer)
+}
+
+/// List the contacts of an import
+#[utoipa::path(get, path = "/contact_imports/{id}/contacts", operation_id = "list_contacts_of_import", tag = "Contacts",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [ContactShown])))]
 pub(super) async fn contacts(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -117,27 +385,7 @@ pub(super) async fn found(conn: &mut Conn, account: AccountId, id: ContactImport
     contacts::find_import(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::ContactImportNotFound))
 }
 
-fn read_import(body: impl Into<Given>, now: Timestamp) -> Result<(String, Vec<NewContact>)> {
-    read_wrapped(body, "contact_import", |fields| {
-        let name = fields.required("name", line(1, 200));
-        let contacts = fields.objects("contacts", |fields| new_contact(fields, now));
-        Some((name?, contacts?))
-    })
-}
-
-fn new_contact(fields: &mut Fields<'_>, now: Timestamp) -> Option<NewContact> {
-    let email = fields.required("email", email);
-    let first_name = fields.optional("first_name", line(0, LONGEST_NAME));
-    let last_name = fields.optional("last_name", line(0, LONGEST_NAME));
-    let company = fields.optional("company", line(0, LONGEST_NAME));
-    Some(NewContact { id: ContactId::new(now), email: email?, first_name, last_name, company })
-}
-
 fn shown(import: ContactImport) -> ImportShown {
     let ContactImport { id, name, record_count, contact_count, created_at } = import;
     ImportShown { id, name, record_count, contact_count, created_at }
-}
-
-fn count_of(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
 }

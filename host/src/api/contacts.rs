@@ -2,44 +2,55 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
+use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::read_wrapped;
 use super::state::Api;
 use super::values::{email, line};
+use crate::deletions::finish_soon;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
 use crate::domain::status::EnrollmentStatus;
 use crate::domain::{EmailAddress, Timestamp};
-use crate::store::Conn;
 use crate::store::contacts::{self, EnrollmentOfContact};
+use crate::store::deletions::{self, Doomed, Marked};
+use crate::store::{Conn, suppressions};
 
 /// The longest name or company.
 pub(super) const LONGEST_NAME: usize = 200;
 
-#[derive(Serialize)]
+/// A person to write to.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ContactShown {
     id: ContactId,
     contact_import_id: ContactImportId,
+    /// The domain in lower-case ASCII.
     email: String,
     first_name: Option<String>,
     last_name: Option<String>,
     company: Option<String>,
+    /// Never mailed again since then.
     unsubscribed_at: Option<Timestamp>,
     created_at: Timestamp,
 }
 
-#[derive(Serialize)]
+/// A person with what he is enrolled in, newest first.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ContactInFull {
     #[serde(flatten)]
     contact: ContactShown,
     enrollments: Vec<EnrollmentOfIt>,
 }
 
-#[derive(Serialize)]
+/// Where a contact is enrolled.
+#[derive(Serialize, ToSchema)]
 struct EnrollmentOfIt {
     id: EnrollmentId,
     campaign_id: CampaignId,
@@ -48,6 +59,30 @@ struct EnrollmentOfIt {
     sent_at: Option<Timestamp>,
 }
 
+/// What to change.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `update` reads it")]
+struct ContactChange {
+    contact: ContactChanges,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `update` reads it")]
+struct ContactChanges {
+    /// Not that of another contact. The old address of somebody who unsubscribed is suppressed.
+    #[schema(nullable = false)]
+    email: Option<String>,
+    #[schema(max_length = 200)]
+    first_name: Option<String>,
+    #[schema(max_length = 200)]
+    last_name: Option<String>,
+    #[schema(max_length = 200)]
+    company: Option<String>,
+}
+
+/// Show a contact
+#[utoipa::path(get, path = "/contacts/{id}", operation_id = "show_contact", tag = "Contacts",
+    responses((status = OK, description = "With its enrollments.", body = ContactInFull)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -59,12 +94,15 @@ pub(super) async fn show(
     Ok(Json(ContactInFull { contact: shown(contact), enrollments }))
 }
 
+/// Change a contact
+#[utoipa::path(patch, path = "/contacts/{id}", operation_id = "update_contact", tag = "Contacts",
+    request_body = ContactChange, responses((status = OK, description = "As it is now.", body = ContactShown)))]
 pub(super) async fn update(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(id): Ids<ContactId>,
     body::Json(body): body::Json,
-) -> Result<Json<ContactShown>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     let mut contact = found(tx.conn(), caller.account, id).await?;
     let mut address: Option<EmailAddress> = None;
@@ -78,15 +116,37 @@ pub(super) async fn update(
         fields.change_or_clear("company", &mut contact.company, line(0, LONGEST_NAME));
         Some(())
     })?;
-    let address = match address {
-        Some(address) => address,
-        None => EmailAddress::parse(&contact.email).map_err(ApiError::internal)?,
-    };
+    let before = EmailAddress::parse(&contact.email).map_err(ApiError::internal)?;
+    let address = address.unwrap_or_else(|| before.clone());
+    if contact.unsubscribed_at.is_some() && address.key() != before.key() {
+        // Whoever reads mail at the old address does not want more, whosever contact it is next.
+        suppressions::add_address(tx.conn(), caller.account, &before.key(), "unsubscribed", api.now()).await?;
+    }
     if !contacts::update(tx.conn(), &contact, &address).await? {
         return Err(ApiError::invalid_field("contact.email", "is the address of another contact"));
     }
-    tx.commit().await?;
-    Ok(Json(shown(Contact { email: address.to_string(), ..contact })))
+    let contact = Contact { email: address.to_string(), ..contact };
+    caller.commit(tx, StatusCode::OK, &shown(contact)).await
+}
+
+/// Delete a contact
+///
+/// With its enrollments; nothing that is planned for it leaves any more. If it had unsubscribed, its address stays suppressed,
+/// and the unsubscribe links in mail that it got work for another year.
+#[utoipa::path(delete, path = "/contacts/{id}", operation_id = "delete_contact", tag = "Contacts",
+    responses((status = OK, description = "It is deleted.", body = Deleted<ContactId>)))]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids(id): Ids<ContactId>,
+) -> Result<Answer> {
+    let mut tx = api.app.store.begin().await?;
+    if deletions::mark_contact(&mut tx, caller.account, id, api.now()).await? == Marked::NotThere {
+        return Err(ApiError::missing(Code::ContactNotFound));
+    }
+    let answer = caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await?;
+    finish_soon(&api.app, Doomed::Contact(id)).await;
+    Ok(answer)
 }
 
 pub(super) async fn found(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<Contact> {

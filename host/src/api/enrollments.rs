@@ -21,7 +21,7 @@ use crate::domain::ids::{CampaignId, ContactId, ContactImportId, CredentialId, E
 use crate::domain::status::EnrollmentStatus;
 use crate::store::enrollments::{self, Enrollment, Filter, NewEnrollment};
 use crate::store::facts::enrolled::{self, Batching, Part, SkipReason, Skipped};
-use crate::store::{Conn, outreaches};
+use crate::store::{Conn, contacts, outreaches};
 
 /// Contacts of one transaction.
 const CHUNK: i64 = 2000;
@@ -164,6 +164,7 @@ pub(super) async fn enroll_contact(
     let campaign = campaign_found(tx.conn(), caller.account, campaign).await?;
     let unique_in = enrolled::unique_in(outreach_of(tx.conn(), &campaign).await?.as_ref());
     enrolled::lock(&mut tx, &campaign, unique_in).await?;
+    contacts::hold(&mut tx, contact_id).await?;
     let candidate = enrollments::candidate(tx.conn(), caller.account, campaign.id, unique_in, contact_id).await?;
     let candidate = candidate.ok_or_else(|| ApiError::missing(Code::ContactNotFound))?;
     if let Some(reason) = SkipReason::of(&candidate) {

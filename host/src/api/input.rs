@@ -19,8 +19,8 @@ const MOST_PROBLEMS: usize = 1000;
 pub(super) type Reading<T> = std::result::Result<T, String>;
 
 /// All that is wrong, by path.
-#[derive(Debug)]
-struct Problems(RefCell<BTreeMap<String, Vec<String>>>);
+#[derive(Debug, Default)]
+pub(super) struct Problems(RefCell<BTreeMap<String, Vec<String>>>);
 
 /// The fields of one object.
 pub(super) struct Fields<'p> {
@@ -35,12 +35,7 @@ pub(super) fn read<T>(body: impl Into<Given>, parse: impl FnOnce(&mut Fields<'_>
     let body = body.into();
     let problems = Problems(RefCell::new(body.problems));
     let value = object(body.value, String::new(), &problems, parse);
-    let problems = problems.0.into_inner();
-    match value {
-        Some(value) if problems.is_empty() => Ok(value),
-        None if problems.is_empty() => Err(ApiError::invalid_field("", "can't be read")),
-        _ => Err(ApiError::invalid(problems)),
-    }
+    problems.verdict(value)
 }
 
 /// Reads a body whose one field is the object `name`: `{"campaign": {…}}`.
@@ -213,7 +208,17 @@ impl Fields<'_> {
 }
 
 impl Problems {
-    fn note(&self, path: String, problem: String) {
+    /// The value, if nothing was noted.
+    pub(super) fn verdict<T>(self, value: Option<T>) -> Result<T> {
+        let problems = self.0.into_inner();
+        match value {
+            Some(value) if problems.is_empty() => Ok(value),
+            None if problems.is_empty() => Err(ApiError::invalid_field("", "can't be read")),
+            _ => Err(ApiError::invalid(problems)),
+        }
+    }
+
+    pub(super) fn note(&self, path: String, problem: String) {
         let mut problems = self.0.borrow_mut();
         if problems.len() < MOST_PROBLEMS || problems.contains_key(&path) {
             let known = problems.entry(path).or_default();
@@ -237,7 +242,8 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn object<T>(
+/// Reads an object that stands at `path`.
+pub(super) fn object<T>(
     value: Value,
     path: String,
     problems: &Problems,

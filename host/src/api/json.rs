@@ -14,8 +14,8 @@ use super::error::{ApiError, Result};
 
 /// More problems than this are not told.
 const MOST_PROBLEMS: usize = 100;
-const TWICE: &str = "is given more than once";
-const NUL: &str = "must not contain the character U+0000";
+pub(super) const TWICE: &str = "is given more than once";
+pub(super) const NUL: &str = "must not contain the character U+0000";
 
 /// A body, and what is wrong with it whatever its fields mean, by path.
 #[derive(Debug)]
@@ -32,17 +32,26 @@ impl From<Value> for Given {
 
 /// Reads a body.
 pub(super) fn parse(bytes: &[u8]) -> Result<Given> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        ApiError::bad_request(format!("The body is not UTF-8; it goes wrong at byte {}.", error.valid_up_to()))
-    })?;
+    let text = text(bytes)?;
     let problems = Problems::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let reader = Reader { place: Place::Whole, problems: &problems };
     let read = reader.deserialize(&mut deserializer);
     let value = read.and_then(|value| deserializer.end().map(|()| value));
-    // serde_json says what it met and where, and quotes nothing.
-    let value = value.map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}.")))?;
+    let value = value.map_err(|error| not_json(&error))?;
     Ok(Given { value, problems: problems.0.into_inner() })
+}
+
+/// A body as text.
+pub(super) fn text(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        ApiError::bad_request(format!("The body is not UTF-8; it goes wrong at byte {}.", error.valid_up_to()))
+    })
+}
+
+/// What a body is answered that breaks the grammar. serde_json says what it met and where, and quotes nothing.
+pub(super) fn not_json(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request(format!("The body is not JSON: {error}."))
 }
 
 #[derive(Default)]

@@ -8,13 +8,12 @@ use super::body::Ids;
 use super::error::{ApiError, Code, Result};
 use super::recipient_pages as pages;
 use super::state::Api;
-use crate::domain::Timestamp;
 use crate::domain::ids::{EnrollmentId, SendId};
 use crate::domain::open::{Look, reason_against};
 use crate::domain::status::SendState;
-use crate::store::enrollments::{self, Enrollment};
+use crate::domain::{EmailAddress, Timestamp};
 use crate::store::sends::{self, Send};
-use crate::store::{StoreError, facts};
+use crate::store::{StoreError, Tx, deletions, enrollments, facts};
 
 /// One transparent pixel (GIF89a).
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
@@ -117,10 +116,12 @@ pub(super) async fn ask_to_unsubscribe(
     headers: HeaderMap,
     token: Result<Ids<String>>,
 ) -> Result<Response> {
-    match recipient(&api, token).await? {
-        Recipient::Enrolled(_) | Recipient::Nobody => Ok(pages::ask()),
-        Recipient::Unknown => missing(&headers),
-    }
+    let Some(id) = enrollment_of(&api, token) else { return missing(&headers) };
+    let mut conn = api.app.store.read().await?;
+    let is_known = id == EnrollmentId::NOBODY
+        || enrollments::get(&mut conn, id).await?.is_some()
+        || deletions::departed(&mut conn, id).await?.is_some();
+    if is_known { Ok(pages::ask()) } else { missing(&headers) }
 }
 
 /// Unsubscribe
@@ -134,39 +135,34 @@ pub(super) async fn unsubscribe(
     headers: HeaderMap,
     token: Result<Ids<String>>,
 ) -> Result<Response> {
-    let enrollment = match recipient(&api, token).await? {
-        Recipient::Enrolled(enrollment) => enrollment,
-        Recipient::Nobody => return Ok(pages::done()),
-        Recipient::Unknown => return missing(&headers),
-    };
-    let (account, contact, about, now) = (enrollment.account_id, enrollment.contact_id, enrollment.id, api.now());
-    let write = api.app.store.write(move |tx| {
-        Box::pin(async move {
-            facts::unsubscribe::unsubscribed(tx, account, contact, Some(about), "unsubscribed", now).await
-        })
-    });
-    write.await?;
-    Ok(pages::done())
+    let Some(id) = enrollment_of(&api, token) else { return missing(&headers) };
+    let now = api.now();
+    let is_known = api.app.store.write(move |tx| Box::pin(opt_out(tx, id, now))).await?;
+    if is_known { Ok(pages::done()) } else { missing(&headers) }
 }
 
-/// Whose link it is.
-enum Recipient {
-    Enrolled(Box<Enrollment>),
-    /// The link of a test message: its page is shown, and nobody is unsubscribed.
-    Nobody,
-    /// The token is not ours, or its enrollment was deleted.
-    Unknown,
-}
-
-async fn recipient(api: &Api, token: Result<Ids<String>>) -> Result<Recipient> {
-    let id: Option<EnrollmentId> = token.ok().and_then(|Ids(token)| api.app.links.read_unsubscribe(&token));
-    let Some(id) = id else { return Ok(Recipient::Unknown) };
-    if id == EnrollmentId::NOBODY {
-        return Ok(Recipient::Nobody);
+/// False where nobody was ever written to under this id.
+async fn opt_out(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> std::result::Result<bool, StoreError> {
+    if let Some(enrollment) = enrollments::get(tx.conn(), id).await? {
+        let (account, contact) = (enrollment.account_id, enrollment.contact_id);
+        facts::unsubscribe::unsubscribed(tx, account, contact, Some(id), "unsubscribed", now).await?;
+        return Ok(true);
     }
-    let mut conn = api.app.store.read().await?;
-    let found = enrollments::get(&mut conn, id).await?;
-    Ok(found.map_or(Recipient::Unknown, |enrollment| Recipient::Enrolled(Box::new(enrollment))))
+    if id == EnrollmentId::NOBODY {
+        // The link of a test message: its page is shown, and nobody is unsubscribed.
+        return Ok(true);
+    }
+    // Deleted since the mail was sent: whoever has it may opt out nevertheless.
+    let Some((account, address)) = deletions::departed(tx.conn(), id).await? else { return Ok(false) };
+    if let Ok(address) = EmailAddress::parse(&address) {
+        facts::unsubscribe::address_unsubscribed(tx, account, &address, "unsubscribed", now).await?;
+    }
+    Ok(true)
+}
+
+/// The enrollment of a token, which may be gone; none for a token that is not ours.
+fn enrollment_of(api: &Api, token: Result<Ids<String>>) -> Option<EnrollmentId> {
+    token.ok().and_then(|Ids(token)| api.app.links.read_unsubscribe(&token))
 }
 
 /// People are shown a page, programs the error.

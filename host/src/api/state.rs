@@ -18,7 +18,7 @@ use crate::store::{StoreError, idempotent_answers};
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 const MOST_SWEPT: i64 = 1000;
 const SIGNUPS_AN_HOUR: u32 = 5;
-/// A body of 32 MiB is ten times that in memory while it is read, so few are read at once.
+/// A body of 32 MiB is held whole while it is checked, so few are read at once.
 const LARGE_BODIES_AT_ONCE: usize = 2;
 const FORECASTS_AT_ONCE: usize = 2;
 /// Providers' requests, each with a body of up to 1 MiB.

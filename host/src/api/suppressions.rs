@@ -1,22 +1,68 @@
-//! Suppressions: addresses and domains that the account never mails.
+//! Suppressions: addresses and domains that the account never mails. A domain stands for the addresses at it and not for
+//! those at its subdomains, which have domains of their own.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::{Reading, read_wrapped};
-use super::query::{Listed, Parameters};
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::{email, line};
-use crate::domain::EmailAddress;
 use crate::domain::ids::SuppressionId;
+use crate::domain::{EmailAddress, Timestamp};
+use crate::store::facts::suppressed::stop_planned;
 use crate::store::suppressions::{self, Suppression};
 
+/// An address or a domain that is never mailed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SuppressionShown {
+    id: SuppressionId,
+    /// A domain stands for the addresses at it, and not for those at its subdomains.
+    kind: Kind,
+    /// In lower case; a domain in ASCII.
+    value: String,
+    /// Why: `manual`, `hard bounce`, `complaint`, `unsubscribed`, or what it was made with.
+    reason: String,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Address,
+    Domain,
+}
+
+/// What is never to be mailed: either an address or a domain.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `create` reads it")]
+struct NewSuppression {
+    suppression: SuppressionFields,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `create` reads it")]
+struct SuppressionFields {
+    /// An address, in any case and script.
+    email: Option<String>,
+    /// A domain, in any case and script; a leading `@` is passed over.
+    #[schema(min_length = 1, max_length = 253)]
+    domain: Option<String>,
+    #[schema(min_length = 1, max_length = 200, default = "manual")]
+    reason: Option<String>,
+}
+
+/// List what is never mailed
+#[utoipa::path(get, path = "/suppressions", operation_id = "list_suppressions", tag = "Contacts",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [SuppressionShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -26,15 +72,21 @@ pub(super) async fn list(
     parameters.finish()?;
     let mut conn = api.app.store.read().await?;
     let rows = suppressions::list(&mut conn, caller.account, &asked.page()).await?;
-    Ok(asked.answer(rows, |suppression| suppression.id, |suppression| suppression))
+    Ok(asked.answer(rows, |suppression| suppression.id, shown))
 }
 
-/// Takes `{"suppression": {"email": …}}` or `{"suppression": {"domain": …}}`.
+/// Suppress an address or a domain
+///
+/// What is planned for it is stopped, for good: lifting the suppression later lets it be enrolled anew, and no more.
+#[utoipa::path(post, path = "/suppressions", operation_id = "create_suppression", tag = "Contacts",
+    request_body = NewSuppression, responses(
+        (status = CREATED, description = "It is suppressed.", body = SuppressionShown),
+        (status = OK, description = "It was suppressed already; this is since when.", body = SuppressionShown)))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     body::Json(body): body::Json,
-) -> Result<(StatusCode, Json<Suppression>)> {
+) -> Result<Answer> {
     let now = api.now();
     let suppression = read_wrapped(body, "suppression", |fields| {
         let (has_email, has_domain) = (fields.has("email"), fields.has("domain"));
@@ -48,23 +100,39 @@ pub(super) async fn create(
         let (kind, value) = email.or(domain)?;
         Some(Suppression { id: SuppressionId::new(now), kind: kind.to_owned(), value, reason, created_at: now })
     })?;
+    // A call that was cut off has made this one.
+    let begun = caller.resumed().and_then(|id| id.parse().ok());
+    let suppression = Suppression { id: begun.unwrap_or(suppression.id), ..suppression };
     let mut tx = api.app.store.begin().await?;
     let standing = suppressions::add(tx.conn(), caller.account, &suppression).await?;
+    caller.begun(&mut tx, &suppression.id.to_string()).await?;
+    // From here on nothing leaves for it, whatever is planned.
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(standing)))
+    let status = if standing.id == suppression.id { StatusCode::CREATED } else { StatusCode::OK };
+    stop_planned(&api.app.store, caller.account, &standing, now).await?;
+    let tx = api.app.store.begin().await?;
+    caller.commit(tx, status, &shown(standing)).await
 }
 
+/// Lift a suppression
+#[utoipa::path(delete, path = "/suppressions/{id}", operation_id = "delete_suppression", tag = "Contacts",
+    responses((status = OK, description = "It may be mailed again.", body = Deleted<SuppressionId>)))]
 pub(super) async fn delete(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(id): Ids<SuppressionId>,
-) -> Result<Json<Deleted<SuppressionId>>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     if !suppressions::delete(tx.conn(), caller.account, id).await? {
         return Err(ApiError::missing(Code::SuppressionNotFound));
     }
-    tx.commit().await?;
-    Ok(Json(Deleted::new(id)))
+    caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await
+}
+
+fn shown(suppression: Suppression) -> SuppressionShown {
+    let Suppression { id, kind, value, reason, created_at } = suppression;
+    let kind = if kind == "domain" { Kind::Domain } else { Kind::Address };
+    SuppressionShown { id, kind, value, reason, created_at }
 }
 
 /// A domain in the form that addresses have it: lower-case ASCII.

@@ -1,8 +1,10 @@
 //! The contract, as a caller would notice it, through the real router.
 
 mod campaigns;
+mod contact_imports;
 mod contacts;
 mod conventions;
+mod deletions;
 mod enrollments;
 mod extensions;
 mod faults;
@@ -12,5 +14,6 @@ mod keys;
 mod lists;
 mod plan;
 mod recipients;
+mod suppressions;
 mod test_send;
 mod usage;

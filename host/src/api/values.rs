@@ -15,30 +15,28 @@ use crate::secrets::SecretString;
 pub(super) fn text(least: usize, most: usize) -> impl Fn(&Value) -> Reading<String> {
     move |value| {
         let Value::String(text) = value else { return Err(format!("must be a string, not {}", kind_of(value))) };
-        if text.contains('\0') {
-            return Err("must not contain the character U+0000".to_owned());
-        }
-        let length = text.chars().count();
-        match (least..=most).contains(&length) {
-            true => Ok(text.clone()),
-            false if length == 0 => Err("must not be empty".to_owned()),
-            false => Err(format!("must have {least} to {most} characters, not {length}")),
-        }
+        check_text(text, least, most).map(|()| text.clone())
     }
 }
 
 /// A text on one line, without control characters, that is more than blanks where it may not be empty.
 pub(super) fn line(least: usize, most: usize) -> impl Fn(&Value) -> Reading<String> {
     move |value| {
-        let text = text(least, most)(value)?;
-        if text.chars().any(char::is_control) {
-            return Err("must be one line without control characters".to_owned());
-        }
-        if least > 0 && text.trim().is_empty() {
-            return Err("must not be empty".to_owned());
-        }
-        Ok(text)
+        let Value::String(text) = value else { return Err(format!("must be a string, not {}", kind_of(value))) };
+        check_line(text, least, most).map(|()| text.clone())
     }
+}
+
+/// What [`line`] asks of a text.
+pub(super) fn check_line(text: &str, least: usize, most: usize) -> Reading<()> {
+    check_text(text, least, most)?;
+    if text.chars().any(char::is_control) {
+        return Err("must be one line without control characters".to_owned());
+    }
+    if least > 0 && text.trim().is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    Ok(())
 }
 
 /// A whole number in a range.
@@ -145,4 +143,16 @@ pub(super) fn web_address(plaintext_allowed: bool) -> impl Fn(&Value) -> Reading
 fn checked_template(text: String) -> Reading<String> {
     Template::parse(&text).map(|_| ()).map_err(|error| error.to_string())?;
     Ok(text)
+}
+
+fn check_text(text: &str, least: usize, most: usize) -> Reading<()> {
+    if text.contains('\0') {
+        return Err("must not contain the character U+0000".to_owned());
+    }
+    let length = text.chars().count();
+    match (least..=most).contains(&length) {
+        true => Ok(()),
+        false if length == 0 => Err("must not be empty".to_owned()),
+        false => Err(format!("must have {least} to {most} characters, not {length}")),
+    }
 }

@@ -71,7 +71,7 @@ impl Planning {
         if !campaigns::move_status(tx.conn(), self.campaign.id, &from, CampaignStatus::Active, None).await? {
             return Err(PlanError::Paused);
         }
-        let waiting = enrollments::undispatched(tx.conn(), self.campaign.id, self.batch, CHUNK).await?;
+        let waiting = enrollments::hold_undispatched(tx, self.campaign.id, self.batch, CHUNK).await?;
         let mut sends = Vec::with_capacity(waiting.len());
         let mut under_way = self.under_way(tx.conn(), &waiting).await?;
         for batch in waiting.chunk_by(|a, b| a.batch_number == b.batch_number) {

@@ -38,12 +38,19 @@ pub enum BadAddress {
     TooLong,
 }
 
+/// No address of 254 octets is longer as it is written. Making ASCII of a label costs the square of its length, so what is
+/// longer is not even tried.
+const LONGEST_WRITTEN: usize = 1024;
+
 impl EmailAddress {
     /// Parses `text` after trimming. The local part keeps its case; the domain becomes lower-case ASCII.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
         let text = text.trim();
         if text.is_empty() {
             return Err(BadAddress::Empty);
+        }
+        if text.len() > LONGEST_WRITTEN {
+            return Err(BadAddress::TooLong);
         }
         let given = || text.chars().take(80).collect::<String>();
         let (local, domain) = text.rsplit_once('@').ok_or_else(|| BadAddress::NoAt { given: given() })?;
@@ -112,6 +119,27 @@ mod tests {
         check(" Ada@Example.ORG ", Ok("Ada@example.org"));
         check("jörg@bücher.example", Ok("jörg@xn--bcher-kva.example"));
         check("o'brien+tag@mail.example.co.uk", Ok("o'brien+tag@mail.example.co.uk"));
+    }
+
+    #[test]
+    fn the_longest_parts_are_taken_and_one_octet_more_is_not() {
+        let label = "d".repeat(63);
+        let domain = format!("{label}.{label}.{}", "e".repeat(61));
+        let longest = format!("{}@{domain}", "a".repeat(64));
+        assert_eq!(longest.len(), 254);
+        check(&longest, Ok(&longest));
+        check(&format!("{longest}e"), Err("254 octets"));
+        check(&format!("a@{label}d.example"), Err("host name"));
+        check(&format!("a@{}.example", "ü".repeat(60)), Err("host name"));
+        check(&format!("a@{}.example", "ü".repeat(100_000)), Err("254 octets"));
+        check(&format!("{}@example.org", "ü".repeat(33)), Err("local part"));
+    }
+
+    #[test]
+    fn addresses_that_differ_in_case_or_script_are_one() {
+        let key = |text| EmailAddress::parse(text).unwrap().key();
+        assert_eq!(key("JÖRG@BÜCHER.example"), key("jörg@xn--bcher-kva.EXAMPLE"));
+        assert_ne!(key("ada@example.org"), key("ada@mail.example.org"));
     }
 
     #[test]

@@ -210,6 +210,26 @@ async fn what_matches_no_send_still_keeps_its_address_from_being_mailed() {
 }
 
 #[tokio::test]
+async fn a_bounce_of_somebody_who_was_deleted_keeps_the_address_from_being_mailed() {
+    use crate::store::deletions::{Doomed, mark_contact};
+    let (app, account) = start().await;
+    let sender = app.sender(account, None).await;
+    let send = app.sent(sender, "bob@example.com").await;
+    tell(&app, &format!("kind=delivered&dedupe_key=d1&recipient=bob@example.com&send_id={}", send.id)).await;
+    let mut tx = app.store.begin().await.unwrap();
+    mark_contact(&mut tx, account, send.contact_id, START).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(crate::deletions::finish(&app, Doomed::Contact(send.contact_id)).await.unwrap());
+    // The one that was told before is known still, though not whom it was about.
+    tell(&app, &format!("kind=unsubscribe&dedupe_key=d1&recipient=bob@example.com&send_id={}", send.id)).await;
+    tell(&app, &format!("kind=hard_bounce&recipient=bob@example.com&send_id={}", send.id)).await;
+    let mut conn = app.store.read().await.unwrap();
+    let kept = crate::store::suppressions::list(&mut conn, account, &Page::first(10)).await.unwrap();
+    let kept: Vec<_> = kept.iter().map(|one| (one.value.as_str(), one.reason.as_str())).collect();
+    assert_eq!(kept, [("bob@example.com", "hard bounce")]);
+}
+
+#[tokio::test]
 async fn each_refusal_has_its_status_and_each_request_is_kept() {
     let (app, account) = start().await;
     let unsigned = Received { headers: Vec::new(), ..request("", "kind=open") };

@@ -129,6 +129,6 @@ async fn of_account(conn: &mut Conn, account: AccountId, id: SendId) -> Result<O
 }
 
 async fn with_contact(conn: &mut Conn, send: Send, by: MatchedBy) -> Result<Matched> {
-    let contact = contacts::find(conn, send.account_id, send.contact_id).await?;
+    let contact = contacts::get(conn, send.contact_id).await?;
     Ok(Matched { contact_email: contact.map(|contact| contact.email).unwrap_or_default(), send, by })
 }

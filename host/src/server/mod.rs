@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::{api, dispatch, events, health, inbound, inbox, usage};
+use crate::{api, deletions, dispatch, events, health, inbound, inbox, usage};
 
 /// How long a stop waits for what is on its way; then the leases tell the rest.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +50,7 @@ impl Server {
             ("inbound", tokio::spawn(inbound::run(app.clone(), token()))),
             ("health", tokio::spawn(health::run(app.clone(), token()))),
             ("events", tokio::spawn(events::run(app.clone(), token()))),
+            ("deletions", tokio::spawn(deletions::run(app.clone(), token()))),
             ("usage", tokio::spawn(usage::run(app.usage.clone(), app.clock.clone(), token()))),
             ("catalog", tokio::spawn(crate::catalog::run(app.clone(), catalog.clone(), token()))),
         ];

@@ -54,7 +54,7 @@ pub async fn insert_step(conn: &mut Conn, campaign: CampaignId, step: &Step) -> 
 
 /// One campaign of an account.
 pub async fn find(conn: &mut Conn, account: AccountId, id: CampaignId) -> Result<Option<Campaign>> {
-    let row = sqlx::query("SELECT * FROM campaigns WHERE id = $1 AND account_id = $2")
+    let row = sqlx::query("SELECT * FROM campaigns WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL")
         .bind(id.to_string())
         .bind(account.to_string())
         .fetch_optional(conn)
@@ -70,12 +70,14 @@ pub async fn get(conn: &mut Conn, id: CampaignId) -> Result<Option<Campaign>> {
 
 /// An account's campaigns, newest first.
 pub async fn list(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Vec<Campaign>> {
-    let rows = sqlx::query("SELECT * FROM campaigns WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
-        .bind(account.to_string())
-        .bind(page.before())
-        .bind(page.limit)
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT * FROM campaigns WHERE account_id = $1 AND deleted_at IS NULL AND id < $2 ORDER BY id DESC LIMIT $3",
+    )
+    .bind(account.to_string())
+    .bind(page.before())
+    .bind(page.limit)
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(campaign_of).collect()
 }
 
@@ -91,6 +93,15 @@ pub async fn lock_for_claim(tx: &mut Tx, id: CampaignId) -> Result<Option<Campai
     let sql = format!("SELECT * FROM campaigns WHERE id = $1{}", tx.dialect().skip_locked());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
     row.as_ref().map(campaign_of).transpose()
+}
+
+/// Whether a campaign is deleted, though perhaps not yet gone.
+pub async fn is_deleted(conn: &mut Conn, id: CampaignId) -> Result<bool> {
+    let row = sqlx::query("SELECT 1 AS one FROM campaigns WHERE id = $1 AND deleted_at IS NULL")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_none())
 }
 
 /// A campaign's steps in order.

@@ -4,7 +4,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
-use super::{Conn, Page, Result, Tx};
+use super::{Conn, Dialect, Page, Result, Tx};
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
 use crate::domain::status::EnrollmentStatus;
@@ -55,11 +55,11 @@ pub struct EnrollmentOfContact {
     pub sent_at: Option<Timestamp>,
 }
 
-/// Makes an import.
+/// Makes an import; one that is there already is kept as it is.
 pub async fn insert_import(conn: &mut Conn, account: AccountId, import: &ContactImport) -> Result<()> {
     sqlx::query(
         "INSERT INTO contact_imports (id, account_id, name, record_count, contact_count, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
     )
     .bind(import.id.to_string())
     .bind(account.to_string())
@@ -72,17 +72,47 @@ pub async fn insert_import(conn: &mut Conn, account: AccountId, import: &Contact
     Ok(())
 }
 
-/// Adds to an import's counts.
-pub async fn grow_import(conn: &mut Conn, id: ContactImportId, records: u64, contacts: u64) -> Result<()> {
-    sqlx::query(
-        "UPDATE contact_imports SET record_count = record_count + $2, contact_count = contact_count + $3 WHERE id = $1",
+/// Adds contacts to an import, which has now been read up to `records`; false when it is deleted. Doing it again changes
+/// nothing.
+pub async fn grow_import(
+    tx: &mut Tx,
+    account: AccountId,
+    id: ContactImportId,
+    records: u64,
+    contacts: &[NewContact],
+    now: Timestamp,
+) -> Result<bool> {
+    let found = sqlx::query(
+        "UPDATE contact_imports SET record_count = CASE WHEN record_count < $2 THEN $2 ELSE record_count END
+         WHERE id = $1 AND account_id = $3 AND deleted_at IS NULL",
     )
     .bind(id.to_string())
     .bind(signed(records))
-    .bind(signed(contacts))
-    .execute(conn)
+    .bind(account.to_string())
+    .execute(tx.conn())
     .await?;
-    Ok(())
+    if found.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let made = insert_many(tx, account, id, contacts, now).await?;
+    sqlx::query("UPDATE contact_imports SET contact_count = contact_count + $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(signed(made))
+        .execute(tx.conn())
+        .await?;
+    Ok(true)
+}
+
+/// The whole list was read; gives how many contacts came of it, or none when the import is deleted.
+pub async fn finish_import(conn: &mut Conn, id: ContactImportId, records: u64) -> Result<Option<u64>> {
+    let row = sqlx::query(
+        "UPDATE contact_imports SET record_count = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING contact_count",
+    )
+    .bind(id.to_string())
+    .bind(signed(records))
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| row.count("contact_count")).transpose()
 }
 
 /// Makes many contacts by one statement; addresses that the account has are passed over. Gives how many were made.
@@ -93,24 +123,20 @@ pub async fn insert_many(
     contacts: &[NewContact],
     now: Timestamp,
 ) -> Result<u64> {
-    let rows: Vec<_> = contacts
+    let mut rows: Vec<_> = contacts
         .iter()
         .map(|c| {
-            let (email, key, domain) = (c.email.to_string(), c.email.key(), c.email.domain().to_owned());
-            (
-                c.id.to_string(),
-                email,
-                key,
-                domain,
-                c.first_name.as_deref(),
-                c.last_name.as_deref(),
-                c.company.as_deref(),
-            )
+            let (email, key, domain) = (c.email.to_string(), c.email.key(), c.email.domain());
+            let (first_name, last_name) = (c.first_name.as_deref(), c.last_name.as_deref());
+            (key, c.id.to_string(), email, domain, first_name, last_name, c.company.as_deref())
         })
         .collect();
+    // In the order of the index that decides: its pages are visited once each, and of two transactions that insert the same
+    // addresses one waits for the other, where in any other order both would. Of two with one key the first stays first.
+    rows.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     // «WHERE true» keeps SQLite from reading ON as part of a join.
     let sql = format!(
-        "INSERT INTO contacts (id, email, email_key, domain, first_name, last_name, company, account_id,
+        "INSERT INTO contacts (email_key, id, email, domain, first_name, last_name, company, account_id,
                                contact_import_id, created_at)
          SELECT c0, c1, c2, c3, c4, c5, c6, $2, $3, $4 FROM {} AS given WHERE true
          ON CONFLICT (account_id, email_key) DO NOTHING",
@@ -128,7 +154,7 @@ pub async fn insert_many(
 
 /// One import of an account.
 pub async fn find_import(conn: &mut Conn, account: AccountId, id: ContactImportId) -> Result<Option<ContactImport>> {
-    let row = sqlx::query("SELECT * FROM contact_imports WHERE id = $1 AND account_id = $2")
+    let row = sqlx::query("SELECT * FROM contact_imports WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL")
         .bind(id.to_string())
         .bind(account.to_string())
         .fetch_optional(conn)
@@ -136,35 +162,63 @@ pub async fn find_import(conn: &mut Conn, account: AccountId, id: ContactImportI
     row.as_ref().map(import_of).transpose()
 }
 
+/// Keeps a contact from being taken away until the transaction ends.
+pub async fn hold(tx: &mut Tx, id: ContactId) -> Result<()> {
+    let sql = format!("SELECT id FROM contacts WHERE id = $1{}", tx.dialect().for_update());
+    sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
+    Ok(())
+}
+
+/// Keeps an import from being deleted until the transaction ends; false when it is.
+pub async fn hold_import(tx: &mut Tx, id: ContactImportId) -> Result<bool> {
+    let sql =
+        format!("SELECT id FROM contact_imports WHERE id = $1 AND deleted_at IS NULL{}", tx.dialect().for_update());
+    Ok(sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?.is_some())
+}
+
 /// An account's imports, newest first.
 pub async fn list_imports(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Vec<ContactImport>> {
-    let rows = sqlx::query("SELECT * FROM contact_imports WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
-        .bind(account.to_string())
-        .bind(page.before())
-        .bind(page.limit)
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT * FROM contact_imports WHERE account_id = $1 AND deleted_at IS NULL AND id < $2 ORDER BY id DESC LIMIT $3",
+    )
+    .bind(account.to_string())
+    .bind(page.before())
+    .bind(page.limit)
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(import_of).collect()
 }
 
 /// The contacts of an import, newest first.
 pub async fn of_import(conn: &mut Conn, import: ContactImportId, page: &Page) -> Result<Vec<Contact>> {
-    let rows = sqlx::query("SELECT * FROM contacts WHERE contact_import_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
-        .bind(import.to_string())
-        .bind(page.before())
-        .bind(page.limit)
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT * FROM contacts WHERE contact_import_id = $1 AND deleted_at IS NULL AND id < $2
+         ORDER BY id DESC LIMIT $3",
+    )
+    .bind(import.to_string())
+    .bind(page.before())
+    .bind(page.limit)
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(contact_of).collect()
 }
 
 /// One contact of an account.
 pub async fn find(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<Option<Contact>> {
-    let row = sqlx::query("SELECT * FROM contacts WHERE id = $1 AND account_id = $2")
-        .bind(id.to_string())
-        .bind(account.to_string())
-        .fetch_optional(conn)
-        .await?;
+    let row = sqlx::query(
+        "SELECT c.* FROM contacts c WHERE c.id = $1 AND c.account_id = $2 AND c.deleted_at IS NULL
+           AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)",
+    )
+    .bind(id.to_string())
+    .bind(account.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(contact_of).transpose()
+}
+
+/// One contact, for the engine itself; one that is being deleted, too.
+pub async fn get(conn: &mut Conn, id: ContactId) -> Result<Option<Contact>> {
+    let row = sqlx::query("SELECT * FROM contacts WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(contact_of).transpose()
 }
 
@@ -218,6 +272,39 @@ pub async fn enrollments(conn: &mut Conn, contact: ContactId) -> Result<Vec<Enro
         .collect()
 }
 
+/// The contacts of an account at a domain after `after`, in their order.
+pub async fn of_domain(
+    conn: &mut Conn,
+    account: AccountId,
+    domain: &str,
+    after: Option<ContactId>,
+    limit: i64,
+) -> Result<Vec<ContactId>> {
+    let rows =
+        sqlx::query("SELECT id FROM contacts WHERE account_id = $1 AND domain = $2 AND id > $3 ORDER BY id LIMIT $4")
+            .bind(account.to_string())
+            .bind(domain)
+            .bind(after.map(|id| id.to_string()).unwrap_or_default())
+            .bind(limit)
+            .fetch_all(conn)
+            .await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// Where contacts are enrolled, campaign by campaign.
+pub async fn enrollments_of(
+    conn: &mut Conn,
+    dialect: Dialect,
+    contacts: &[ContactId],
+) -> Result<Vec<(CampaignId, EnrollmentId)>> {
+    let sql = format!(
+        "SELECT campaign_id, id FROM enrollments WHERE contact_id IN (SELECT c0 FROM {} AS given) ORDER BY campaign_id, id",
+        dialect.json_rows(1)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(id_rows(contacts)).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok((row.id("campaign_id")?, row.id("id")?))).collect()
+}
+
 /// Marks it unsubscribed; false when it was already.
 pub async fn unsubscribe(conn: &mut Conn, account: AccountId, id: ContactId, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(
@@ -229,6 +316,12 @@ pub async fn unsubscribe(conn: &mut Conn, account: AccountId, id: ContactId, now
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Ids as the one parameter of [`Dialect::json_rows`].
+pub(super) fn id_rows<T: ToString>(ids: &[T]) -> String {
+    let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
+    serde_json::to_string(&rows).unwrap_or_default()
 }
 
 pub(super) fn contact_of(row: &AnyRow) -> Result<Contact> {

@@ -93,6 +93,17 @@ pub enum CredentialCounter {
 }
 
 impl StatusTotals {
+    /// The count of one status.
+    pub fn of_status(&mut self, status: EnrollmentStatus) -> &mut u64 {
+        match status {
+            EnrollmentStatus::Pending => &mut self.pending,
+            EnrollmentStatus::Sent => &mut self.sent,
+            EnrollmentStatus::Opened => &mut self.opened,
+            EnrollmentStatus::Replied => &mut self.replied,
+            EnrollmentStatus::Bounced => &mut self.bounced,
+        }
+    }
+
     pub(super) fn of(row: &AnyRow) -> Result<Self> {
         Ok(Self {
             pending: row.count("pending")?,
@@ -217,6 +228,29 @@ pub async fn moved(
         "UPDATE batch_counters SET {from} = {from} - 1, {to} = {to} + 1 WHERE campaign_id = $1 AND batch_number = $2"
     );
     sqlx::query(AssertSqlSafe(batch_sql)).bind(campaign.to_string()).bind(batch).execute(conn).await?;
+    Ok(())
+}
+
+/// Enrollments of a batch are gone. What they did stays in the rates.
+pub async fn gone(conn: &mut Conn, campaign: CampaignId, batch: i64, totals: StatusTotals) -> Result<()> {
+    let less = "pending = pending - $2, sent = sent - $3, opened = opened - $4, replied = replied - $5, \
+                bounced = bounced - $6";
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    for (table, batch) in [("campaign_counters", None), ("batch_counters", Some(batch))] {
+        let of_batch = if batch.is_some() { " AND batch_number = $7" } else { "" };
+        let sql = format!("UPDATE {table} SET {less} WHERE campaign_id = $1{of_batch}");
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(campaign.to_string())
+            .bind(signed(totals.pending))
+            .bind(signed(totals.sent))
+            .bind(signed(totals.opened))
+            .bind(signed(totals.replied))
+            .bind(signed(totals.bounced));
+        match batch {
+            Some(batch) => query.bind(batch).execute(&mut *conn).await?,
+            None => query.execute(&mut *conn).await?,
+        };
+    }
     Ok(())
 }
 

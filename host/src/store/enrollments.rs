@@ -148,7 +148,9 @@ pub async fn candidates(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Candidate>> {
-    let sql = format!("{CANDIDATE} WHERE c.contact_import_id = $1 AND c.id > $4 ORDER BY c.id LIMIT $5");
+    let sql = format!(
+        "{CANDIDATE} WHERE c.contact_import_id = $1 AND c.deleted_at IS NULL AND c.id > $4 ORDER BY c.id LIMIT $5"
+    );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(import.to_string())
         .bind(campaign.to_string())
@@ -168,7 +170,10 @@ pub async fn candidate(
     unique_in: Option<OutreachId>,
     contact: ContactId,
 ) -> Result<Option<Candidate>> {
-    let sql = format!("{CANDIDATE} WHERE c.id = $1 AND c.account_id = $4");
+    let sql = format!(
+        "{CANDIDATE} WHERE c.id = $1 AND c.account_id = $4 AND c.deleted_at IS NULL
+           AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)"
+    );
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(contact.to_string())
         .bind(campaign.to_string())
@@ -225,16 +230,34 @@ pub async fn undispatched(
     batch: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Undispatched>> {
-    let rows = sqlx::query(
+    undispatched_and(conn, campaign, batch, limit, "").await
+}
+
+/// The same, and nobody else takes or deletes them until the transaction ends. One that somebody has is passed over.
+pub async fn hold_undispatched(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    batch: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Undispatched>> {
+    let lock = tx.dialect().skip_locked();
+    undispatched_and(tx.conn(), campaign, batch, limit, lock).await
+}
+
+async fn undispatched_and(
+    conn: &mut Conn,
+    campaign: CampaignId,
+    batch: Option<i64>,
+    limit: i64,
+    lock: &str,
+) -> Result<Vec<Undispatched>> {
+    let sql = format!(
         "SELECT id, contact_id, batch_number, priority FROM enrollments
          WHERE campaign_id = $1 AND dispatched_at IS NULL AND stopped_at IS NULL AND ($2 IS NULL OR batch_number = $2)
-         ORDER BY batch_number, priority DESC, id LIMIT $3",
-    )
-    .bind(campaign.to_string())
-    .bind(batch)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+         ORDER BY batch_number, priority DESC, id LIMIT $3{lock}"
+    );
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(campaign.to_string()).bind(batch).bind(limit).fetch_all(conn).await?;
     rows.iter()
         .map(|row| {
             Ok(Undispatched {

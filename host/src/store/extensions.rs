@@ -257,6 +257,20 @@ pub async fn replace_bindings(tx: &mut Tx, scope: &str, scope_id: &str, bindings
     meta::set(tx.conn(), BINDINGS_VERSION, &version.to_string()).await
 }
 
+/// Takes the bindings of a scope that is gone away.
+pub async fn unbind(tx: &mut Tx, scope: &str, scope_id: &str) -> Result<()> {
+    let row = sqlx::query("SELECT 1 AS one FROM bindings WHERE scope = $1 AND scope_id = $2 LIMIT 1")
+        .bind(scope)
+        .bind(scope_id)
+        .fetch_optional(tx.conn())
+        .await?;
+    if row.is_some() {
+        replace_bindings(tx, scope, scope_id, &[]).await?;
+        refresh_statuses(tx.conn()).await?;
+    }
+    Ok(())
+}
+
 /// Counts up with every change of a binding; nodes poll it.
 pub async fn bindings_version(conn: &mut Conn) -> Result<i64> {
     Ok(meta::get(conn, BINDINGS_VERSION).await?.and_then(|text| text.parse().ok()).unwrap_or(0))

@@ -17,6 +17,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (8, "extensions", include_str!("../../migrations/0008_extensions.sql")),
     (9, "idempotency", include_str!("../../migrations/0009_idempotency.sql")),
     (10, "usage", include_str!("../../migrations/0010_usage.sql")),
+    (11, "deletions", include_str!("../../migrations/0011_deletions.sql")),
     (12, "events in order", include_str!("../../migrations/0012_events_in_order.sql")),
     (13, "plans and forecasts", include_str!("../../migrations/0013_plans_and_forecasts.sql")),
 ];

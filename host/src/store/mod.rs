@@ -12,6 +12,7 @@ pub mod contacts;
 pub mod counters;
 pub mod credentials;
 pub mod decisions;
+pub mod deletions;
 pub mod deliveries;
 mod dialect;
 pub mod enrollments;

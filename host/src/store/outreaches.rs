@@ -76,10 +76,12 @@ pub async fn lock(conn: &mut Conn, id: OutreachId) -> Result<()> {
 
 /// The campaigns of an outreach, newest first.
 pub async fn campaigns(conn: &mut Conn, id: OutreachId) -> Result<Vec<CampaignOfOutreach>> {
-    let rows = sqlx::query("SELECT id, name, status FROM campaigns WHERE outreach_id = $1 ORDER BY id DESC")
-        .bind(id.to_string())
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT id, name, status FROM campaigns WHERE outreach_id = $1 AND deleted_at IS NULL ORDER BY id DESC",
+    )
+    .bind(id.to_string())
+    .fetch_all(conn)
+    .await?;
     rows.iter()
         .map(|row| {
             Ok(CampaignOfOutreach {
@@ -97,7 +99,8 @@ pub async fn totals(conn: &mut Conn, id: OutreachId) -> Result<StatusTotals> {
         "SELECT CAST(COALESCE(SUM(k.pending), 0) AS BIGINT) AS pending, CAST(COALESCE(SUM(k.sent), 0) AS BIGINT) AS sent,
                 CAST(COALESCE(SUM(k.opened), 0) AS BIGINT) AS opened, CAST(COALESCE(SUM(k.replied), 0) AS BIGINT) AS replied,
                 CAST(COALESCE(SUM(k.bounced), 0) AS BIGINT) AS bounced
-         FROM campaigns c JOIN campaign_counters k ON k.campaign_id = c.id WHERE c.outreach_id = $1",
+         FROM campaigns c JOIN campaign_counters k ON k.campaign_id = c.id
+         WHERE c.outreach_id = $1 AND c.deleted_at IS NULL",
     )
     .bind(id.to_string())
     .fetch_one(conn)

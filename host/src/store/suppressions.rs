@@ -8,7 +8,7 @@ use crate::domain::ids::{AccountId, SuppressionId};
 use crate::domain::{EmailAddress, Timestamp};
 
 /// An address or a domain that is never mailed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suppression {
     /// Its id.
     pub id: SuppressionId,

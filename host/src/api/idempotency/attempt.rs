@@ -61,7 +61,6 @@ impl Caller {
     }
 
     /// What a call of several transactions was making when it was cut off, and goes on with.
-    #[expect(dead_code, reason = "the import of contacts, which comes next, is the first such call")]
     pub(in super::super) fn resumed(&self) -> Option<&str> {
         self.attempt.as_ref()?.resource.as_deref()
     }

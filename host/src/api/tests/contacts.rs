@@ -4,6 +4,9 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::super::test_support::TestApi;
+use crate::domain::EmailAddress;
+use crate::domain::ids::ContactId;
+use crate::store::contacts::{self, NewContact};
 
 #[tokio::test]
 async fn an_import_drops_what_the_list_or_the_account_has() {
@@ -61,17 +64,52 @@ async fn a_contact_is_changed_but_not_its_choice() {
 }
 
 #[tokio::test]
-async fn a_suppression_is_an_address_or_a_domain() {
+async fn pages_of_an_import_stay_whole_while_it_grows() {
     let api = TestApi::start().await;
     let key = api.key().await;
-    let add = |body| api.post(&key, "/suppressions", json!({ "suppression": body }));
-    let made = add(json!({"email": "A@Example.org"})).await.expect(StatusCode::CREATED);
-    assert_eq!((&made["kind"], &made["value"]), (&json!("address"), &json!("a@example.org")));
-    let again = add(json!({"email": "a@example.org"})).await.expect(StatusCode::CREATED);
-    assert_eq!(again["id"], made["id"]);
-    add(json!({"email": "a@example.org", "domain": "example.org"})).await.expect_error(422, "validation_failed");
-    let path = format!("/suppressions/{}", made["id"].as_str().unwrap());
-    let stranger = api.key().await;
-    api.call("DELETE", &stranger, &path, None).await.expect_error(404, "suppression_not_found");
-    assert_eq!(api.call("DELETE", &key, &path, None).await.expect(StatusCode::OK)["status"], "deleted");
+    let addresses: Vec<String> = (0..25).map(|n| format!("a{n}@example.org")).collect();
+    let import = api.import(&key, &addresses.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut path = format!("/contact_imports/{import}/contacts?limit=10");
+    let mut seen = Vec::new();
+    loop {
+        let page = api.get(&key, &path).await;
+        let link = page.header("link").to_owned();
+        for contact in page.expect(StatusCode::OK).as_array().unwrap() {
+            seen.push(contact["email"].as_str().unwrap().to_owned());
+        }
+        // Newer contacts come before the first page and move no other.
+        let id = import.parse().unwrap();
+        let now = api.app.clock.now();
+        let email = EmailAddress::parse(&format!("late{}@example.org", seen.len())).unwrap();
+        let late = NewContact { id: ContactId::new(now), email, first_name: None, last_name: None, company: None };
+        let mut tx = api.app.store.begin().await.unwrap();
+        assert!(contacts::grow_import(&mut tx, key.account, id, 25, &[late], now).await.unwrap());
+        tx.commit().await.unwrap();
+        let Some(next) = link.strip_prefix("<http://ampout.example").and_then(|rest| rest.split_once('>')) else {
+            break;
+        };
+        path = next.0.to_owned();
+    }
+    let expected: Vec<_> = addresses.into_iter().rev().collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn the_old_address_of_whoever_unsubscribed_is_never_mailed() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let import = api.import(&key, &["a@example.org", "b@example.org"]).await;
+    let contacts = api.get(&key, &format!("/contact_imports/{import}/contacts")).await.json();
+    for contact in contacts.as_array().unwrap() {
+        let id = contact["id"].as_str().unwrap();
+        if contact["email"] == "a@example.org" {
+            let mut tx = api.app.store.begin().await.unwrap();
+            contacts::unsubscribe(tx.conn(), key.account, id.parse().unwrap(), api.app.clock.now()).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let moved = json!({"contact": {"email": format!("new.{}", contact["email"].as_str().unwrap())}});
+        api.call("PATCH", &key, &format!("/contacts/{id}"), Some(moved)).await.expect(StatusCode::OK);
+    }
+    let suppressed = api.get(&key, "/suppressions").await.json();
+    assert_eq!((suppressed.as_array().unwrap().len(), &suppressed[0]["value"]), (1, &json!("a@example.org")));
 }

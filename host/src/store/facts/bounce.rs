@@ -114,7 +114,7 @@ async fn settle(tx: &mut Tx, send: &Send, bounce: &Bounce) -> Result<bool> {
 }
 
 async fn suppress_contact(tx: &mut Tx, send: &Send, reason: &str, now: Timestamp) -> Result<()> {
-    if let Some(contact) = contacts::find(tx.conn(), send.account_id, send.contact_id).await? {
+    if let Some(contact) = contacts::get(tx.conn(), send.contact_id).await? {
         suppressions::add_address(tx.conn(), send.account_id, &contact.email.to_lowercase(), reason, now).await?;
     }
     Ok(())

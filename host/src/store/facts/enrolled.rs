@@ -6,7 +6,7 @@ use crate::domain::ids::{ContactId, ContactImportId, EnrollmentId, OutreachId};
 use crate::domain::status::words;
 use crate::store::counters::SkipCounter;
 use crate::store::enrollments::{self, Candidate, NewEnrollment};
-use crate::store::{Result, Tx, counters, outreaches};
+use crate::store::{Result, Tx, campaigns, contacts, counters, outreaches};
 
 words! {
     /// Why a contact was not enrolled.
@@ -137,6 +137,9 @@ pub async fn enroll_chunk(
 ) -> Result<Chunk> {
     let Part { import, unique_in, after, limit } = part;
     lock(tx, campaign, unique_in).await?;
+    if !contacts::hold_import(tx, import).await? {
+        return Ok(Chunk::default());
+    }
     let last_batch = enrollments::last_batch(tx.conn(), campaign.id).await?.unwrap_or(0).max(0);
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let candidates = enrollments::candidates(tx.conn(), campaign.id, unique_in, import, &after, limit).await?;
@@ -181,7 +184,8 @@ pub async fn lock(tx: &mut Tx, campaign: &Campaign, unique_in: Option<OutreachId
 }
 
 async fn insert(tx: &mut Tx, campaign: &Campaign, chosen: &[NewEnrollment], now: Timestamp) -> Result<u64> {
-    if chosen.is_empty() {
+    // Under the lock it stays as it is.
+    if chosen.is_empty() || campaigns::is_deleted(tx.conn(), campaign.id).await? {
         return Ok(0);
     }
     let made = enrollments::insert_many(tx, campaign.account_id, campaign.id, chosen, now).await?;

@@ -8,6 +8,7 @@ pub mod campaign;
 pub mod delivery;
 pub mod enrolled;
 pub mod reply;
+pub mod suppressed;
 pub mod unsubscribe;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ use crate::domain::status::EnrollmentStatus;
 /// Tells the customer's app of an enrollment, as it stands at this point of the transaction.
 async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -> Result<()> {
     let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(()) };
-    let email = super::contacts::find(tx.conn(), enrollment.account_id, enrollment.contact_id).await?.map(|c| c.email);
+    let email = super::contacts::get(tx.conn(), enrollment.contact_id).await?.map(|contact| contact.email);
     let data = json!({
         "enrollment_id": enrollment.id,
         "contact_id": enrollment.contact_id,
@@ -47,7 +48,7 @@ async fn move_status(tx: &mut Tx, enrollment: &Enrollment, to: EnrollmentStatus,
 }
 
 /// Nothing more is sent to an enrollment.
-async fn stop(tx: &mut Tx, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<bool> {
+pub(in crate::store) async fn stop(tx: &mut Tx, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<bool> {
     let stopped = enrollments::stop(tx.conn(), id, reason, now).await?;
     sends::cancel_due(tx.conn(), id, reason).await?;
     Ok(stopped)

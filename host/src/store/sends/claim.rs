@@ -11,6 +11,7 @@ use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
 use crate::domain::status::{CampaignStatus, SendState};
+use crate::store::deletions::DELETED;
 use crate::store::row::RowExt;
 use crate::store::{Conn, Result, Tx};
 
@@ -219,6 +220,9 @@ pub async fn begin_sending(
            AND EXISTS (SELECT 1 FROM smtp_credentials x WHERE x.id = sends.smtp_credential_id
                          AND x.disabled_at IS NULL AND x.deleted_at IS NULL)
            AND EXISTS (SELECT 1 FROM contacts c WHERE c.id = sends.contact_id AND c.unsubscribed_at IS NULL
+                         AND c.deleted_at IS NULL
+                         AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id
+                               AND i.deleted_at IS NOT NULL)
                          AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
                                AND ((p.kind = 'address' AND p.value = c.email_key)
                                  OR (p.kind = 'domain' AND p.value = c.domain))))",
@@ -238,6 +242,9 @@ pub async fn begin_sending(
 async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: NodeId) -> Result<Obstacle> {
     let row = sqlx::query(
         "SELECT s.state, s.lease_owner, s.smtp_credential_id, e.stopped_at, e.stop_reason, k.status, c.unsubscribed_at,
+                CASE WHEN c.deleted_at IS NOT NULL OR EXISTS (SELECT 1 FROM contact_imports i
+                               WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)
+                     THEN 1 ELSE 0 END AS deleted,
                 CASE WHEN x.id IS NULL OR x.disabled_at IS NOT NULL OR x.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS credential_off
          FROM sends s JOIN enrollments e ON e.id = s.enrollment_id JOIN campaigns k ON k.id = s.campaign_id
               JOIN contacts c ON c.id = s.contact_id LEFT JOIN smtp_credentials x ON x.id = s.smtp_credential_id
@@ -258,6 +265,9 @@ async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: 
     }
     if row.opt_time("stopped_at")?.is_some() {
         return Ok(Obstacle::Stopped(row.opt_text("stop_reason")?.unwrap_or_default()));
+    }
+    if row.flag("deleted")? {
+        return Ok(Obstacle::Stopped(DELETED.to_owned()));
     }
     if row.word("status", CampaignStatus::parse)? != CampaignStatus::Active {
         return Ok(Obstacle::CampaignNotActive);

@@ -7,6 +7,7 @@ mod a_person_answers;
 mod answers_instead_of_tickets;
 mod bounces;
 mod campaign_is_made;
+mod contacts_come_and_go;
 mod events_by_cursor;
 mod extensions_are_swapped;
 mod first_steps_leave;
