@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::dns::{Resolver, ResolverOptions};
 use crate::domain::ids::NodeId;
 use crate::egress::EgressGuard;
-use crate::extensions::{ExtensionHost, HostOptions, Limits};
+use crate::extensions::{ExtensionHost, HostOptions};
 use crate::http_client::HttpClient;
 use crate::imap::{ImapTimeouts, Mailbox};
 use crate::links::Links;
@@ -85,12 +85,18 @@ impl App {
             ..PoolLimits::default()
         };
         let cache_folder = Some(config.data_dir.join("compiled-extensions"));
-        let extensions =
-            ExtensionHost::start(HostOptions { limits: Limits::default(), cache_folder, clock: clock.clone() })?;
+        let http = HttpClient::new(egress.clone(), &tls, plaintext)?;
+        let extensions = ExtensionHost::start(HostOptions {
+            cache_folder,
+            http: Some(http.clone()),
+            grants: config.extension_hosts.clone(),
+            trusted_signers: config.trusted_signers.clone(),
+            ..HostOptions::new(clock.clone())
+        })?;
 
         Ok(Self(Arc::new(Parts {
             node: NodeId::new(clock.now()),
-            http: HttpClient::new(egress.clone(), &tls, plaintext)?,
+            http,
             imap: Mailbox::new(egress, tls, ImapTimeouts::default(), config.allow_plaintext),
             smtp: Pools::new(connector, limits),
             metrics: Metrics::default(),

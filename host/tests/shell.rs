@@ -69,3 +69,41 @@ fn the_first_key_makes_the_first_account() {
     assert_eq!(listed.lines().count(), 2, "{listed}");
     assert!(!listed.contains(made["plaintext"].as_str().unwrap()));
 }
+
+const SCRIPT_WITH_EXAMPLES: &str = "//! name: declines\n//! version: 1.0.0\n//! hooks: reply-classifier\n//! example: { \"name\": \"no\", \"input\": { \"subject\": \"no\" }, \"expect\": { \"verdict\": \"ignore\" } }\n\nfn classify(message) {\n    log_info(\"asked\");\n    if message.subject == \"no\" { return #{ verdict: \"ignore\" }; }\n    #{ verdict: \"pass\" }\n}\n";
+
+#[test]
+fn a_trial_tells_what_each_example_takes_and_fails_with_the_first_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("declines.rhai"), SCRIPT_WITH_EXAMPLES).unwrap();
+    let output = ampout(folder.path(), &["script", "test", "declines.rhai"], &[]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["ok     no (", " operations): {\"verdict\":\"ignore\"}", "info: asked", "1 examples passed"] {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    let more = r#"[{ "name": "yes", "input": { "subject": "yes" }, "expect": { "verdict": "ignore" } }]"#;
+    std::fs::write(folder.path().join("more.json"), more).unwrap();
+    let output = ampout(folder.path(), &["script", "test", "declines.rhai", "more.json", "--json"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.lines().count() == 2 && text.contains(r#""example":"yes","instructions":null"#), "{text}");
+    assert!(text.contains(r#""wrong":"expected {\"verdict\":\"ignore\"}, found {\"verdict\":\"pass\"}""#), "{text}");
+}
+
+#[test]
+fn a_signed_file_loads_where_signatures_are_required_and_no_other_does() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("declines.rhai"), SCRIPT_WITH_EXAMPLES).unwrap();
+    let made = ampout(folder.path(), &["plugin", "keygen", "ada", "--json"], &[]);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let variables =
+        [("AMPOUT_TRUSTED_SIGNERS", made["trusted_signers"].as_str().unwrap()), ("AMPOUT_REQUIRE_SIGNATURES", "true")];
+    let install = || ampout(folder.path(), &["script", "install", "declines.rhai"], &variables);
+    let refused = install();
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && text.contains("sign it with `ampout plugin sign`"), "{text}");
+    assert!(ampout(folder.path(), &["script", "sign", "declines.rhai"], &[]).status.success());
+    assert!(install().status.success());
+    // A second key does not take the first one's place.
+    assert_eq!(ampout(folder.path(), &["plugin", "keygen", "ada"], &[]).status.code(), Some(1));
+}

@@ -11,6 +11,7 @@ pub struct Api {
     http: Client,
     base: String,
     key: String,
+    idempotency: Option<String>,
 }
 
 /// What came back.
@@ -22,6 +23,8 @@ pub struct ApiAnswer {
     pub body: Value,
     /// The body as it came.
     pub text: String,
+    /// Whether it is the stored answer to an earlier call.
+    pub replayed: bool,
     asked: String,
 }
 
@@ -31,7 +34,17 @@ impl Api {
         // reqwest wants a TLS provider even for http://, which is all that is spoken here.
         let tls = TlsClient::with_extra_ca_file(None)?;
         let http = Client::builder().tls_backend_preconfigured(tls.config().as_ref().clone()).no_proxy().build()?;
-        Ok(Self { http, base: base.to_owned(), key: key.to_owned() })
+        Ok(Self { http, base: base.to_owned(), key: key.to_owned(), idempotency: None })
+    }
+
+    /// The key that every call carries.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The same, whose calls carry this `Idempotency-Key`.
+    pub fn once(&self, idempotency: &str) -> Self {
+        Self { idempotency: Some(idempotency.to_owned()), ..self.clone() }
     }
 
     /// Makes an account, and is its first key's.
@@ -84,14 +97,18 @@ impl Api {
         if !self.key.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.key));
         }
+        if let Some(idempotency) = &self.idempotency {
+            request = request.header("idempotency-key", idempotency);
+        }
         if let Some((content_type, bytes)) = content {
             request = request.header("content-type", content_type).body(bytes);
         }
         let response = request.send().await.with_context(|| asked.clone())?;
         let status = response.status();
+        let replayed = response.headers().contains_key("idempotency-replayed");
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(ApiAnswer { status, body, text, asked })
+        Ok(ApiAnswer { status, body, text, replayed, asked })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who calls, and what they may do. [`authenticate`] stands before every route that is not public; a handler names the
 //! scope it needs by the type of its caller, so that none can forget to ask.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -8,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::{ApiError, Code, Result};
+use super::idempotency::Attempt;
 use super::state::Api;
 use crate::config::Signup;
 use crate::domain::api_key::{Scope, presented_hash};
@@ -20,6 +23,8 @@ pub(super) struct Caller {
     pub(super) account: AccountId,
     pub(super) key: ApiKeyId,
     pub(super) scopes: Vec<Scope>,
+    /// Set where the call carries an `Idempotency-Key`.
+    pub(super) attempt: Option<Arc<Attempt>>,
 }
 
 macro_rules! callers {
@@ -116,7 +121,7 @@ async fn caller_of(api: &Api, headers: &HeaderMap) -> Result<Caller> {
     let hash = presented_hash(key.trim()).ok_or_else(refused)?;
     let mut conn = api.app.store.read().await?;
     let key = accounts::find_key(&mut conn, &hash).await?.ok_or_else(refused)?;
-    Ok(Caller { account: key.account_id, key: key.id, scopes: key.scopes })
+    Ok(Caller { account: key.account_id, key: key.id, scopes: key.scopes, attempt: None })
 }
 
 fn allowed(parts: &Parts, scope: Scope) -> Result<Caller> {

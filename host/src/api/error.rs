@@ -55,6 +55,10 @@ words! {
         ValidationFailed = "validation_failed",
         /// Well formed, but it breaks a rule.
         Unprocessable = "unprocessable",
+        /// The key was used for another request.
+        IdempotencyKeyReused = "idempotency_key_reused",
+        /// The first request with the key is still running.
+        IdempotencyInProgress = "idempotency_in_progress",
         /// Too many calls.
         RateLimited = "rate_limited",
         /// Nothing to dispatch.
@@ -106,11 +110,13 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::IdempotencyInProgress => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ValidationFailed
             | Self::Unprocessable
+            | Self::IdempotencyKeyReused
             | Self::NoPendingEnrollments
             | Self::CampaignNotActive
             | Self::CampaignNotPaused

@@ -21,7 +21,7 @@ use crate::catalog::{Catalog, CatalogError, UploadError, Uploaded};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
-use crate::extensions::{EngineKind, HookInput, LogLine};
+use crate::extensions::{CallRecord, EngineKind, HookInput, LogLine, shipped};
 use crate::inbox::parse::parse;
 use crate::store::Conn;
 use crate::store::extensions::{self, StoredExtension};
@@ -67,7 +67,10 @@ pub(super) struct TestAnswer {
     error: Option<String>,
     logs: Vec<LogLine>,
     micros: u64,
+    /// Of a script.
     operations: Option<u64>,
+    /// Of a component; the same figure on every machine.
+    instructions: Option<u64>,
     memory_bytes: Option<u64>,
 }
 
@@ -131,7 +134,7 @@ pub(super) async fn source(
     }
     let content = match extensions::content(&mut conn, id).await? {
         Some(content) => content,
-        None => shipped_source(&stored.sha256).ok_or_else(|| ApiError::missing(Code::ExtensionNotFound))?.to_vec(),
+        None => shipped::bytes_of(&stored.sha256).ok_or_else(|| ApiError::missing(Code::ExtensionNotFound))?.to_vec(),
     };
     Ok(([(header::CONTENT_TYPE, "text/rhai; charset=utf-8")], content).into_response())
 }
@@ -184,9 +187,8 @@ pub(super) async fn test(
         Ok(decision) => (Some(decision.to_json()), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let record = called.record;
-    let (logs, micros, operations, memory_bytes) = (record.logs, record.micros, record.operations, record.memory_bytes);
-    Ok(Json(TestAnswer { decision, error, logs, micros, operations, memory_bytes }))
+    let CallRecord { logs, micros, operations, instructions, memory_bytes } = called.record;
+    Ok(Json(TestAnswer { decision, error, logs, micros, operations, instructions, memory_bytes }))
 }
 
 /// `{"hook", "input"}`; the hook may be left out where the extension serves one.
@@ -224,12 +226,6 @@ fn engine_of(headers: &HeaderMap) -> Result<EngineKind> {
         "text/rhai" => Ok(EngineKind::Script),
         _ => Err(ApiError::bad_request("Send the file with Content-Type: application/wasm or text/rhai.")),
     }
-}
-
-fn shipped_source(sha256: &str) -> Option<&'static [u8]> {
-    use sha2::Digest as _;
-    let scripts = crate::extensions::shipped::SHIPPED.iter().filter(|shipped| shipped.engine == EngineKind::Script);
-    scripts.map(|shipped| shipped.bytes).find(|bytes| hex::encode(sha2::Sha256::digest(bytes)) == sha256)
 }
 
 fn refused(error: UploadError) -> ApiError {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use super::error::{ApiError, Code};
 use super::state::Api;
 use crate::domain::ids::AccountId;
@@ -85,14 +86,18 @@ pub(super) async fn no_method() -> ApiError {
     ApiError::new(Code::MethodNotAllowed, "The route does not have this method; the header Allow names those it has.")
 }
 
-fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Response {
+/// The body of an error. All but an internal one are the same for every request's id.
+pub(super) fn shape(api: &Api, error: &ApiError, request_id: &str) -> Answer {
     let details = match error.code {
         Code::InternalError => json!({ "request_id": request_id }),
         _ => error.details.clone(),
     };
     let address = format!("{}/docs/errors/{}", api.app.links.public_url(), error.code);
-    let shape = Shape { code: error.code, address, message: &error.message, details };
-    let mut response = (error.code.status(), axum::Json(shape)).into_response();
+    Answer::json(error.code.status(), &Shape { code: error.code, address, message: &error.message, details })
+}
+
+fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Response {
+    let mut response = shape(api, error, request_id).into_response();
     // What was set on the way, such as Allow and RateLimit-*, is kept; what described the empty body is not.
     for (name, value) in bare.headers() {
         if *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {

@@ -2,9 +2,12 @@
 //! own function, and shows what came of it; no rule of sending lives here.
 //!
 //! `input` and `values` read bodies, `query` reads parameters and makes pages, `auth` knows the caller, `error` and
-//! `finish` shape what is told when a call fails.
+//! `finish` shape what is told when a call fails. Calls that write end in `Caller::commit`, which gives the [`answer`] and
+//! stores it under the call's [`idempotency`] key. Every handler says in its `#[utoipa::path]` what [`openapi`] shows of it;
+//! `docs` serves that.
 
 mod accounts;
+mod answer;
 mod auth;
 mod bindings;
 mod body;
@@ -14,18 +17,22 @@ mod contacts;
 mod credentials;
 mod decisions;
 mod deleted;
+mod docs;
 mod enrollments;
 mod error;
 mod events;
 mod extensions;
 mod finish;
+mod idempotency;
 mod inbound;
 mod inbound_endpoints;
 mod input;
+mod openapi;
 mod outreaches;
 mod query;
 mod rate;
 mod recipients;
+mod schemas;
 mod signup;
 mod state;
 mod status;
@@ -44,6 +51,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::catalog::Catalog;
@@ -57,9 +66,15 @@ const LARGEST_UPLOAD: usize = 32 * 1024 * 1024;
 /// All routes.
 pub fn router(app: App, catalog: Catalog) -> Router {
     let api = Api::new(app, catalog);
-    let keyed = keyed().route_layer(from_fn_with_state(api.clone(), auth::authenticate));
+    let (keyed, keyed_document) = keyed().split_for_parts();
+    let (public, mut document) = public().split_for_parts();
+    document.merge(keyed_document);
+    let document = openapi::finished(&document, api.app.links.public_url());
     keyed
-        .merge(public())
+        .route_layer(from_fn_with_state(api.clone(), idempotency::once))
+        .route_layer(from_fn_with_state(api.clone(), auth::authenticate))
+        .merge(public)
+        .merge(docs::routes(&document))
         .fallback(finish::no_route)
         .method_not_allowed_fallback(finish::no_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -68,9 +83,14 @@ pub fn router(app: App, catalog: Catalog) -> Router {
         .with_state(api)
 }
 
+/// The routes whose bodies may be large, and are read while they come.
+fn is_upload(route: &str) -> bool {
+    matches!(route, "/contact_imports" | "/extensions")
+}
+
 /// What anybody may call.
-fn public() -> Router<Api> {
-    Router::new()
+fn public() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::frame())
         .route("/status", get(status::show))
         .route("/signup", post(signup::create))
         .route("/t/{file}", get(recipients::pixel))
@@ -79,14 +99,14 @@ fn public() -> Router<Api> {
 }
 
 /// What needs a key.
-fn keyed() -> Router<Api> {
+fn keyed() -> OpenApiRouter<Api> {
     let imports = get(contact_imports::list).post(contact_imports::create);
     let uploads = get(extensions::list).post(extensions::upload);
-    Router::new()
+    OpenApiRouter::default()
         .route("/api_keys", get(accounts::list).post(accounts::create))
         .route("/api_keys/{id}", axum::routing::delete(accounts::revoke))
-        .route("/outreaches", get(outreaches::list).post(outreaches::create))
-        .route("/outreaches/{id}", get(outreaches::show).patch(outreaches::update))
+        .routes(routes!(outreaches::list, outreaches::create))
+        .routes(routes!(outreaches::show, outreaches::update))
         .route("/contact_imports", imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
         .route("/contact_imports/{id}", get(contact_imports::show))
         .route("/contact_imports/{id}/contacts", get(contact_imports::contacts))
@@ -111,9 +131,9 @@ fn keyed() -> Router<Api> {
         .merge(of_campaigns())
 }
 
-fn of_campaigns() -> Router<Api> {
+fn of_campaigns() -> OpenApiRouter<Api> {
     let credential = get(credentials::show).patch(credentials::update).delete(credentials::delete);
-    Router::new()
+    OpenApiRouter::default()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::show).patch(campaigns::update))
         .route("/campaigns/{id}/dispatch", post(campaigns::dispatch))

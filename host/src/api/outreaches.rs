@@ -4,12 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::error::{ApiError, Code, Result};
 use super::input::read_wrapped;
-use super::query::{Listed, Parameters};
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::{flag, line};
 use crate::domain::Timestamp;
@@ -19,29 +21,69 @@ use crate::domain::status::CampaignStatus;
 use crate::store::counters::StatusTotals;
 use crate::store::{Conn, outreaches};
 
-#[derive(Serialize)]
+/// A group of campaigns.
+#[derive(Serialize, ToSchema)]
 pub(super) struct OutreachShown {
     id: OutreachId,
     name: String,
+    /// Whether an address that is enrolled in one campaign is skipped by its siblings.
     unique_contacts: bool,
     created_at: Timestamp,
 }
 
-#[derive(Serialize)]
+/// A group with its campaigns and their figures.
+#[derive(Serialize, ToSchema)]
 pub(super) struct OutreachInFull {
     #[serde(flatten)]
     outreach: OutreachShown,
+    /// Of all its campaigns together.
     totals: StatusTotals,
     campaigns: Vec<CampaignOfIt>,
 }
 
-#[derive(Serialize)]
+/// A campaign of a group.
+#[derive(Serialize, ToSchema)]
 struct CampaignOfIt {
     id: CampaignId,
     name: String,
     status: CampaignStatus,
 }
 
+/// A new group.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `create` reads it")]
+struct NewOutreach {
+    outreach: OutreachFields,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `create` reads it")]
+struct OutreachFields {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    #[schema(default = true)]
+    unique_contacts: Option<bool>,
+}
+
+/// What to change.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `update` reads it")]
+struct OutreachChange {
+    outreach: OutreachChanges,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `update` reads it")]
+struct OutreachChanges {
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    name: Option<String>,
+    #[schema(nullable = false)]
+    unique_contacts: Option<bool>,
+}
+
+/// List the groups
+#[utoipa::path(get, path = "/outreaches", operation_id = "list_outreaches", tag = "Outreaches",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [OutreachShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -54,11 +96,14 @@ pub(super) async fn list(
     Ok(asked.answer(rows, |outreach| outreach.id, shown))
 }
 
+/// Make a group
+#[utoipa::path(post, path = "/outreaches", operation_id = "create_outreach", tag = "Outreaches",
+    request_body = NewOutreach, responses((status = CREATED, description = "It is made.", body = OutreachShown)))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     body::Json(body): body::Json,
-) -> Result<(StatusCode, Json<OutreachShown>)> {
+) -> Result<Answer> {
     let now = api.now();
     let outreach = read_wrapped(body, "outreach", |fields| {
         let name = fields.required("name", line(1, 200));
@@ -67,10 +112,12 @@ pub(super) async fn create(
     })?;
     let mut tx = api.app.store.begin().await?;
     outreaches::insert(tx.conn(), caller.account, &outreach).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(shown(outreach))))
+    caller.commit(tx, StatusCode::CREATED, &shown(outreach)).await
 }
 
+/// Show a group
+#[utoipa::path(get, path = "/outreaches/{id}", operation_id = "show_outreach", tag = "Outreaches",
+    responses((status = OK, description = "With its campaigns and totals.", body = OutreachInFull)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -84,12 +131,15 @@ pub(super) async fn show(
     Ok(Json(OutreachInFull { outreach: shown(outreach), totals, campaigns }))
 }
 
+/// Change a group
+#[utoipa::path(patch, path = "/outreaches/{id}", operation_id = "update_outreach", tag = "Outreaches",
+    request_body = OutreachChange, responses((status = OK, description = "As it is now.", body = OutreachShown)))]
 pub(super) async fn update(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(id): Ids<OutreachId>,
     body::Json(body): body::Json,
-) -> Result<Json<OutreachShown>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     let mut outreach = found(tx.conn(), caller.account, id).await?;
     read_wrapped(body, "outreach", |fields| {
@@ -98,8 +148,7 @@ pub(super) async fn update(
         Some(())
     })?;
     outreaches::update(tx.conn(), &outreach).await?;
-    tx.commit().await?;
-    Ok(Json(shown(outreach)))
+    caller.commit(tx, StatusCode::OK, &shown(outreach)).await
 }
 
 async fn found(conn: &mut Conn, account: AccountId, id: OutreachId) -> Result<Outreach> {

@@ -19,6 +19,19 @@ use crate::store::Page;
 const DEFAULT_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 1000;
 
+/// `limit` and `after`, for the reference page; [`Parameters::page`] reads them.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the shape alone")]
+pub(super) struct PageParameters {
+    /// How many rows, at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<i64>,
+    /// The `id` of the last row that was seen: the page begins after it.
+    #[param(value_type = Option<String>, format = "uuid")]
+    after: Option<Uuid>,
+}
+
 /// The parameters of a request. Each is taken once; [`Parameters::finish`] refuses what is left.
 pub(super) struct Parameters {
     path: String,

@@ -1,5 +1,8 @@
 //! The API as its callers meet it: a real router over a new database, a clock that stands until it is moved.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -24,7 +27,7 @@ const START: Timestamp = Timestamp::from_millis(1_795_420_800_000);
 pub(super) struct TestApi {
     pub(super) app: App,
     router: Router,
-    _folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// An account's key.
@@ -58,7 +61,19 @@ impl TestApi {
         let config = Config::from_settings(&all).unwrap();
         let app = App::start(config, Clock::manual(START), "http://ampout.example").await.unwrap();
         let catalog = Catalog::start(&app).await.unwrap();
-        Self { router: super::router(app.clone(), catalog), app, _folder: folder }
+        Self { router: super::router(app.clone(), catalog), app, folder: Arc::new(folder) }
+    }
+
+    /// Another node that meets this one in the database.
+    pub(super) async fn second_node(&self) -> Self {
+        let catalog = Catalog::start(&self.app).await.unwrap();
+        let router = super::router(self.app.clone(), catalog);
+        Self { router, app: self.app.clone(), folder: Arc::clone(&self.folder) }
+    }
+
+    /// Where its files are.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A new account with a key that may do all.

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::{Catalog, CatalogError, ScopeKind};
-use crate::domain::ids::ExtensionId;
-use crate::extensions::{Binding, EngineKind, LoadedExtension, Mode, Scope};
+use crate::domain::ids::{AccountId, ExtensionId};
+use crate::extensions::{Binding, EngineKind, LoadError, LoadedExtension, Mode, Scope, shipped};
 use crate::store::extensions::{self, StoredBinding, StoredExtension};
 use crate::store::{Result, StoreError};
 
@@ -19,15 +21,39 @@ impl Catalog {
         if let Some(extension) = self.loaded_by_id(stored.id) {
             return Ok(extension);
         }
-        let mut conn = self.0.app.store.read().await?;
-        let content = extensions::content(&mut conn, stored.id).await?;
-        drop(conn);
-        let Some(bytes) = content else {
-            let (name, version) = (stored.name.clone(), stored.version.clone());
-            return Err(CatalogError::NotInThisRelease { name, version });
-        };
         let engine = engine_of(stored)?;
-        Ok(self.0.app.extensions.load(bytes, engine, &file_name(&stored.name, engine)).await?)
+        let (bytes, file) = (self.content_of(stored).await?, file_name(&stored.name, engine));
+        let extension = self.0.app.extensions.load(bytes, engine, &file).await?;
+        self.check_signature(&extension, stored.account_id, &stored.origin)?;
+        Ok(extension)
+    }
+
+    /// The bytes of a row: the store's, or those in the binary.
+    pub(super) async fn content_of(&self, stored: &StoredExtension) -> std::result::Result<Bytes, CatalogError> {
+        let mut conn = self.0.app.store.read().await?;
+        if let Some(content) = extensions::content(&mut conn, stored.id).await? {
+            return Ok(content.into());
+        }
+        match shipped::bytes_of(&stored.sha256) {
+            Some(bytes) => Ok(Bytes::from_static(bytes)),
+            None => {
+                let (name, version) = (stored.name.clone(), stored.version.clone());
+                Err(CatalogError::NotInThisRelease { name, version })
+            }
+        }
+    }
+
+    /// Where the operator requires signatures, the system's extensions have one; the shipped are part of the program.
+    pub(super) fn check_signature(
+        &self,
+        extension: &LoadedExtension,
+        owner: Option<AccountId>,
+        origin: &str,
+    ) -> std::result::Result<(), LoadError> {
+        if !self.0.app.config.require_signatures || owner.is_some() || origin == "shipped" {
+            return Ok(());
+        }
+        extension.require_signature()
     }
 
     /// Keeps a program under its row's id.

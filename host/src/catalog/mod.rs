@@ -112,7 +112,9 @@ impl Catalog {
     /// Asks one version, whatever is bound; nothing is recorded.
     pub async fn test(&self, stored: &StoredExtension, input: &HookInput) -> Result<Called, CatalogError> {
         let extension = self.loaded_or_load(stored).await?;
-        Ok(self.0.app.extensions.call(&extension, input).await)
+        let host = &self.0.app.extensions;
+        let trial = host.trial(extension, self.content_of(stored).await?).await?;
+        Ok(trial.ask(host, input).await)
     }
 
     /// The names of the loaded adapters: what an inbound endpoint may name as its provider.

@@ -87,6 +87,7 @@ impl Catalog {
         }
         let app = &self.0.app;
         let loaded = app.extensions.load(bytes.clone(), engine, file).await.map_err(UploadError::Refused)?;
+        self.check_signature(&loaded, owner, origin).map_err(UploadError::Refused)?;
         let row = StoredExtension { account_id: owner, ..row_of(&loaded, origin, "checked", app.clock.now()) };
 
         let mut tx = app.store.begin().await?;

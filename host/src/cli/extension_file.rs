@@ -6,12 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::clock::Clock;
-use crate::extensions::{EngineKind, ExtensionHost, HostOptions, Limits, LoadedExtension};
+use crate::extensions::{EngineKind, ExtensionHost, HostOptions, LoadedExtension};
 
 /// A host with the shipped extensions behind whatever is loaded.
 pub(super) async fn host() -> anyhow::Result<ExtensionHost> {
-    let options = HostOptions { limits: Limits::default(), cache_folder: None, clock: Clock::system() };
-    let host = ExtensionHost::start(options)?;
+    let host = ExtensionHost::start(HostOptions::new(Clock::system()))?;
     host.load_shipped().await?;
     Ok(host)
 }

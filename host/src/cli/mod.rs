@@ -51,10 +51,10 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Say what mails are: replies, vacations, bounces, complaints; one JSON line each
     Classify(classify::ClassifyArgs),
-    /// Check, list and install plugins (WebAssembly components)
+    /// Check, try, sign, list and install plugins (WebAssembly components)
     #[command(subcommand)]
     Plugin(plugin::ExtensionCommand),
-    /// Check, list and install scripts (Rhai)
+    /// Check, try, sign, list and install scripts (Rhai)
     #[command(subcommand)]
     Script(plugin::ExtensionCommand),
 }

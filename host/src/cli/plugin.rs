@@ -1,5 +1,8 @@
-//! `ampout plugin` and `ampout script`: check a file, see what is stored, store and bind one. Both work on either kind of
-//! extension; the file's ending tells which it is.
+//! `ampout plugin` and `ampout script`: check, try and sign a file, see what is stored, store and bind one. Both work on
+//! either kind of extension; the file's ending tells which it is.
+
+mod sign;
+mod test;
 
 use std::path::PathBuf;
 
@@ -22,6 +25,12 @@ use crate::store::{Page, accounts};
 pub(super) enum ExtensionCommand {
     /// Check a file as an upload would: parse, types, an instance, its examples
     Check(CheckArgs),
+    /// Run a file's examples, and more of them, and tell what each call takes
+    Test(test::TestArgs),
+    /// Make a pair of keys to sign extensions with
+    Keygen(sign::KeygenArgs),
+    /// Sign a file: its last bytes say who vouches for all the others
+    Sign(sign::SignArgs),
     /// List the system's versions and where each is bound
     List {
         /// One JSON object a line
@@ -59,6 +68,9 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         ExtensionCommand::Check(args) => check(&args).await,
+        ExtensionCommand::Test(args) => test::run(&args).await,
+        ExtensionCommand::Keygen(args) => sign::keygen(&args),
+        ExtensionCommand::Sign(args) => sign::sign(&args),
         ExtensionCommand::List { json } => list(config()?, json).await,
         ExtensionCommand::Install(args) => install(config()?, &args).await,
     }

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
+use crate::extensions::{Grant, Signer};
 use crate::secrets::SecretString;
 use crate::store::DatabaseUrl;
 
@@ -62,6 +63,12 @@ pub struct Config {
     pub plugins_dir: Option<PathBuf>,
     /// Loaded at start.
     pub scripts_dir: Option<PathBuf>,
+    /// Who of the extensions may fetch from where.
+    pub extension_hosts: Vec<Grant>,
+    /// Whose signatures of extensions count.
+    pub trusted_signers: Vec<Signer>,
+    /// Whether the system's extensions must be signed.
+    pub require_signatures: bool,
     /// Of one API key.
     pub rate_limit_per_minute: u32,
     /// Whether anybody may make an account.
@@ -158,6 +165,9 @@ struct Written {
     lease_seconds: u64,
     plugins_dir: String,
     scripts_dir: String,
+    extension_hosts: String,
+    trusted_signers: String,
+    require_signatures: bool,
     rate_limit_per_minute: u32,
     signup: Signup,
     smtp_connections_per_credential: usize,
@@ -203,6 +213,9 @@ impl Config {
             lease: read.seconds("lease_seconds", written.lease_seconds)?,
             plugins_dir: path(&written.plugins_dir),
             scripts_dir: path(&written.scripts_dir),
+            extension_hosts: read.told("extension_hosts", &written.extension_hosts)?,
+            trusted_signers: read.told("trusted_signers", &written.trusted_signers)?,
+            require_signatures: written.require_signatures,
             rate_limit_per_minute: read.positive("rate_limit_per_minute", written.rate_limit_per_minute)?,
             signup: written.signup,
             smtp_connections_per_credential: read
@@ -264,6 +277,15 @@ impl Reader<'_> {
 
     fn list<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<Vec<T>, ConfigError> {
         pieces(text).map(|piece| self.parsed(name, piece, form)).collect()
+    }
+
+    /// A list of what tells by itself how it is written.
+    fn told<T>(&self, name: &'static str, text: &str) -> Result<Vec<T>, ConfigError>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        pieces(text).map(|piece| piece.parse().map_err(|problem| self.bad(name, piece, problem))).collect()
     }
 
     fn public_url(&self, text: &str) -> Result<Option<Url>, ConfigError> {

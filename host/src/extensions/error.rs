@@ -144,6 +144,14 @@ pub enum LoadError {
         /// What came out.
         reason: String,
     },
+    /// Its signature is wrong, or there is none where one is required.
+    #[error("{file}: {reason}")]
+    Signature {
+        /// The file's name.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The host could not do its part; not the extension's fault.
     #[error("{file}: not loaded: {reason}")]
     Engine {

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::breaker::Breaker;
+use super::error::LoadError;
 use super::manifest::Manifest;
 use super::rhai::ScriptProgram;
+use super::signature::Vouched;
 use super::wasm::ComponentProgram;
 use crate::domain::status::{Hook, words};
 
@@ -23,6 +25,7 @@ pub struct LoadedExtension {
     pub(super) manifest: Manifest,
     pub(super) sha256: String,
     pub(super) file: String,
+    pub(super) vouched: Vouched,
     pub(super) program: Program,
     pub(super) breaker: Breaker,
 }
@@ -74,6 +77,32 @@ impl LoadedExtension {
     /// How many of its examples came out as it says: all of them, or it would not be loaded.
     pub fn examples_passed(&self) -> usize {
         self.manifest.examples.len()
+    }
+
+    /// The trusted signer that vouches for it.
+    pub fn signed_by(&self) -> Option<&str> {
+        match &self.vouched {
+            Vouched::By(signer) => Some(signer),
+            _ => None,
+        }
+    }
+
+    /// Fails unless a trusted signer vouches for it, with the mend.
+    pub fn require_signature(&self) -> Result<(), LoadError> {
+        let reason = match &self.vouched {
+            Vouched::By(_) => return Ok(()),
+            Vouched::Unknown(signer) => format!("is signed by {signer}, whose key is not among trusted_signers"),
+            _ => "is not signed, and require_signatures is on; sign it with `ampout plugin sign`".to_owned(),
+        };
+        Err(LoadError::Signature { file: self.file.clone(), reason })
+    }
+
+    /// Whether a call may have to wait for the network.
+    pub(super) fn may_fetch(&self) -> bool {
+        match &self.program {
+            Program::Component(program) => program.may_fetch(),
+            Program::Script(_) => false,
+        }
     }
 
     /// Whether it failed so often that it rests.

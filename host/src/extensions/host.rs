@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use sha2::{Digest, Sha256};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::breaker::{Change, Permission};
 use super::chain::{Binding, BindingTable, CallScope, Line};
@@ -18,15 +17,19 @@ use super::decision::{Author, Decided, DecisionRecord, Mode, Suspension};
 use super::error::{CallError, LoadError, StartError};
 use super::extension::Program;
 use super::extension::{EngineKind, LoadedExtension};
+use super::fetch::Access;
+use super::grants::Grant;
 use super::hooks::{HookDecision, HookInput, bounce, gate, ingest, reply};
 use super::limits::Limits;
 use super::load;
 use super::record::CallRecord;
 use super::rhai::ScriptEngine;
-use super::wasm::ComponentEngine;
+use super::signature::Signer;
+use super::wasm::{ComponentEngine, Purpose};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
+use crate::http_client::HttpClient;
 
 /// How long a message waits when its gate can't answer.
 const GATE_FAILED_WAIT: Duration = Duration::from_secs(5 * 60);
@@ -42,6 +45,26 @@ pub struct HostOptions {
     pub cache_folder: Option<PathBuf>,
     /// What time it is.
     pub clock: Clock,
+    /// The guarded client of extensions that may fetch; none of them may without.
+    pub http: Option<HttpClient>,
+    /// Who may fetch from where.
+    pub grants: Vec<Grant>,
+    /// Whose signatures count.
+    pub trusted_signers: Vec<Signer>,
+}
+
+impl HostOptions {
+    /// The contract's limits, no folder, no network, nobody trusted.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            limits: Limits::default(),
+            cache_folder: None,
+            clock,
+            http: None,
+            grants: Vec::new(),
+            trusted_signers: Vec::new(),
+        }
+    }
 }
 
 /// The host of all extensions. Cheap to clone; clones are the same host.
@@ -49,10 +72,13 @@ pub struct HostOptions {
 pub struct ExtensionHost(Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) components: ComponentEngine,
+    pub(super) components: Arc<ComponentEngine>,
+    /// Made when a test first wants it.
+    pub(super) counting: Mutex<Option<Arc<ComponentEngine>>>,
     pub(super) scripts: ScriptEngine,
-    pub(super) limits: Limits,
+    pub(super) options: HostOptions,
     permits: Semaphore,
+    fetching_permits: Semaphore,
     clock: Clock,
     table: ArcSwap<BindingTable>,
     suspensions: Mutex<VecDeque<Suspension>>,
@@ -95,13 +121,16 @@ enum Asked {
 impl ExtensionHost {
     /// Starts both engines. Nothing is bound.
     pub fn start(options: HostOptions) -> Result<Self, StartError> {
-        let HostOptions { limits, cache_folder, clock } = options;
+        let HostOptions { limits, cache_folder, clock, .. } = &options;
+        let components = ComponentEngine::start(limits, cache_folder.as_deref(), Purpose::Asking)?;
         Ok(Self(Arc::new(Inner {
-            components: ComponentEngine::start(&limits, cache_folder.as_deref())?,
+            components: Arc::new(components),
+            counting: Mutex::default(),
             scripts: ScriptEngine::start(&limits.script),
             permits: Semaphore::new(limits.concurrent_calls),
-            limits,
-            clock,
+            fetching_permits: Semaphore::new(limits.fetch.concurrent_calls),
+            clock: clock.clone(),
+            options,
             table: ArcSwap::default(),
             suspensions: Mutex::default(),
             suspended: Notify::new(),
@@ -113,7 +142,7 @@ impl ExtensionHost {
         self.0.components.is_pooled()
     }
 
-    /// Checks a file: reads its manifest, compiles it off the asynchronous threads, type-checks it against its hooks,
+    /// Checks a file: looks at its signature, reads its manifest, compiles it off the asynchronous threads, type-checks it against its hooks,
     /// makes an instance and runs its examples. Nothing is bound by this; the error is one line with the mend.
     pub async fn load(
         &self,
@@ -121,41 +150,61 @@ impl ExtensionHost {
         engine: EngineKind,
         file: &str,
     ) -> Result<Arc<LoadedExtension>, LoadError> {
-        let bytes = bytes.into();
-        let (inner, name, input) = (Arc::clone(&self.0), file.to_owned(), bytes.clone());
-        let compiled = tokio::task::spawn_blocking(move || load::compile(&inner, &input, engine, &name)).await;
-        let (manifest, program) =
-            compiled.map_err(|error| LoadError::Engine { file: file.to_owned(), reason: error.to_string() })??;
-        let extension = LoadedExtension {
-            manifest,
-            sha256: hex::encode(Sha256::digest(&bytes)),
-            file: file.to_owned(),
-            program,
-            breaker: Default::default(),
-        };
-        load::try_out(self, &extension).await?;
+        let extension = self.load_untried(bytes.into(), engine, file).await?;
+        load::run_examples(self, &extension).await?;
         Ok(Arc::new(extension))
     }
 
-    /// Asks one extension, whatever is bound: for tests, examples and replay. The breaker is neither asked nor told.
-    pub async fn call(&self, extension: &LoadedExtension, input: &HookInput) -> Called {
-        self.call_at(extension, input, self.0.clock.now()).await
+    /// The same without its examples.
+    pub(super) async fn load_untried(
+        &self,
+        bytes: Bytes,
+        engine: EngineKind,
+        file: &str,
+    ) -> Result<LoadedExtension, LoadError> {
+        let (inner, name) = (Arc::clone(&self.0), file.to_owned());
+        let compile = move || load::compile(&inner, &inner.components, bytes, engine, &name);
+        let compiled = tokio::task::spawn_blocking(compile).await;
+        let extension =
+            compiled.map_err(|error| LoadError::Engine { file: file.to_owned(), reason: error.to_string() })??;
+        load::make_an_instance(&extension).await?;
+        Ok(extension)
     }
 
-    /// The same as if it were `now`.
-    pub async fn call_at(&self, extension: &LoadedExtension, input: &HookInput, now: Timestamp) -> Called {
+    /// Asks one extension, whatever is bound. The breaker is neither asked nor told.
+    pub async fn call(&self, extension: &LoadedExtension, input: &HookInput) -> Called {
+        self.call_at(extension, input, self.0.clock.now(), Access::Granted).await
+    }
+
+    /// The same as if it were `now`, and with this reach into the network.
+    pub(super) async fn call_at(
+        &self,
+        extension: &LoadedExtension,
+        input: &HookInput,
+        now: Timestamp,
+        access: Access,
+    ) -> Called {
         let mut record = CallRecord::default();
-        let turn = tokio::time::timeout(self.0.limits.queue_wait, self.0.permits.acquire()).await;
-        let Ok(Ok(_permit)) = turn else {
+        let turn = tokio::time::timeout(self.0.options.limits.queue_wait, self.turn(extension)).await;
+        let Ok(Some(_permits)) = turn else {
             return Called { answer: Err(CallError::Busy), record };
         };
         let began = Instant::now();
         let answer = match &extension.program {
-            Program::Component(program) => program.call(&self.0.components, input, now, &mut record).await,
+            Program::Component(program) => program.call(input, now, access, &mut record).await,
             Program::Script(program) => program.call(&self.0.scripts, input, now, &mut record).await,
         };
         record.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         Called { answer, record }
+    }
+
+    /// Waits for a slot. Who waits for the network holds only some of them.
+    async fn turn(&self, extension: &LoadedExtension) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
+        let fetching = match extension.may_fetch() {
+            true => Some(self.0.fetching_permits.acquire().await.ok()?),
+            false => None,
+        };
+        Some((fetching, self.0.permits.acquire().await.ok()?))
     }
 
     /// Puts these bindings in the place of all that are there, at once. Calls under way finish on the old ones.
@@ -263,11 +312,15 @@ impl ExtensionHost {
         self.0.suspended.notified().await;
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
     pub(super) fn inner(&self) -> &Inner {
         &self.0
     }
 
-    fn line(&self, hook: Hook, scope: &CallScope) -> Line {
+    pub(super) fn line(&self, hook: Hook, scope: &CallScope) -> Line {
         self.0.table.load().line(hook, scope)
     }
 

@@ -16,6 +16,8 @@ pub struct Limits {
     pub component: ComponentLimits,
     /// Limits of a Rhai script.
     pub script: ScriptLimits,
+    /// What a component may fetch.
+    pub fetch: FetchLimits,
 }
 
 /// Limits of a component. Each call has an instance and a memory of its own.
@@ -37,6 +39,19 @@ pub struct ComponentLimits {
     pub handles: usize,
     /// Elements of one table.
     pub table_elements: usize,
+}
+
+/// Limits of `http.fetch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// Requests of one call.
+    pub requests: u32,
+    /// The body of one answer, in bytes.
+    pub answer_bytes: usize,
+    /// The whole call of an extension that may fetch, in the place of the component's wall time.
+    pub wall_time: Duration,
+    /// Calls of such extensions at the same time. They wait for others, and must leave slots to those that do not.
+    pub concurrent_calls: usize,
 }
 
 /// Limits of a script.
@@ -67,7 +82,14 @@ impl Default for Limits {
             queue_wait: Duration::from_secs(5),
             component: ComponentLimits::default(),
             script: ScriptLimits::default(),
+            fetch: FetchLimits::default(),
         }
+    }
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self { requests: 5, answer_bytes: MIB, wall_time: Duration::from_secs(2), concurrent_calls: 16 }
     }
 }
 

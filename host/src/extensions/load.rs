@@ -1,64 +1,95 @@
 //! Loading: from bytes to a program that was tried. Whatever is wrong is told in one line that says how to mend it.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::error::{CallError, LoadError};
 use super::extension::{EngineKind, LoadedExtension, Program};
+use super::fetch::{Access, Reach};
 use super::hooks::HookInput;
-use super::host::{ExtensionHost, Inner};
+use super::host::{Called, ExtensionHost, Inner};
 use super::manifest::{Example, Manifest};
 use super::rhai::ScriptProgram;
-use super::wasm::{ComponentProgram, read_manifest};
+use super::signature::{self, Vouched};
+use super::wasm::{ComponentEngine, ComponentProgram, read_manifest};
 use crate::domain::Timestamp;
 
 const MIB: usize = 1024 * 1024;
 /// An example that runs out of time is tried this often.
 const TRIES_IN_TIME: usize = 3;
 
-/// Reads the manifest and compiles. Not for an asynchronous thread: a JavaScript component takes seconds.
+/// Looks at the signature, reads the manifest and compiles. Not for an asynchronous thread: a JavaScript component takes
+/// seconds.
 pub(super) fn compile(
     host: &Inner,
-    bytes: &[u8],
+    components: &Arc<ComponentEngine>,
+    bytes: Bytes,
     engine: EngineKind,
     file: &str,
-) -> Result<(Manifest, Program), LoadError> {
+) -> Result<LoadedExtension, LoadError> {
+    let limits = &host.options.limits;
     let limit = match engine {
-        EngineKind::Component => host.limits.component.file_bytes,
-        EngineKind::Script => host.limits.script.source_bytes,
+        EngineKind::Component => limits.component.file_bytes,
+        EngineKind::Script => limits.script.source_bytes,
     };
     if bytes.len() > limit {
         return Err(LoadError::TooLarge { file: file.to_owned(), bytes: bytes.len(), limit });
     }
-    match engine {
-        EngineKind::Component => component(host, bytes, file),
-        EngineKind::Script => script(host, bytes, file),
+    let vouched = signature::look(&bytes, engine, &host.options.trusted_signers);
+    if let Vouched::Broken(signer) = &vouched {
+        let reason = format!("was changed after {signer} signed it, or {signer} has another key now");
+        return Err(LoadError::Signature { file: file.to_owned(), reason });
     }
+    let (manifest, program) = match engine {
+        EngineKind::Component => component(host, components, &bytes, file)?,
+        EngineKind::Script => script(host, &bytes, file)?,
+    };
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let breaker = Default::default();
+    Ok(LoadedExtension { manifest, sha256, file: file.to_owned(), vouched, program, breaker })
 }
 
-/// Makes an instance and runs the examples.
-pub(super) async fn try_out(host: &ExtensionHost, extension: &LoadedExtension) -> Result<(), LoadError> {
+/// Makes an instance, and throws it away.
+pub(super) async fn make_an_instance(extension: &LoadedExtension) -> Result<(), LoadError> {
     if let Program::Component(program) = &extension.program {
-        let trial = program.trial(&host.inner().components, Timestamp::from_millis(0)).await;
+        let trial = program.trial(Timestamp::from_millis(0)).await;
         trial.map_err(|error| LoadError::Component {
             file: extension.file.clone(),
             reason: format!("an instance can't be made: {error}"),
         })?;
     }
+    Ok(())
+}
+
+/// Runs the examples of the manifest; each must come out as it says.
+pub(super) async fn run_examples(host: &ExtensionHost, extension: &LoadedExtension) -> Result<(), LoadError> {
     for (index, example) in extension.manifest.examples.iter().enumerate() {
-        run(host, extension, example).await.map_err(|reason| LoadError::Example {
-            file: extension.file.clone(),
-            example: example.name.clone().unwrap_or_else(|| (index + 1).to_string()),
-            reason,
-        })?;
+        let told =
+            |reason| LoadError::Example { file: extension.file.clone(), example: name_of(example, index), reason };
+        let called = run(host, extension, example).await.map_err(told)?;
+        compare(example, &called).map_err(told)?;
     }
     Ok(())
 }
 
-fn component(host: &Inner, bytes: &[u8], file: &str) -> Result<(Manifest, Program), LoadError> {
+/// How an example is called: by its name, or by its place.
+pub(super) fn name_of(example: &Example, index: usize) -> String {
+    example.name.clone().unwrap_or_else(|| (index + 1).to_string())
+}
+
+fn component(
+    host: &Inner,
+    components: &Arc<ComponentEngine>,
+    bytes: &[u8],
+    file: &str,
+) -> Result<(Manifest, Program), LoadError> {
     let refused = |reason: String| LoadError::Component { file: file.to_owned(), reason };
     let json = read_manifest(bytes).map_err(refused)?;
     let manifest = Manifest::from_json(json).map_err(|error| LoadError::Manifest { file: file.to_owned(), error })?;
-    let limits = &host.limits.component;
+    let limits = &host.options.limits.component;
     let memory_bytes = match manifest.limits.memory_mib {
         None => limits.memory_bytes,
         Some(mib) if mib.saturating_mul(MIB) <= limits.max_memory_bytes => mib * MIB,
@@ -67,7 +98,9 @@ fn component(host: &Inner, bytes: &[u8], file: &str) -> Result<(Manifest, Progra
             return Err(refused(format!("asks for {mib} MiB of memory; the operator gives at most {most}")));
         }
     };
-    let program = ComponentProgram::compile(&host.components, bytes, &manifest.hooks, memory_bytes).map_err(refused)?;
+    let reach = Reach::of(&manifest, &host.options.grants, host.options.http.clone(), host.options.limits.fetch);
+    let program =
+        ComponentProgram::compile(components, bytes, &manifest.hooks, memory_bytes, reach).map_err(refused)?;
     Ok((manifest, Program::Component(program)))
 }
 
@@ -83,25 +116,30 @@ fn script(host: &Inner, bytes: &[u8], file: &str) -> Result<(Manifest, Program),
     Ok((manifest, Program::Script(program)))
 }
 
-/// Runs one example at the time that its input tells of, so that it comes out the same on any day.
-async fn run(host: &ExtensionHost, extension: &LoadedExtension, example: &Example) -> Result<(), String> {
+/// Runs one example at the time that its input tells of and with the answers that it brings, so that it comes out the
+/// same on any day. The error is an example that can't be read.
+pub(super) async fn run(
+    host: &ExtensionHost,
+    extension: &LoadedExtension,
+    example: &Example,
+) -> Result<Called, String> {
     let hook = example.hook.or_else(|| extension.hooks().first().copied()).ok_or("there is no hook to ask")?;
     let input = HookInput::from_json(hook, example.input.clone()).map_err(|error| format!("bad input: {error}"))?;
-    let now = match &input {
-        HookInput::ReplyClassifier(message) => message.received_at,
-        HookInput::ProviderAdapter(request, _) => request.received_at,
-        HookInput::BouncePolicy(stats) => stats.now,
-        HookInput::SendGate(send) => send.now,
-    };
-    let mut answer = host.call_at(extension, &input, now).await.answer;
+    let answers: Arc<[_]> = example.fetches.clone().into();
+    let mut called = host.call_at(extension, &input, input.time(), Access::Canned(Arc::clone(&answers))).await;
     // A machine that is busy starting may keep a call from its processor; that says nothing of the extension.
     for _ in 1..TRIES_IN_TIME {
-        if !matches!(answer, Err(CallError::OutOfTime { .. })) {
+        if !matches!(called.answer, Err(CallError::OutOfTime { .. })) {
             break;
         }
-        answer = host.call_at(extension, &input, now).await.answer;
+        called = host.call_at(extension, &input, input.time(), Access::Canned(Arc::clone(&answers))).await;
     }
-    let found = answer.map_err(|error| error.to_string())?.to_json();
+    Ok(called)
+}
+
+/// Whether an example came out as it says.
+pub(super) fn compare(example: &Example, called: &Called) -> Result<(), String> {
+    let found = called.answer.as_ref().map_err(ToString::to_string)?.to_json();
     if agrees(&example.expect, &found) {
         return Ok(());
     }

@@ -55,6 +55,8 @@ pub struct CallRecord {
     pub logs: Vec<LogLine>,
     /// Operations of the interpreter, of a script.
     pub operations: Option<u64>,
+    /// Instructions, of a component that was measured: the same on every machine.
+    pub instructions: Option<u64>,
     /// The most linear memory it had, in bytes, of a component.
     pub memory_bytes: Option<u64>,
 }

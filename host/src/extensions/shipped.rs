@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::error::LoadError;
 use super::extension::{EngineKind, LoadedExtension};
 use super::host::ExtensionHost;
@@ -19,6 +21,11 @@ pub struct Shipped {
 
 /// All of them, in the order in which they are asked: filters that are scripts before the components that know the rest.
 pub const SHIPPED: &[Shipped] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+
+/// The bytes of a shipped extension, which the store does not have.
+pub fn bytes_of(sha256: &str) -> Option<&'static [u8]> {
+    SHIPPED.iter().map(|shipped| shipped.bytes).find(|bytes| hex::encode(Sha256::digest(bytes)) == sha256)
+}
 
 impl ExtensionHost {
     /// Loads what is shipped and puts it behind all bindings.

@@ -14,7 +14,7 @@ use crate::domain::status::{BounceClass, EnrollmentStatus};
 const SLOT: Duration = Duration::from_secs(600);
 
 /// How many enrollments are in each status now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct StatusTotals {
     /// Nothing sent yet.
     pub pending: u64,

@@ -15,6 +15,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (6, "inbox and inbound", include_str!("../../migrations/0006_inbox_and_inbound.sql")),
     (7, "events", include_str!("../../migrations/0007_events.sql")),
     (8, "extensions", include_str!("../../migrations/0008_extensions.sql")),
+    (9, "idempotency", include_str!("../../migrations/0009_idempotency.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

@@ -17,6 +17,7 @@ pub mod events;
 pub mod extensions;
 pub mod facts;
 mod group;
+pub mod idempotent_answers;
 pub mod inbound;
 pub mod inbox;
 pub mod meta;

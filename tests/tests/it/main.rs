@@ -1,5 +1,6 @@
 //! The end-to-end tests: one binary, one file for each story.
 
+mod clients;
 mod peers;
 mod readme;
 mod stories;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 
 pub use answer::{BadAnswer, EnhancedStatus};
@@ -63,6 +64,16 @@ impl HookInput {
             Self::ProviderAdapter(..) => Hook::ProviderAdapter,
             Self::BouncePolicy(_) => Hook::BouncePolicy,
             Self::SendGate(_) => Hook::SendGate,
+        }
+    }
+
+    /// The time that the facts tell of.
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::ReplyClassifier(message) => message.received_at,
+            Self::ProviderAdapter(request, _) => request.received_at,
+            Self::BouncePolicy(stats) => stats.now,
+            Self::SendGate(send) => send.now,
         }
     }
 

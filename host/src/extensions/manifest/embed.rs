@@ -45,13 +45,18 @@ pub fn read_plugin_manifest(folder: &Path) -> Result<String, String> {
     Ok(manifest.to_string())
 }
 
-/// Appends the manifest to a component's bytes as a custom section. Custom sections may stand anywhere (Component Model,
-/// binary format), so the end is right.
-pub fn with_manifest(mut component: Vec<u8>, json: &str) -> Vec<u8> {
+/// Appends the manifest to a component's bytes as a custom section; they may stand anywhere (Component Model, binary
+/// format), so the end is right.
+pub fn with_manifest(component: Vec<u8>, json: &str) -> Vec<u8> {
+    with_section(component, MANIFEST_SECTION, json.as_bytes())
+}
+
+/// Appends a custom section.
+pub fn with_section(mut component: Vec<u8>, name: &str, data: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
-    push_leb128(&mut content, MANIFEST_SECTION.len());
-    content.extend_from_slice(MANIFEST_SECTION.as_bytes());
-    content.extend_from_slice(json.as_bytes());
+    push_leb128(&mut content, name.len());
+    content.extend_from_slice(name.as_bytes());
+    content.extend_from_slice(data);
     component.push(0);
     push_leb128(&mut component, content.len());
     component.extend_from_slice(&content);

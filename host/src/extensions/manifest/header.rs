@@ -6,7 +6,7 @@ use semver::Version;
 use super::{AskedLimits, Example, Manifest, ManifestError, Setting, hook_words};
 use crate::domain::status::Hook;
 
-const KEYS: &str = "name, version, hooks, description, licence, settings, retry_status, hosts, example";
+const KEYS: &str = "name, version, hooks, description, licence, settings, retry_status, example";
 
 struct Entry {
     line: usize,
@@ -48,7 +48,7 @@ pub(super) fn parse(source: &str) -> Result<Manifest, ManifestError> {
                 let status = value.parse().map_err(|_| wrong(format!("{value:?} is no HTTP status")))?;
                 manifest.retry_status = Some(status);
             }
-            "hosts" => manifest.hosts = words(&value).map(str::to_owned).collect(),
+            "hosts" => return Err(wrong("a script has no network; only a component may ask for hosts".to_owned())),
             "example" => manifest.examples.push(example(&value).map_err(wrong)?),
             other => return Err(wrong(format!("unknown key {other:?}; the keys are {KEYS}"))),
         }

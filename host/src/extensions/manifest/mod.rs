@@ -8,6 +8,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fetch::CannedAnswer;
+use super::grants::HostPattern;
 use crate::domain::status::Hook;
 
 const LONGEST_NAME: usize = 64;
@@ -36,9 +38,9 @@ pub struct Manifest {
     /// The HTTP status that makes the adapter's provider try again: 429 or a 5xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_status: Option<u16>,
-    /// Hosts that it wants to fetch from; the operator grants them.
+    /// Hosts that a component wants to fetch from; the operator grants them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostPattern>,
     /// What it needs beyond the defaults.
     #[serde(default)]
     pub limits: AskedLimits,
@@ -84,6 +86,9 @@ pub struct Example {
     pub input: Value,
     /// The decision. Keys that it leaves out may be anything.
     pub expect: Value,
+    /// What `http.fetch` answers while it runs: an example has no network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetches: Vec<CannedAnswer>,
 }
 
 /// Why a manifest can't be read: the place and the mend.

@@ -197,7 +197,9 @@ async fn what_is_no_extension_is_refused_with_the_mend() {
             ),
             "unknown field `subjct`",
         ),
-        (wasi_guest(), "imports wasi:cli/environment@0.2.0; extensions have no WASI here yet"),
+        (importing("wasi:http/types@0.2.0"), "imports wasi:http/types@0.2.0; of WASI there is wasi:cli, wasi:clocks"),
+        (importing("wasi:cli/environment@0.3.0"), "this host has WASI 0.2.x: build for wasm32-wasip2"),
+        (importing("other:thing/x@1.0.0"), "imports other:thing/x@1.0.0, which this host does not have"),
     ] {
         let error = load_guest(&host, guest).await.unwrap_err();
         assert!(error.contains(expected), "{error}");
@@ -209,19 +211,18 @@ async fn what_is_no_extension_is_refused_with_the_mend() {
     );
 }
 
-/// A component that wants the environment. Its exports are never looked at.
-fn wasi_guest() -> Vec<u8> {
-    let text = r#"(component (import "wasi:cli/environment@0.2.0" (instance
-        (export "get-environment" (func (result (list (tuple string string))))))))"#;
+/// A component that imports something. Its exports are never looked at.
+fn importing(name: &str) -> Vec<u8> {
+    let text = format!("(component (import {name:?} (instance)))");
     let manifest = json!({ "name": "x", "version": "1.0.0", "hooks": ["reply-classifier"] });
-    crate::extensions::manifest::embed::with_manifest(wat::parse_str(text).unwrap(), &manifest.to_string())
+    crate::extensions::manifest::embed::with_manifest(wat::parse_str(&text).unwrap(), &manifest.to_string())
 }
 
 #[tokio::test]
 async fn a_compiled_component_is_kept_in_a_private_folder() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("compiled");
-    let options = HostOptions { limits: Limits::default(), cache_folder: Some(cache.clone()), clock: Clock::system() };
+    let options = HostOptions { cache_folder: Some(cache.clone()), ..HostOptions::new(Clock::system()) };
     let host = ExtensionHost::start(options).unwrap();
     load_guest(&host, classifier("i32.const 0")).await.unwrap();
     assert!(std::fs::read_dir(&cache).unwrap().next().is_some());

@@ -3,14 +3,17 @@
 
 mod binding;
 mod component;
+mod fetch;
 mod guests;
 mod script;
+mod trial;
+mod wasi;
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CallError, EngineKind, ExtensionHost, HostOptions, Limits, LoadedExtension};
+use super::{CallError, EngineKind, ExtensionHost, HostOptions, LoadedExtension};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
@@ -20,8 +23,7 @@ use crate::extensions::hooks::HookInput;
 const NOW: i64 = 1_795_420_800_000;
 
 fn host_at(clock: &Clock) -> ExtensionHost {
-    let options = HostOptions { limits: Limits::default(), cache_folder: None, clock: clock.clone() };
-    ExtensionHost::start(options).unwrap()
+    ExtensionHost::start(HostOptions::new(clock.clone())).unwrap()
 }
 
 fn host() -> ExtensionHost {

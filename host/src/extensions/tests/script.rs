@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::extensions::Limits;
 
 const PASS: &str = r#"fn classify(message) { #{ verdict: "pass" } }"#;
 
@@ -16,7 +17,7 @@ async fn check_patiently(body: &str, expected: &str) {
     let mut limits = Limits::default();
     limits.script.time = std::time::Duration::from_secs(10);
     let clock = Clock::manual(Timestamp::from_millis(NOW));
-    check_on(ExtensionHost::start(HostOptions { limits, cache_folder: None, clock }).unwrap(), body, expected).await;
+    check_on(ExtensionHost::start(HostOptions { limits, ..HostOptions::new(clock) }).unwrap(), body, expected).await;
 }
 
 async fn check_on(host: ExtensionHost, body: &str, expected: &str) {

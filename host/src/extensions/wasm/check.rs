@@ -10,6 +10,10 @@ use crate::extensions::manifest::embed::MANIFEST_SECTION;
 const PACKAGE: &str = "ampout:extension/";
 const IMPORTS: [&str; 5] = ["types", "log", "clock", "crypto", "http"];
 const MAJOR: &str = "1.";
+const WASI: &str = "wasi:";
+const WASI_VERSION: &str = "0.2.";
+const WASI_PACKAGES: [&str; 6] =
+    ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
 const LONGEST_LINE: usize = 400;
 
 /// The JSON of the custom section `ampout:manifest`.
@@ -46,13 +50,27 @@ pub(super) fn imports(engine: &Engine, component: &Component) -> Result<(), Stri
     for (name, _) in component.component_type().imports(engine) {
         match split(name) {
             Some((interface, version)) if IMPORTS.contains(&interface) => of_major(name, version)?,
-            _ if name.starts_with("wasi:") => {
-                return Err(format!(
-                    "imports {name}; extensions have no WASI here yet: build for wasm32-unknown-unknown"
-                ));
-            }
+            _ if name.starts_with(WASI) => wasi(name)?,
             _ => return Err(format!("imports {name}, which this host does not have; it has {}", IMPORTS.join(", "))),
         }
+    }
+    Ok(())
+}
+
+/// Whether it imports anything of WASI.
+pub(super) fn wants_wasi(engine: &Engine, component: &Component) -> bool {
+    component.component_type().imports(engine).any(|(name, _)| name.starts_with(WASI))
+}
+
+/// WASI 0.2 without HTTP: what compilers put into a guest whether it needs it or not.
+fn wasi(name: &str) -> Result<(), String> {
+    let (package, version) = name.split_once('/').unwrap_or((name, ""));
+    let version = version.split_once('@').map_or("", |(_, version)| version);
+    if !WASI_PACKAGES.contains(&package) {
+        return Err(format!("imports {name}; of WASI there is {} here", WASI_PACKAGES.join(", ")));
+    }
+    if !version.starts_with(WASI_VERSION) {
+        return Err(format!("imports {name}; this host has WASI {WASI_VERSION}x: build for wasm32-wasip2"));
     }
     Ok(())
 }

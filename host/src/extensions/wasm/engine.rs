@@ -1,4 +1,5 @@
-//! wasmtime, configured once: pooled memory, copy-on-write images, epochs as the guest's clock, a private compile cache.
+//! wasmtime, configured: pooled memory, copy-on-write images, epochs as the guest's clock, a private compile cache. One
+//! engine asks; a second one, made when a test first wants it, counts instructions.
 
 use std::path::Path;
 use std::thread;
@@ -12,8 +13,10 @@ use wasmtime::{
 
 use super::bindings::Imports;
 use super::state::{MOST_INSTANCES, MOST_MEMORIES, MOST_TABLES, State};
+use super::{cache_folder, check};
 use crate::domain::Timestamp;
 use crate::extensions::error::StartError;
+use crate::extensions::fetch::Fetcher;
 use crate::extensions::limits::Limits;
 
 /// How often the epoch moves: the guest's own time is counted in it, and other work has its turn at each.
@@ -22,31 +25,55 @@ const TICK: Duration = Duration::from_millis(10);
 /// What stays resident of a memory between two calls. Without `pagemap_scan` all of it would be cleared each time.
 const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
+/// Counting takes two or three times as long, and a test runs on whatever machine there is.
+const PATIENCE_WHILE_COUNTING: u32 = 20;
+
+/// What an engine is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::extensions) enum Purpose {
+    /// Asking, as fast as can be.
+    Asking,
+    /// Counting the instructions of a test: the same figure on every machine, however busy it is.
+    Counting,
+}
+
 /// The engine of all components of one host.
 pub(in crate::extensions) struct ComponentEngine {
     engine: Engine,
     linker: Linker<State>,
+    wasi_linker: Linker<State>,
     limits: Limits,
     pooled: bool,
+    purpose: Purpose,
 }
 
 impl ComponentEngine {
     /// Starts the engine and its clock thread, which ends with it. Where the address space is too small for a pool,
     /// memory is allocated for each call.
-    pub(in crate::extensions) fn start(limits: &Limits, cache: Option<&Path>) -> Result<Self, StartError> {
+    pub(in crate::extensions) fn start(
+        limits: &Limits,
+        cache: Option<&Path>,
+        purpose: Purpose,
+    ) -> Result<Self, StartError> {
+        let refused = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
         let cache = cache.map(open_cache).transpose()?;
-        let (engine, pooled) = match Engine::new(&config(cache.clone(), Some(pool(limits)))) {
-            Ok(engine) => (engine, true),
-            Err(_) => match Engine::new(&config(cache, None)) {
-                Ok(engine) => (engine, false),
-                Err(error) => return Err(StartError::Engine(format!("{error:#}"))),
-            },
+        let pool = (purpose == Purpose::Asking).then(|| pool(limits));
+        let pooled = pool.and_then(|pool| Engine::new(&config(cache.clone(), Some(pool), purpose)).ok());
+        let (engine, pooled) = match pooled {
+            Some(engine) => (engine, true),
+            None => (Engine::new(&config(cache, None, purpose)).map_err(refused)?, false),
         };
         let mut linker = Linker::new(&engine);
-        Imports::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
-            .map_err(|error| StartError::Engine(format!("{error:#}")))?;
+        Imports::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(refused)?;
+        let mut wasi_linker = linker.clone();
+        wasmtime_wasi::p2::add_to_linker_async(&mut wasi_linker).map_err(refused)?;
         tick(&engine)?;
-        Ok(Self { engine, linker, limits: limits.clone(), pooled })
+        let mut limits = limits.clone();
+        if purpose == Purpose::Counting {
+            limits.component.own_time *= PATIENCE_WHILE_COUNTING;
+            limits.component.wall_time *= PATIENCE_WHILE_COUNTING;
+        }
+        Ok(Self { engine, linker, wasi_linker, limits, pooled, purpose })
     }
 
     /// Whether memory comes from a pool.
@@ -67,16 +94,27 @@ impl ComponentEngine {
         Component::from_binary(&self.engine, bytes)
     }
 
-    /// Matches a component's imports with ours.
+    /// Matches a component's imports with ours; WASI is there only for those that want it.
     pub(super) fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<State>> {
-        self.linker.instantiate_pre(component)
+        let linker = if check::wants_wasi(&self.engine, component) { &self.wasi_linker } else { &self.linker };
+        linker.instantiate_pre(component)
+    }
+
+    /// The instructions that a store has executed, where they are counted.
+    pub(super) fn instructions(&self, store: &Store<State>) -> Option<u64> {
+        (self.purpose == Purpose::Counting).then(|| u64::MAX - store.get_fuel().unwrap_or(u64::MAX))
     }
 
     /// The one place that makes stores, so that none is without limits.
     #[expect(clippy::disallowed_methods, reason = "this is the door: the limits are set below")]
-    pub(super) fn fresh_store(&self, memory_bytes: usize, now: Timestamp) -> Store<State> {
+    pub(super) fn fresh_store(&self, memory_bytes: usize, now: Timestamp, fetcher: Fetcher) -> Store<State> {
         let limits = &self.limits.component;
-        let mut store = Store::new(&self.engine, State::new(memory_bytes, limits.table_elements, now));
+        let state = State::new(memory_bytes, limits.table_elements, limits.handles, now, fetcher);
+        let mut store = Store::new(&self.engine, state);
+        if self.purpose == Purpose::Counting {
+            // Fails only where nothing counts.
+            let _ = store.set_fuel(u64::MAX);
+        }
         store.limiter(|state| &mut state.guard);
         store.set_hostcall_fuel(limits.copied_bytes);
         store.set_max_component_handles(limits.handles);
@@ -95,9 +133,10 @@ impl ComponentEngine {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door: one engine, configured here")]
-fn config(cache: Option<Cache>, pool: Option<PoolingAllocationConfig>) -> Config {
+fn config(cache: Option<Cache>, pool: Option<PoolingAllocationConfig>, purpose: Purpose) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    config.consume_fuel(purpose == Purpose::Counting);
     // Guests are stripped: a backtrace would be numbers, and traps are told in one line.
     config.wasm_backtrace_max_frames(None);
     // Registering unwind tables is quadratic in loaded modules, and nothing unwinds through a guest.
@@ -131,26 +170,14 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-/// A folder that only we can read: what lies in it is run as machine code.
+/// A folder that only we can write: what lies in it is run as machine code.
 fn open_cache(folder: &Path) -> Result<Cache, StartError> {
     let refused = |reason: String| StartError::Cache { folder: folder.display().to_string(), reason };
-    make_private(folder).map_err(|error| refused(error.to_string()))?;
+    cache_folder::make_private(folder).map_err(|error| refused(error.to_string()))?;
     let folder = folder.canonicalize().map_err(|error| refused(error.to_string()))?;
     let mut config = CacheConfig::new();
     config.with_directory(folder);
     Cache::new(config).map_err(|error| refused(format!("{error:#}")))
-}
-
-#[cfg(unix)]
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)
 }
 
 /// A thread of the system moves the epoch: a busy asynchronous thread must not hold the clock back.

@@ -3,7 +3,9 @@
 use super::bindings::ampout::extension::{clock, crypto, http, log, types};
 use super::state::State;
 use crate::extensions::crypto::{self as keys, Digest};
+use crate::extensions::fetch::Refused;
 use crate::extensions::record::LogLevel;
+use crate::http_client::Answer;
 
 impl types::Host for State {}
 
@@ -82,12 +84,17 @@ impl From<crypto::Digest> for Digest {
 }
 
 impl http::Host for State {
-    /// No host is granted to anybody yet: the egress guard and the operator's grants come between here and the network.
     async fn fetch(
         &mut self,
         request: http::FetchRequest,
     ) -> wasmtime::Result<Result<http::FetchResponse, http::FetchError>> {
-        drop(request);
-        Ok(Err(http::FetchError::Denied("no host is granted to this extension".to_owned())))
+        let http::FetchRequest { method, url, headers, body } = request;
+        Ok(match self.fetcher.fetch(&method, &url, headers, body).await {
+            Ok(Answer { status, headers, body }) => Ok(http::FetchResponse { status, headers, body: body.into() }),
+            Err(Refused::Denied(reason)) => Err(http::FetchError::Denied(reason)),
+            Err(Refused::Timeout) => Err(http::FetchError::Timeout),
+            Err(Refused::TooLarge) => Err(http::FetchError::TooLarge),
+            Err(Refused::Failed(reason)) => Err(http::FetchError::Failed(reason)),
+        })
     }
 }

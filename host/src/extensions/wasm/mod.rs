@@ -2,28 +2,37 @@
 //! of it has a fresh instance, which is dropped with its store whatever happened.
 
 mod bindings;
+mod cache_folder;
 mod check;
 mod convert;
 mod engine;
 mod host_functions;
 mod state;
+mod wasi;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+use wasmtime_wasi::I32Exit;
 
 use self::bindings as wit;
 use self::state::State;
 use super::error::CallError;
+use super::fetch::{Access, Fetcher, Reach};
 use super::hooks::{HookDecision, HookInput};
 use super::record::CallRecord;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 
 pub(super) use self::check::read_manifest;
-pub(super) use self::engine::ComponentEngine;
+pub(super) use self::engine::{ComponentEngine, Purpose};
 
 /// A compiled component that was found to serve its hooks.
 pub(super) struct ComponentProgram {
+    engine: Arc<ComponentEngine>,
+    reach: Arc<Reach>,
     instance: InstancePre<State>,
     exports: Vec<(Hook, ComponentExportIndex)>,
     memory_bytes: usize,
@@ -32,23 +41,42 @@ pub(super) struct ComponentProgram {
 impl ComponentProgram {
     /// Compiles and type-checks. The error is one line that says how to mend it. Not for an asynchronous thread.
     pub(super) fn compile(
-        engine: &ComponentEngine,
+        engine: &Arc<ComponentEngine>,
         bytes: &[u8],
         hooks: &[Hook],
         memory_bytes: usize,
+        reach: Reach,
     ) -> Result<Self, String> {
         let component = engine.compile(bytes).map_err(|error| check::one_line(&error))?;
         check::imports(engine.engine(), &component)?;
         let exports = check::exports(engine.engine(), &component, hooks)?;
         let instance = engine.link(&component).map_err(|error| check::one_line(&error))?;
-        Ok(Self { instance, exports, memory_bytes })
+        Ok(Self { engine: Arc::clone(engine), reach: Arc::new(reach), instance, exports, memory_bytes })
+    }
+
+    /// Whether a call may have to wait for the network.
+    pub(super) fn may_fetch(&self) -> bool {
+        self.reach.is_open()
+    }
+
+    fn wall_time(&self) -> Duration {
+        let limits = self.engine.limits();
+        if self.may_fetch() {
+            limits.fetch.wall_time.max(limits.component.wall_time)
+        } else {
+            limits.component.wall_time
+        }
+    }
+
+    fn fresh_store(&self, now: Timestamp, access: Access) -> Store<State> {
+        let fetcher = Fetcher::new(&self.reach, access, self.wall_time());
+        self.engine.fresh_store(self.memory_bytes, now, fetcher)
     }
 
     /// Makes an instance and checks the types of its exports: linking alone does not tell of a record with another
     /// number of fields.
-    pub(super) async fn trial(&self, engine: &ComponentEngine, now: Timestamp) -> Result<(), CallError> {
-        let mut store = engine.fresh_store(self.memory_bytes, now);
-        let wall_time = engine.limits().component.wall_time;
+    pub(super) async fn trial(&self, now: Timestamp) -> Result<(), CallError> {
+        let mut store = self.fresh_store(now, Access::Canned(Arc::default()));
         let trial = async {
             let instance = self.instance.instantiate_async(&mut store).await?;
             for (hook, export) in &self.exports {
@@ -71,29 +99,28 @@ impl ComponentProgram {
             }
             Ok(())
         };
-        let ended = tokio::time::timeout(wall_time, trial).await;
-        self.judge(engine, &store, ended).map(drop)
+        let ended = tokio::time::timeout(self.wall_time(), trial).await;
+        self.judge(&store, ended).map(drop)
     }
 
     /// Asks the component. The record is filled whatever the outcome.
     pub(super) async fn call(
         &self,
-        engine: &ComponentEngine,
         input: &HookInput,
         now: Timestamp,
+        access: Access,
         record: &mut CallRecord,
     ) -> Result<HookDecision, CallError> {
         let hook = input.hook();
         let Some((_, export)) = self.exports.iter().find(|(served, _)| *served == hook) else {
             return Err(CallError::NotServed { hook });
         };
-        let mut store = engine.fresh_store(self.memory_bytes, now);
-        let wall_time = engine.limits().component.wall_time;
-        let ended = tokio::time::timeout(wall_time, self.ask(&mut store, export, input)).await;
-        let answer = self.judge(engine, &store, ended);
-        let state = store.into_data();
-        record.logs = state.logs.finish();
-        record.memory_bytes = u64::try_from(state.guard.peak_bytes).ok();
+        let mut store = self.fresh_store(now, access);
+        let ended = tokio::time::timeout(self.wall_time(), self.ask(&mut store, export, input)).await;
+        let answer = self.judge(&store, ended);
+        record.instructions = self.engine.instructions(&store);
+        record.memory_bytes = u64::try_from(store.data().guard.peak_bytes).ok();
+        record.logs = store.into_data().into_logs();
         answer?.map_err(CallError::BadAnswer)
     }
 
@@ -135,18 +162,20 @@ impl ComponentProgram {
     /// Turns an engine's error into one that a caller can act on.
     fn judge<T>(
         &self,
-        engine: &ComponentEngine,
         store: &Store<State>,
         ended: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
     ) -> Result<T, CallError> {
-        let limits = &engine.limits().component;
+        let limits = &self.engine.limits().component;
         let error = match ended {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => error,
-            Err(_) => return Err(CallError::OutOfTime { limit: limits.wall_time }),
+            Err(_) => return Err(CallError::OutOfTime { limit: self.wall_time() }),
         };
         if error.is::<PoolConcurrencyLimitError>() {
             return Err(CallError::Engine { reason: check::one_line(&error) });
+        }
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Err(CallError::Trapped { reason: format!("it exited with status {}", exit.0) });
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Err(CallError::OutOfTime { limit: limits.own_time }),

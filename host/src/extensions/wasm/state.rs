@@ -1,12 +1,16 @@
-//! What belongs to one call of a component: its log, its time, and the guard of its memory.
+//! What belongs to one call of a component: its log, its time, what it may fetch, and the guard of its memory.
 
 use wasmtime::ResourceLimiter;
+use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use super::wasi::Wasi;
 use crate::domain::Timestamp;
-use crate::extensions::record::LogBuffer;
+use crate::extensions::fetch::Fetcher;
+use crate::extensions::record::{LogBuffer, LogLine};
 
-// A Rust component has three core instances (itself and two shims), a JavaScript one about five.
-pub(super) const MOST_INSTANCES: usize = 16;
+// A Rust component has three core instances (itself and two shims), a JavaScript one about five, a Python one a few dozen:
+// each of its shared libraries is one.
+pub(super) const MOST_INSTANCES: usize = 64;
 pub(super) const MOST_TABLES: usize = 8;
 pub(super) const MOST_MEMORIES: usize = 2;
 
@@ -16,6 +20,10 @@ pub(super) struct State {
     pub(super) logs: LogBuffer,
     /// What the guest's clock shows: one call sees one time.
     pub(super) now: Timestamp,
+    pub(super) fetcher: Fetcher,
+    handles: usize,
+    /// Made when it is first used: most guests have none.
+    wasi: Option<Box<Wasi>>,
 }
 
 /// Refuses memory over the limit and remembers that it did, so that the trap that follows can be told from others.
@@ -29,9 +37,30 @@ pub(super) struct MemoryGuard {
 }
 
 impl State {
-    pub(super) fn new(limit_bytes: usize, table_elements: usize, now: Timestamp) -> Self {
+    pub(super) fn new(
+        limit_bytes: usize,
+        table_elements: usize,
+        handles: usize,
+        now: Timestamp,
+        fetcher: Fetcher,
+    ) -> Self {
         let guard = MemoryGuard { limit_bytes, table_elements, peak_bytes: 0, refused: false };
-        Self { guard, logs: LogBuffer::default(), now }
+        Self { guard, logs: LogBuffer::default(), now, fetcher, handles, wasi: None }
+    }
+
+    /// All that the guest logged and printed.
+    pub(super) fn into_logs(mut self) -> Vec<LogLine> {
+        if let Some(wasi) = &self.wasi {
+            wasi.tell(&mut self.logs);
+        }
+        self.logs.finish()
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(self.now, self.handles)));
+        WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
 }
 

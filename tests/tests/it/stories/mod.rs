@@ -1,5 +1,6 @@
 //! What a user of the engine notices, one file for each thing, each told on both databases.
 
+mod a_call_is_made_again;
 mod a_credential_goes_down;
 mod a_person_answers;
 mod bounces;
@@ -9,6 +10,7 @@ mod first_steps_leave;
 mod follow_ups;
 mod refusals;
 mod stops_and_starts;
+mod the_document_tells_the_truth;
 
 /// Tells a story, `async fn(Database) -> anyhow::Result<()>`, on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {

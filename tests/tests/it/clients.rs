@@ -1,0 +1,38 @@
+//! Clients in other languages, thirty lines each, written against the contract's page alone: they are run as their users
+//! would run them, and the mail must be there.
+
+use std::process::{Command, Stdio};
+
+use ampout::demo::certificates::Certificates;
+use ampout::demo::smtp_receiver::ReceiverTls;
+use ampout_tests::{Database, Engine, PATIENCE, credential, letters, provider};
+use anyhow::ensure;
+
+const ADA: &str = "ada@lovelace.test";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_in_python_sends_a_campaign() -> anyhow::Result<()> {
+    sends_a_campaign("python3", &["outreach.py"]).await
+}
+
+async fn sends_a_campaign(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let certificates = Certificates::generate()?;
+    let ada = provider(ADA, ReceiverTls::Implicit, &certificates).await?;
+    let engine = Engine::on(Database::Sqlite).trust(certificates.ca_pem()).start().await?;
+    let mut client = Command::new("timeout");
+    client
+        .args([&PATIENCE.as_secs().to_string(), program])
+        .args(arguments)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/clients"))
+        .env("AMPOUT_URL", engine.base())
+        .env("AMPOUT_KEY", engine.api.key())
+        .env("SMTP_CREDENTIAL", credential(ADA, &ada, "implicit").to_string())
+        .stdin(Stdio::null());
+    let told = tokio::task::spawn_blocking(move || client.output()).await??;
+    let (out, err) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    ensure!(told.status.success() && out.trim() == "sent", "the client ends with {}\n{out}\n{err}", told.status);
+    let letter = letters(&ada, 1).await?.remove(0);
+    assert_eq!(letter.subject(), "Hi Bo");
+    engine.stop().await;
+    Ok(())
+}
