@@ -13,6 +13,9 @@ const LISTS: &[(u32, &[&str])] = &[(AWAY, AWAY_WORDS), (RECEIVED, RECEIPT_WORDS)
 pub(crate) static IN_REPLIES: Phrases<{ count(LISTS) }> = Phrases::new(LISTS);
 
 const AWAY_WORDS: &[&str] = &[
+    "away until",
+    "away from",
+    "out until",
     "out of office",
     "out of the office",
     "away from the office",
