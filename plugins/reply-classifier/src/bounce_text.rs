@@ -9,6 +9,7 @@ use ampout_plugin::{BounceClass, BounceWords, BouncedRecipient, Classification};
 use crate::bounce_words::{
     ARRIVED, GAVE_UP, IN_SUBJECTS, IN_TEXTS, OF_A_BOUNCE, OF_A_PERSON, OF_A_SYSTEM, STILL_TRYING,
 };
+use crate::headers::OF_DELIVERY;
 use crate::hearsay::Evidence;
 use crate::mail::Mail;
 use crate::senders::{SenderKind, is_system_address};
@@ -30,12 +31,14 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
         return Some(found);
     }
     let own = mail.system_words().own;
+    let whole = BounceWords::of_folded(&mail.system_words().folded);
     let action = action(mail);
     let recipients = recipients(mail);
     let alone = recipients.len() == 1;
     let bounces = recipients.into_iter().map(|recipient| {
-        let words = if alone { own } else { words_about(&recipient, own) };
-        bounced(recipient, action, words, own)
+        let about = if alone { own } else { words_about(&recipient, own) };
+        let words = if about.len() == own.len() { whole } else { BounceWords::of(about) };
+        bounced(recipient, action, about, words, whole)
     });
     Some(Classification::bounce(bounces.collect()).because(reason))
 }
@@ -62,8 +65,7 @@ fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
     if sender == SenderKind::Daemon {
         return (!subjects::tells_of_automatic_reply(&mail.subject)).then_some("sent by a mail system");
     }
-    let is_report = mail.headers.content_type.contains("report-type=delivery-status")
-        || mail.headers.content_type.contains("report-type=\"delivery-status");
+    let is_report = mail.headers.are_of(OF_DELIVERY);
     let subject_tells = || IN_SUBJECTS.marks_in(&mail.subject) & (OF_A_BOUNCE | STILL_TRYING) != 0;
     if sender == SenderKind::Postmaster
         && (subject_tells() || mail.system_words().have(OF_A_SYSTEM) || quotes_a_refusal(mail.system_words().own))
@@ -96,11 +98,16 @@ fn quotes_a_refusal(own_text: &str) -> bool {
     reply.status.is_some() || (reply.code.is_some_and(|code| code >= 400) && BounceClass::words_tell(own_text))
 }
 
-fn bounced(recipient: String, action: Action, about: &str, whole: &str) -> BouncedRecipient {
-    let words = BounceWords::of(about);
+fn bounced(
+    recipient: String,
+    action: Action,
+    about: &str,
+    words: BounceWords,
+    transcript: BounceWords,
+) -> BouncedRecipient {
     let reply = SmtpReply::find(about);
     let class = BounceClass::of_words(None, reply, words, words);
-    let transcript = if about.len() == whole.len() { words } else { words | BounceWords::of(whole) };
+    let transcript = words | transcript;
     let evidence = Evidence { status: reply.status, words, transcript, replies: ["", about], recipient: &recipient };
     let class = evidence.judged(class);
     let diagnostic = diagnostic(about);

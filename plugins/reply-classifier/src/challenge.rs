@@ -4,7 +4,10 @@
 use ampout_plugin::Classification;
 use ampout_plugin::phrases::{Phrases, count};
 
+use crate::headers::OF_MAIL_IN_BLACK;
 use crate::mail::Mail;
+use crate::senders::SenderKind;
+use crate::subjects;
 
 const SUBJECTS: &[&str] = &[
     "[qurb #",
@@ -62,7 +65,7 @@ fn mark(mail: &Mail<'_>) -> Option<String> {
     if let Some(product) = mail.headers.challenge {
         return Some(product.to_owned());
     }
-    if mail.headers.content_type.contains("multipartboundary_mailinblack") {
+    if mail.headers.are_of(OF_MAIL_IN_BLACK) {
         return Some("MailInBlack".to_owned());
     }
     if let Some(opener) = SUBJECTS.iter().find(|opener| mail.subject.starts_with(**opener)) {
@@ -77,7 +80,9 @@ fn mark(mail: &Mail<'_>) -> Option<String> {
     if let Some(sender) = SENDERS.iter().find(|sender| is_known(sender)) {
         return Some(format!("sender: {sender}"));
     }
-    // A person may answer a challenge, or ask what one is.
-    let asks = !crate::subjects::is_plain_reply(mail) && PHRASES.marks_in(&mail.reply_words().text) != 0;
+    // A mail system asks nothing. A person may answer a challenge, or ask what one is.
+    let asks = mail.sender() == SenderKind::Anybody
+        && !subjects::is_plain_reply(mail)
+        && PHRASES.marks_in(&mail.reply_words().text) != 0;
     asks.then(|| "the words of a challenge".to_owned())
 }

@@ -4,6 +4,7 @@
 use ampout_plugin::feedback_report::FeedbackReport;
 use ampout_plugin::{Classification, Message};
 
+use crate::headers::OF_FEEDBACK;
 use crate::mail::Mail;
 use crate::returned_message;
 
@@ -27,7 +28,7 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
         let recipient = returned_message::header(message, "x-hmxmroriginalrecipient");
         return Some(complaint(message, recipient, "abuse", "Microsoft's junk mail reporting"));
     }
-    if mail.headers.content_type.contains("feedback-report") {
+    if mail.headers.are_of(OF_FEEDBACK) {
         let report = FeedbackReport::parse(&message.text);
         return Some(by_report(message, &report));
     }

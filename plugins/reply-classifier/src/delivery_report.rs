@@ -7,6 +7,7 @@ use ampout_plugin::smtp_reply::SmtpReply;
 use ampout_plugin::text::clip;
 use ampout_plugin::{BounceClass, BounceWords, BouncedRecipient, Classification};
 
+use crate::headers::{OF_READING, REPORT};
 use crate::hearsay::Evidence;
 use crate::mail::Mail;
 use crate::senders::SenderKind;
@@ -25,7 +26,7 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
             _ => {}
         }
     }
-    has_receipt |= mail.headers.content_type.contains("disposition-notification");
+    has_receipt |= mail.headers.are_of(OF_READING);
     if has_receipt && !mail.headers.was_rejected && reports.is_empty() && !is_shown_by_a_person(mail) {
         return Some(Classification::ignore().because("a read receipt"));
     }
@@ -49,7 +50,7 @@ pub(crate) fn find_in(mail: &Mail<'_>, reports: &[&str]) -> Option<Classificatio
 
 /// A report that somebody forwards or asks about is attached to a letter of his own.
 fn is_shown_by_a_person(mail: &Mail<'_>) -> bool {
-    let is_report = mail.headers.content_type.contains("report");
+    let is_report = mail.headers.are_of(REPORT);
     let is_answer = mail.headers.in_reply_to || subjects::has_reply_prefix(&mail.subject);
     !is_report && is_answer && !mail.has_null_path() && mail.sender() == SenderKind::Anybody
 }

@@ -1,7 +1,28 @@
 //! The headers that say something of a message's kind, found in one walk over all of them.
 
 use ampout_plugin::Message;
+use ampout_plugin::phrases::{Phrases, count};
 use ampout_plugin::text::fold;
+
+/// `multipart/report`, of whatever kind.
+pub(crate) const REPORT: u32 = 1;
+/// RFC 3464.
+pub(crate) const OF_DELIVERY: u32 = 1 << 1;
+/// RFC 8098.
+pub(crate) const OF_READING: u32 = 1 << 2;
+/// RFC 5965.
+pub(crate) const OF_FEEDBACK: u32 = 1 << 3;
+/// The boundary by which MailInBlack is known.
+pub(crate) const OF_MAIL_IN_BLACK: u32 = 1 << 4;
+
+const CONTENT_TYPE_LISTS: &[(u32, &[&str])] = &[
+    (REPORT, &["report"]),
+    (OF_DELIVERY, &["delivery-status"]),
+    (OF_READING, &["disposition-notification"]),
+    (OF_FEEDBACK, &["feedback-report"]),
+    (OF_MAIL_IN_BLACK, &["multipartboundary_mailinblack"]),
+];
+static CONTENT_TYPES: Phrases<{ count(CONTENT_TYPE_LISTS) }> = Phrases::new(CONTENT_TYPE_LISTS);
 
 /// The longest name that is compared.
 const LONGEST_NAME: usize = 40;
@@ -11,8 +32,8 @@ const LONGEST_NAME: usize = 40;
 pub(crate) struct Headers<'a> {
     pub(crate) from: Option<&'a str>,
     pub(crate) date: Option<&'a str>,
-    /// In lower case, with its parameters.
-    pub(crate) content_type: String,
+    /// What Content-Type names, of what follows.
+    pub(crate) content_type: u32,
     /// Lower case: the first word of Auto-Submitted, where it is neither empty nor `no` (RFC 3834 section 5).
     pub(crate) auto_submitted: Option<String>,
     /// `auto-replied (rejected)`: a report that calls itself an answer.
@@ -42,6 +63,11 @@ pub(crate) struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// Whether Content-Type names one of these.
+    pub(crate) fn are_of(&self, kinds: u32) -> bool {
+        self.content_type & kinds != 0
+    }
+
     pub(crate) fn of(message: &'a Message) -> Self {
         let mut headers = Self::default();
         let mut lower = [0; LONGEST_NAME];
@@ -63,7 +89,7 @@ impl<'a> Headers<'a> {
         match name {
             b"from" => self.from = self.from.or(Some(value)),
             b"date" => self.date = self.date.or(Some(value)),
-            b"content-type" if self.content_type.is_empty() => self.content_type = value.to_ascii_lowercase(),
+            b"content-type" => self.content_type |= CONTENT_TYPES.marks_in(&value.to_ascii_lowercase()),
             b"auto-submitted" => {
                 let token = first_token(value);
                 self.was_rejected |= value.contains("rejected");

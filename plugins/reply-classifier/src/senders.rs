@@ -2,6 +2,7 @@
 //! told apart.
 
 use ampout_plugin::address::first_address;
+use ampout_plugin::phrases::{Phrases, count};
 use ampout_plugin::text::fold;
 
 use crate::mail::Mail;
@@ -46,6 +47,9 @@ const DAEMON_NAMES: &[&str] = &[
     "internet mail delivery",
 ];
 
+const LISTS: &[(u32, &[&str])] = &[(1, DAEMON_NAMES)];
+static NAMES: Phrases<{ count(LISTS) }> = Phrases::new(LISTS);
+
 /// Reads the From header.
 pub(crate) fn sender_kind(mail: &Mail<'_>) -> SenderKind {
     // A report without From is known by its return path, which some systems put in place of the empty one.
@@ -57,7 +61,7 @@ pub(crate) fn sender_kind(mail: &Mail<'_>) -> SenderKind {
         None => from.trim_matches(['<', '>', '"', ' ']),
     };
     let begins = |names: &[&str]| names.iter().any(|name| local_part.starts_with(name));
-    if begins(DAEMON_LOCAL_PARTS) || from == "<>" || DAEMON_NAMES.iter().any(|name| from.contains(name)) {
+    if begins(DAEMON_LOCAL_PARTS) || from == "<>" || NAMES.marks_in(&from) != 0 {
         return SenderKind::Daemon;
     }
     if begins(POSTMASTER_LOCAL_PARTS) || from.starts_with("postmaster") {

@@ -31,22 +31,29 @@ fn folded(text: &str, keep_lines: bool) -> String {
     let mut space_pending = false;
     let mut rest = text;
     while let Some(&byte) = rest.as_bytes().first() {
+        // Words are copied whole: that is most of the work.
+        let word = rest.bytes().position(|byte| byte <= b' ' || !byte.is_ascii()).unwrap_or(rest.len());
+        if word > 0 {
+            push_space(&mut folded, &mut space_pending);
+            let start = folded.len();
+            folded.extend_from_slice(&rest.as_bytes()[..word]);
+            folded[start..].make_ascii_lowercase();
+            rest = &rest[word..];
+            continue;
+        }
         if byte.is_ascii() {
-            let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
-            for &byte in &rest.as_bytes()[..ascii] {
-                match byte {
-                    b'\n' if keep_lines => {
-                        folded.push(b'\n');
-                        space_pending = false;
-                    }
-                    b' ' | b'\t'..=b'\r' => space_pending = true,
-                    _ => {
-                        push_space(&mut folded, &mut space_pending);
-                        folded.push(byte.to_ascii_lowercase());
-                    }
+            match byte {
+                b'\n' if keep_lines => {
+                    folded.push(b'\n');
+                    space_pending = false;
+                }
+                b' ' | b'\t'..=b'\r' => space_pending = true,
+                control => {
+                    push_space(&mut folded, &mut space_pending);
+                    folded.push(control);
                 }
             }
-            rest = &rest[ascii..];
+            rest = &rest[1..];
             continue;
         }
         let Some(c) = rest.chars().next() else { break };
