@@ -17,6 +17,7 @@ use crate::smtp::{Connector, PoolLimits, Pools, SmtpOptions, SmtpTimeouts};
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::Metrics;
 use crate::tls::{Plaintext, TlsClient};
+use crate::usage::Usage;
 use crate::wake::Wakeups;
 use crate::{key_file, links};
 
@@ -50,6 +51,8 @@ pub struct Parts {
     pub http: HttpClient,
     /// Counters for Prometheus.
     pub metrics: Metrics,
+    /// Calls that were made with keys.
+    pub usage: Usage,
 }
 
 impl std::ops::Deref for App {
@@ -100,6 +103,7 @@ impl App {
             imap: Mailbox::new(egress, tls, ImapTimeouts::default(), config.allow_plaintext),
             smtp: Pools::new(connector, limits),
             metrics: Metrics::default(),
+            usage: Usage::new(store.clone()),
             config,
             clock,
             store,

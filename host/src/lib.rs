@@ -33,4 +33,5 @@ pub mod telemetry;
 #[cfg(test)]
 mod test_support;
 pub mod tls;
+pub mod usage;
 pub mod wake;

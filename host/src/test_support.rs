@@ -205,6 +205,7 @@ impl TestApp {
             failures: 0,
             failing_since: None,
             disabled_at: None,
+            disabled_reason: None,
             created_at: now,
         };
         let mut tx = self.store.begin().await.unwrap();

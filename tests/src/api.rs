@@ -2,6 +2,7 @@
 
 use ampout::tls::TlsClient;
 use anyhow::{Context, ensure};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -12,6 +13,17 @@ pub struct Api {
     base: String,
     key: String,
     idempotency: Option<String>,
+}
+
+/// What somebody without a key was given.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// What came back.
@@ -89,6 +101,23 @@ impl Api {
     pub async fn post_publicly(&self, url: &str, content_type: &str, body: &str) -> anyhow::Result<StatusCode> {
         let request = self.http.post(url).header("content-type", content_type).body(body.to_owned());
         Ok(request.send().await?.status())
+    }
+
+    /// Any request by somebody without a key to a whole address of ours.
+    pub async fn visit(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> anyhow::Result<Visit> {
+        let mut request = self.http.request(method, url).body(body.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Visit { status, headers, body: response.bytes().await?.to_vec() })
     }
 
     async fn send(&self, method: Method, path: &str, content: Option<(&str, Vec<u8>)>) -> anyhow::Result<ApiAnswer> {

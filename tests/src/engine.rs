@@ -33,6 +33,7 @@ pub struct Engine {
     pub clock: Clock,
     /// The API with the key of the first account.
     pub api: Api,
+    config: Config,
     server: Server,
     _folder: TempDir,
 }
@@ -56,6 +57,7 @@ impl Engine {
             set("egress_allow", "127.0.0.0/8"),
             set("allow_plaintext", "true"),
             set("rate_limit_per_minute", "1000000"),
+            set("failed_authentications_per_minute", "1000000"),
             set("signup", "open"),
             set("lease_seconds", LEASE_SECONDS),
             // Nobody answers there: a story that needs names starts a server and says so.
@@ -94,6 +96,11 @@ impl Engine {
     /// Moves the clock to `time`, if that is still to come.
     pub fn move_to(&self, time: Timestamp) {
         self.clock.advance(self.clock.now().until(time));
+    }
+
+    /// The settings that it was started with: another node of it has the same.
+    pub fn config(&self) -> Config {
+        self.config.clone()
     }
 
     /// Stops it as SIGTERM does.
@@ -142,8 +149,8 @@ impl EngineOptions {
         let data = folder.path().join("data");
         let options = self.set("data_dir", data.display()).set("database_url", url);
         let config = Config::from_settings(&options.settings)?;
-        let server = Server::start(config, options.clock.clone()).await.context("the engine did not start")?;
+        let server = Server::start(config.clone(), options.clock.clone()).await.context("the engine did not start")?;
         let api = Api::sign_up(&format!("http://{}", server.address())).await?;
-        Ok(Engine { clock: options.clock, api, server, _folder: folder })
+        Ok(Engine { clock: options.clock, api, config, server, _folder: folder })
     }
 }

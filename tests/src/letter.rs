@@ -49,6 +49,13 @@ impl Letter {
         self.header("List-Unsubscribe").trim_matches(['<', '>'])
     }
 
+    /// The address of the open pixel.
+    pub fn pixel(&self) -> anyhow::Result<String> {
+        let html = self.html();
+        let images = html.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        images.filter(|url| url.ends_with(".gif")).last().map(str::to_owned).context("there is no pixel")
+    }
+
     /// The recipient's own answer.
     pub fn answer(&self, words: &str) -> String {
         self.answer_with("", "Re: A question", words)

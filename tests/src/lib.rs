@@ -9,6 +9,7 @@
 //! | [`postgres`] | an empty PostgreSQL database for each test | once for all tests |
 //! | [`SmtpSink`] | Postfix's `smtp-sink` | once for each test |
 //! | [`WebhookReceiver`] | the other end of a webhook | once for each test |
+//! | [`Browser`] | headless Chromium, told what to do by chromedriver | once for each test |
 //!
 //! [`Engine`] (or [`Installation`], the program itself) is what they are peers of: the whole of `ampout serve` in this process, on either database, with a clock to
 //! move; [`Api`], [`CampaignPlan`] and [`Letter`] are its customer, the customer's campaign, and what recipients get.
@@ -18,6 +19,7 @@
 
 mod api;
 pub mod binary;
+mod browser;
 mod campaign;
 mod certificates;
 pub mod dns;
@@ -34,7 +36,8 @@ mod smtp_sink;
 mod wait;
 mod webhook_receiver;
 
-pub use api::{Api, ApiAnswer, text};
+pub use api::{Api, ApiAnswer, Visit, text};
+pub use browser::{Browser, Key, Scripts};
 pub use campaign::{Campaign, CampaignPlan, PASSWORD, altered, credential, with_mailbox};
 pub use certificates::{CertificateAuthority, ServerCertificate};
 pub use dns::DnsServers;

@@ -45,15 +45,17 @@ pub async fn fresh_database() -> anyhow::Result<String> {
     Ok(cluster.url(&name))
 }
 
+/// A server and its databases. The one of all tests is never dropped, since statics are not: its guardian ends it when the
+/// process is gone.
 #[derive(Debug)]
-struct Cluster {
-    // Never dropped, since statics are not: the server's guardian ends it when the process is gone.
-    _server: Server,
+pub struct Cluster {
+    server: Server,
     port: u16,
 }
 
 impl Cluster {
-    async fn start() -> anyhow::Result<Self> {
+    /// One for a test that stops it. Dropping it ends it.
+    pub async fn start() -> anyhow::Result<Self> {
         let initdb = find_program("initdb", &debian_folders())?;
         let programs = initdb.parent().context("initdb has no folder")?;
         retry_while_ports_are_taken(async || Self::start_once(programs).await).await
@@ -72,7 +74,22 @@ impl Cluster {
         let mut server =
             Server::start(Launch { name: "postgres", command: &mut command, stop_signal: "QUIT" }, directory)?;
         server.ready(async || Ok(PgConnection::connect(&url(port, "postgres")).await?.close().await?)).await?;
-        Ok(Self { _server: server, port })
+        Ok(Self { server, port })
+    }
+
+    /// The URL of a database that is there from the beginning.
+    pub fn first_database(&self) -> String {
+        self.url("postgres")
+    }
+
+    /// Lets all its processes stand still (`STOP`), go on (`CONT`) or end at once (`QUIT`).
+    pub fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let server = self.server.id();
+        // Each connection is served by a child in a process group of its own.
+        let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
+        let mut kill = Command::new("kill");
+        kill.args(["-s", signal, &server.to_string()]).args(children.split_whitespace());
+        output_of(&mut kill).map(drop)
     }
 
     async fn connect(&self) -> anyhow::Result<PgConnection> {

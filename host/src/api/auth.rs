@@ -3,19 +3,23 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::address::Address;
 use super::error::{ApiError, Code, Result};
 use super::idempotency::Attempt;
 use super::state::Api;
+use super::usage::path_shown;
 use crate::config::Signup;
-use crate::domain::api_key::{Scope, presented_hash};
+use crate::domain::Timestamp;
+use crate::domain::api_key::{ClientKind, Scope, presented_hash};
 use crate::domain::ids::{AccountId, ApiKeyId};
 use crate::store::accounts;
+use crate::store::usage::Call;
 
 /// An authenticated caller.
 #[derive(Debug, Clone)]
@@ -75,7 +79,7 @@ impl Caller {
             return Ok(());
         }
         let mut conn = api.app.store.read().await?;
-        if accounts::list(&mut conn).await?.first() == Some(&self.account) {
+        if accounts::list_after(&mut conn, None, 1).await?.first() == Some(&self.account) {
             return Ok(());
         }
         Err(ApiError::new(Code::Forbidden, "Only the operator's account, the first one, may change the whole system."))
@@ -83,45 +87,72 @@ impl Caller {
 }
 
 /// Finds the caller of a request, counts the call, and hands both on.
-pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let caller = match caller_of(&api, request.headers()).await {
-        Ok(caller) => caller,
+pub(super) async fn authenticate(
+    State(api): State<Api>,
+    address: Address,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let now = api.now();
+    let Presented { caller, client_kind, hash } = match caller_of(&api, address, request.headers(), now).await {
+        Ok(presented) => presented,
         Err(error) => return error.into_response(),
     };
-    let (account, now) = (caller.account, api.now());
-    let mut response = match api.calls.count(caller.key, now) {
-        Ok(standing) => {
-            api.note_use(caller.key, now);
+    let account = caller.account;
+    let standing = api.calls.count(hash, now);
+    let mut response = match standing.is_over() {
+        true => standing.refusal().into_response(),
+        false => {
+            note_use(&api, &caller, client_kind, &request, now);
             request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
-            standing.write(response.headers_mut());
-            response
-        }
-        Err((error, standing)) => {
-            let mut response = error.into_response();
-            standing.write(response.headers_mut());
-            response
+            next.run(request).await
         }
     };
+    standing.write(response.headers_mut());
     // For the log line.
     response.extensions_mut().insert(account);
     response
 }
 
-async fn caller_of(api: &Api, headers: &HeaderMap) -> Result<Caller> {
-    let refused = || {
-        let message = "Send a valid key: Authorization: Bearer ak_live_….";
-        ApiError::new(Code::Unauthorized, message)
-    };
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
-    let (scheme, key) = value.split_once(' ').ok_or_else(refused)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(refused());
+/// A key that was presented and is valid.
+struct Presented {
+    caller: Caller,
+    client_kind: ClientKind,
+    hash: String,
+}
+
+/// Who fails too often from one address is told to wait, and the database is not asked any more. Keys that were used here
+/// within the last minute go on working from it: behind a proxy that we do not trust, or a company's router, sits more
+/// than the one who fails.
+async fn caller_of(api: &Api, address: Address, headers: &HeaderMap, now: Timestamp) -> Result<Presented> {
+    let presented = presented(headers);
+    let is_known = presented.as_deref().is_some_and(|hash| api.calls.look(hash, now).is_some());
+    let failed = api.failed_authentications.look(&address, now).filter(|failed| failed.is_full());
+    if let Some(failed) = failed.filter(|_| !is_known) {
+        return Err(failed.refusal());
     }
-    let hash = presented_hash(key.trim()).ok_or_else(refused)?;
-    let mut conn = api.app.store.read().await?;
-    let key = accounts::find_key(&mut conn, &hash).await?.ok_or_else(refused)?;
-    Ok(Caller { account: key.account_id, key: key.id, scopes: key.scopes, attempt: None })
+    if let Some(hash) = presented {
+        let mut conn = api.app.store.read().await?;
+        if let Some(key) = accounts::find_key(&mut conn, &hash).await? {
+            let caller = Caller { account: key.account_id, key: key.id, scopes: key.scopes, attempt: None };
+            return Ok(Presented { caller, client_kind: key.client_kind, hash });
+        }
+    }
+    api.failed_authentications.count(address, now);
+    Err(ApiError::new(Code::Unauthorized, "Send a valid key: Authorization: Bearer ak_live_…."))
+}
+
+/// The hash of the key in the header, if there is one that has the form of a key.
+fn presented(headers: &HeaderMap) -> Option<String> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") { presented_hash(key.trim()) } else { None }
+}
+
+fn note_use(api: &Api, caller: &Caller, client_kind: ClientKind, request: &Request, now: Timestamp) {
+    let route = request.extensions().get::<MatchedPath>().map(path_shown).unwrap_or_default();
+    let method = request.method().as_str().to_owned();
+    let call = Call { account_id: caller.account, day: now.utc_day(), client_kind, method, route };
+    api.app.usage.note(caller.key, call, now);
 }
 
 fn allowed(parts: &Parts, scope: Scope) -> Result<Caller> {

@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::{Caller, MayExtend, MayRead};
 use super::body;
 use super::error::{ApiError, Code, Result};
 use super::input::{Fields, read};
+use super::openapi::Error;
 use super::query::Parameters;
 use super::state::Api;
 use super::values::{id, line, word};
@@ -23,19 +25,59 @@ use crate::store::extensions::{self, StoredBinding};
 const SCOPES: &str = "system, account, campaign or credential";
 const MOST_BINDINGS: usize = 100;
 
-#[derive(Serialize)]
+/// Who is asked where.
+#[derive(Serialize, ToSchema)]
 struct Bindings {
     bindings: Vec<BindingShown>,
 }
 
-#[derive(Serialize)]
+/// One version at one hook.
+#[derive(Serialize, ToSchema)]
 struct BindingShown {
+    /// `system`, `account`, `campaign` or `credential`
     scope: String,
+    /// Of the account, campaign or credential.
     scope_id: Option<String>,
     hook: Hook,
+    /// Its place among those of the scope and hook: the first is asked first.
     position: i64,
     extension_id: ExtensionId,
+    /// `active`, or `shadow`: asked and not obeyed.
     mode: String,
+}
+
+/// The whole list of one scope.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `replace` reads it")]
+struct NewBindings {
+    /// In the order in which they are asked.
+    #[schema(max_items = 100)]
+    bindings: Vec<NewBindingFields>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `replace` reads it")]
+struct NewBindingFields {
+    /// `system`, `account` (the default), `campaign` or `credential`; the same in the whole list.
+    scope: Option<String>,
+    scope_id: Option<String>,
+    hook: Hook,
+    /// As GET gives it; the order of the list is what counts.
+    position: Option<i64>,
+    extension_id: ExtensionId,
+    /// `active` (the default) or `shadow`
+    mode: Option<String>,
+}
+
+/// The scope, for the reference page.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the shape alone; the handlers read it")]
+pub(super) struct ScopeParameters {
+    /// `system`, `account`, `campaign` or `credential`
+    scope: Option<String>,
+    /// Of the campaign or credential.
+    scope_id: Option<String>,
 }
 
 /// The scope that one binding of a body names.
@@ -45,7 +87,11 @@ struct Named {
     binding: NewBinding,
 }
 
-/// Without `scope`: the system's and all of the account's.
+/// List the bindings
+///
+/// Without `scope`: the system's and all of the account's. The header `ETag` has the version of all bindings.
+#[utoipa::path(get, path = "/bindings", operation_id = "list_bindings", tag = "Extensions", params(ScopeParameters),
+    responses((status = OK, description = "In the order in which they are asked.", body = Bindings)))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -65,7 +111,15 @@ pub(super) async fn list(
     Ok(answer(version, bindings))
 }
 
-/// `?scope=&scope_id=` names the scope; without it the list does, or it is the account's.
+/// Replace the bindings of a scope
+///
+/// `?scope=&scope_id=` names the scope; without it the list does, or it is the account's. With `If-Match` only when
+/// nobody has changed any bindings since.
+#[utoipa::path(put, path = "/bindings", operation_id = "replace_bindings", tag = "Extensions",
+    params(ScopeParameters, ("If-Match" = Option<String>, Header, description = "The `ETag` that GET gave.")),
+    request_body = NewBindings,
+    responses((status = OK, description = "As they are now.", body = Bindings),
+        (status = PRECONDITION_FAILED, description = "Somebody changed them since.", body = Error)))]
 pub(super) async fn replace(
     State(api): State<Api>,
     MayExtend(caller): MayExtend,

@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::contacts::{LONGEST_NAME, shown as contact_shown};
 use super::error::{ApiError, Code, Result};
 use super::input::{Fields, read_wrapped};
+use super::json::Given;
 use super::query::{Listed, Parameters};
 use super::state::Api;
 use super::values::{email, line};
@@ -117,7 +117,7 @@ pub(super) async fn found(conn: &mut Conn, account: AccountId, id: ContactImport
     contacts::find_import(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::ContactImportNotFound))
 }
 
-fn read_import(body: Value, now: Timestamp) -> Result<(String, Vec<NewContact>)> {
+fn read_import(body: impl Into<Given>, now: Timestamp) -> Result<(String, Vec<NewContact>)> {
     read_wrapped(body, "contact_import", |fields| {
         let name = fields.required("name", line(1, 200));
         let contacts = fields.objects("contacts", |fields| new_contact(fields, now));

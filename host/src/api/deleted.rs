@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 /// `{"id": …, "status": "deleted"}`.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Deleted<T> {
     id: T,
+    /// `deleted`
     status: &'static str,
 }
 

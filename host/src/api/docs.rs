@@ -22,7 +22,8 @@ const POLICY: &str =
 /// `/openapi.json`, `/docs` and `/docs/errors/{code}`.
 pub(super) fn routes(document: &Value) -> Router<Api> {
     let text: Arc<str> = document.to_string().into();
-    let config = Config::from("/openapi.json").use_base_layout();
+    // "none": the badge of a validator elsewhere is not asked for.
+    let config = Config::from("/openapi.json").use_base_layout().validator_url("none").default_models_expand_depth(0);
     let reference: Router<Api> = SwaggerUi::new("/docs").config(config).into();
     let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };
     reference
@@ -69,6 +70,9 @@ impl Code {
             Self::BadRequest => {
                 "The body is not JSON, the content type is wrong, or a parameter of the path or query is. The message \
                  says which."
+            }
+            Self::RequestTimeout => {
+                "The request took too long to arrive. Send it again over a faster line, or in parts."
             }
             Self::PayloadTooLarge => {
                 "The body is larger than 1 MiB (32 MiB for imports and extensions). Send it in parts."

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use super::rate::Standing;
 use crate::domain::status::words;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
@@ -47,6 +48,8 @@ words! {
         SuppressionNotFound = "suppression_not_found",
         /// Not JSON, a wrong content type, a wrong path or query parameter.
         BadRequest = "bad_request",
+        /// The request took too long to arrive.
+        RequestTimeout = "request_timeout",
         /// The body is too large.
         PayloadTooLarge = "payload_too_large",
         /// `If-Match` names another version.
@@ -86,6 +89,8 @@ pub(super) struct ApiError {
     pub(super) details: Value,
     /// After how many seconds the call may be made again.
     pub(super) retry_after: Option<u64>,
+    /// The limit that the call went beyond.
+    pub(super) standing: Option<Box<Standing>>,
     /// What went wrong inside: logged, never told.
     pub(super) cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -109,6 +114,7 @@ impl Code {
             | Self::SuppressionNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::IdempotencyInProgress => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -131,7 +137,7 @@ impl ApiError {
     /// A failure with a text for people.
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         let details = Value::Object(Map::new());
-        Self { code, message: message.into(), details, retry_after: None, cause: None }
+        Self { code, message: message.into(), details, retry_after: None, standing: None, cause: None }
     }
 
     /// Something that the account does not have.

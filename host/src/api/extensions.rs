@@ -8,13 +8,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{Caller, MayExtend, MayRead};
-use super::body::{self, Ids, Raw, media_type};
+use super::body::{self, Ids, Raw, check_charset, media_type};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::{Reading, read};
-use super::query::{Listed, Parameters};
+use super::json::Given;
+use super::openapi::Error;
+use super::query::{Asked, Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::word;
 use crate::catalog::{Catalog, CatalogError, UploadError, Uploaded};
@@ -26,45 +30,58 @@ use crate::inbox::parse::parse;
 use crate::store::Conn;
 use crate::store::extensions::{self, StoredExtension};
 
-#[derive(Serialize)]
+/// A version of an extension.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ExtensionShown {
     id: ExtensionId,
     name: String,
     version: String,
+    /// `component` or `script`
     engine: String,
     hooks: Vec<Hook>,
+    /// Of its content.
     sha256: String,
+    /// `shipped`, `folder` or `upload`
     origin: String,
     /// Whose it is: `system` or `account`.
     owner: &'static str,
+    /// `checked`, `active`, `shadow`, `suspended` or `retired`
     status: String,
     created_at: Timestamp,
 }
 
-#[derive(Serialize)]
+/// A version with its manifest.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ExtensionInFull {
     #[serde(flatten)]
     extension: ExtensionShown,
+    #[schema(value_type = Object)]
     manifest: Value,
 }
 
-#[derive(Serialize)]
+/// A version that was taken in.
+#[derive(Serialize, ToSchema)]
 pub(super) struct UploadAnswer {
     #[serde(flatten)]
     extension: ExtensionShown,
     examples: Examples,
 }
 
-#[derive(Serialize)]
+/// The examples of its manifest, which came out as it says.
+#[derive(Serialize, ToSchema)]
 struct Examples {
     passed: usize,
 }
 
 /// What a trial call gave.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TestAnswer {
+    /// Null when the call failed.
+    #[schema(value_type = Option<Object>)]
     decision: Option<Value>,
     error: Option<String>,
+    /// `{"level", "message"}`
+    #[schema(value_type = Vec<Object>)]
     logs: Vec<LogLine>,
     micros: u64,
     /// Of a script.
@@ -74,19 +91,42 @@ pub(super) struct TestAnswer {
     memory_bytes: Option<u64>,
 }
 
-pub(super) async fn list(
-    State(api): State<Api>,
-    MayRead(caller): MayRead,
-    mut parameters: Parameters,
-) -> Result<Listed> {
-    let asked = parameters.page();
-    parameters.finish()?;
+/// What an extension is asked on trial.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `test` reads it")]
+struct Trial {
+    /// May be left out where the extension serves one.
+    hook: Option<Hook>,
+    /// What the hook is given.
+    #[schema(value_type = Object)]
+    input: Value,
+}
+
+/// The parameter, for the reference page.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the shape alone; `upload` reads it")]
+pub(super) struct UploadParameters {
+    /// `account` (the default for scripts) or `system`
+    scope: Option<String>,
+}
+
+/// List the extensions
+#[utoipa::path(get, path = "/extensions", operation_id = "list_extensions", tag = "Extensions", params(PageParameters),
+    responses((status = OK, description = "The account's and the system's, newest first.", body = [ExtensionShown])))]
+pub(super) async fn list(State(api): State<Api>, MayRead(caller): MayRead, asked: Asked) -> Result<Listed> {
     let mut conn = api.app.store.read().await?;
     let rows = extensions::list(&mut conn, caller.account, &asked.page()).await?;
     Ok(asked.answer(rows, |extension| extension.id, |extension| shown(&api.catalog, extension)))
 }
 
-/// A script becomes the account's own (`?scope=system` makes it the system's); a component is always the system's.
+/// Upload an extension
+///
+/// A script becomes the account's own (`?scope=system` makes it the system's); a component is always the system's. It is
+/// checked and its examples are run; nothing is bound by it. The same content again gives the version that stands.
+#[utoipa::path(post, path = "/extensions", operation_id = "upload_extension", tag = "Extensions",
+    params(UploadParameters), request_body(content((Vec<u8> = "application/wasm"), (String = "text/rhai"))),
+    responses((status = CREATED, description = "It is stored.", body = UploadAnswer)))]
 pub(super) async fn upload(
     State(api): State<Api>,
     MayExtend(caller): MayExtend,
@@ -111,6 +151,9 @@ pub(super) async fn upload(
     Ok((StatusCode::CREATED, Json(UploadAnswer { extension, examples: Examples { passed: examples_passed } })))
 }
 
+/// Show an extension
+#[utoipa::path(get, path = "/extensions/{id}", operation_id = "show_extension", tag = "Extensions",
+    responses((status = OK, description = "With its manifest.", body = ExtensionInFull)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -122,6 +165,10 @@ pub(super) async fn show(
     Ok(Json(ExtensionInFull { extension: shown(&api.catalog, stored), manifest }))
 }
 
+/// Read a script
+#[utoipa::path(get, path = "/extensions/{id}/source", operation_id = "show_extension_source", tag = "Extensions",
+    responses((status = OK, description = "Its text.", body = String, content_type = "text/rhai"),
+        (status = UNPROCESSABLE_ENTITY, description = "It is a component.", body = Error)))]
 pub(super) async fn source(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -139,11 +186,16 @@ pub(super) async fn source(
     Ok(([(header::CONTENT_TYPE, "text/rhai; charset=utf-8")], content).into_response())
 }
 
+/// Delete an extension
+///
+/// Only one that is bound nowhere.
+#[utoipa::path(delete, path = "/extensions/{id}", operation_id = "delete_extension", tag = "Extensions",
+    responses((status = OK, description = "It is deleted.", body = Deleted<ExtensionId>)))]
 pub(super) async fn delete(
     State(api): State<Api>,
     MayExtend(caller): MayExtend,
     Ids(id): Ids<ExtensionId>,
-) -> Result<Json<Deleted<ExtensionId>>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     let stored = visible(tx.conn(), caller.account, id).await?;
     require_owner(&api, &caller, &stored).await?;
@@ -154,12 +206,16 @@ pub(super) async fn delete(
         return Err(ApiError::unprocessable("The extension is bound; take it out of the bindings first."));
     }
     extensions::delete(tx.conn(), id).await?;
-    tx.commit().await?;
-    Ok(Json(Deleted::new(id)))
+    caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await
 }
 
+/// Try an extension
+///
 /// Asks the version once, whatever is bound; nothing is recorded. The body is `{"hook", "input"}`, or a raw message
 /// (`message/rfc822`) for a reply classifier.
+#[utoipa::path(post, path = "/extensions/{id}/test", operation_id = "test_extension", tag = "Extensions",
+    request_body(content((Trial = "application/json"), (String = "message/rfc822"))),
+    responses((status = OK, description = "What it decided, or why it failed.", body = TestAnswer)))]
 pub(super) async fn test(
     State(api): State<Api>,
     MayExtend(caller): MayExtend,
@@ -192,7 +248,7 @@ pub(super) async fn test(
 }
 
 /// `{"hook", "input"}`; the hook may be left out where the extension serves one.
-fn input_of(body: Value, stored: &StoredExtension) -> Result<HookInput> {
+fn input_of(body: Given, stored: &StoredExtension) -> Result<HookInput> {
     let anything = |value: &Value| -> Reading<Value> { Ok(value.clone()) };
     let (hook, input) = read(body, |fields| {
         let hook = fields.optional("hook", word(Hook::parse, Hook::ALL));
@@ -223,7 +279,7 @@ async fn require_owner(api: &Api, caller: &Caller, stored: &StoredExtension) -> 
 fn engine_of(headers: &HeaderMap) -> Result<EngineKind> {
     match media_type(headers).as_str() {
         "application/wasm" => Ok(EngineKind::Component),
-        "text/rhai" => Ok(EngineKind::Script),
+        "text/rhai" => check_charset(headers).map(|()| EngineKind::Script),
         _ => Err(ApiError::bad_request("Send the file with Content-Type: application/wasm or text/rhai.")),
     }
 }

@@ -2,17 +2,18 @@
 //! internal error is logged here, once, and leaves through nothing else.
 
 use std::any::Any;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::error::{ApiError, Code};
+use super::patience::with_patience;
 use super::state::Api;
 use crate::domain::ids::AccountId;
 use crate::secrets::random_bytes;
@@ -43,9 +44,14 @@ pub(super) async fn finish(State(api): State<Api>, request: Request, next: Next)
     // The route and never the path: tokens stand in paths.
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
 
+    let patience = api.app.config.request_timeout;
+    let (request, slowness) = with_patience(request, patience);
     let mut response = next.run(request).await;
     let account = response.extensions_mut().remove::<AccountId>();
-    let error = response.extensions_mut().remove::<ApiError>();
+    let error = match slowness.was_met() {
+        true => Some(too_slow(patience)),
+        false => response.extensions_mut().remove::<ApiError>(),
+    };
     if let Some(error) = &error {
         response = shaped(&api, error, &request_id, response);
     }
@@ -76,14 +82,28 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::internal(Panicked(text.unwrap_or_else(|| "without a message".to_owned()))).into_response()
 }
 
-/// No such route.
-pub(super) async fn no_route() -> ApiError {
-    ApiError::new(Code::NotFound, "There is no such route.")
+/// No such route. Who wrote a slash at the end is sent to the address without it, with their method and body.
+pub(super) async fn no_route(uri: Uri) -> Response {
+    // Two slashes at the beginning would name another host.
+    let is_ours = |path: &&str| !path.is_empty() && !path.starts_with("//") && !path.ends_with('/');
+    let path = uri.path().strip_suffix('/').filter(is_ours);
+    let Some(path) = path else { return ApiError::new(Code::NotFound, "There is no such route.").into_response() };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::permanent(&format!("{path}{query}")).into_response()
 }
 
-/// No such method.
-pub(super) async fn no_method() -> ApiError {
-    ApiError::new(Code::MethodNotAllowed, "The route does not have this method; the header Allow names those it has.")
+/// No such method. OPTIONS asks for the methods, which the header Allow names either way.
+pub(super) async fn no_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let message = "The route does not have this method; the header Allow names those it has.";
+    ApiError::new(Code::MethodNotAllowed, message).into_response()
+}
+
+fn too_slow(patience: Duration) -> ApiError {
+    let message = format!("The body did not arrive within {} s.", patience.as_secs());
+    ApiError::new(Code::RequestTimeout, message)
 }
 
 /// The body of an error. All but an internal one are the same for every request's id.
@@ -106,6 +126,9 @@ fn shaped(api: &Api, error: &ApiError, request_id: &str, bare: Response) -> Resp
     }
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(standing) = &error.standing {
+        standing.write(response.headers_mut());
     }
     if error.code == Code::Unauthorized {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

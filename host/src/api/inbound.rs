@@ -1,36 +1,59 @@
 //! Providers' webhooks: the request is handed on as it came, and answered as the adapter's outcome asks.
 
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use std::time::Duration;
+
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 
 use super::body::{Ids, Raw};
 use super::error::{ApiError, Code, Result};
 use super::state::Api;
 use crate::inbound::{self, Answer, Received};
 
+/// The address and the headers of a request are stored with it: together at most this long.
+const LONGEST_HEAD: usize = 32 * 1024;
+/// For a place among those that are read at once, and for a body to come to its end.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Whoever does not know an address is turned away before a byte of a body is read.
 pub(super) async fn receive(
     State(api): State<Api>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    Ids((provider, token)): Ids<(String, String)>,
-    Raw(body): Raw,
+    ids: Result<Ids<(String, String)>>,
+    request: Request,
 ) -> Result<Response> {
-    let request = Received {
-        provider,
-        token,
+    let Ids((provider, token)) = ids.map_err(|_| unknown())?;
+    let endpoint = inbound::endpoint(&api.app, &provider, &token).await?.ok_or_else(unknown)?;
+    let Ok(Ok(_place)) = timeout(PATIENCE, api.inbound_requests.acquire()).await else { return Ok(busy()) };
+    let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+    if head_length(&uri, &headers) > LONGEST_HEAD {
+        return Err(ApiError::bad_request("The address and the headers are longer than they may be together."));
+    }
+    let body = timeout(PATIENCE, Raw::from_request(request, &api)).await;
+    let Raw(body) = body.map_err(|_| ApiError::bad_request("The body did not come to its end in time."))??;
+    let received = received(&method, &uri, &headers, body.to_vec());
+    Ok(shown(inbound::receive(&api.app, endpoint, received).await?))
+}
+
+fn head_length(uri: &Uri, headers: &HeaderMap) -> usize {
+    let of_headers: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    uri.path().len() + uri.query().map_or(0, str::len) + of_headers
+}
+
+fn received(method: &Method, uri: &Uri, headers: &HeaderMap, body: Vec<u8>) -> Received {
+    Received {
         method: method.as_str().to_owned(),
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
         headers: headers.iter().map(|(name, value)| (name.as_str().to_owned(), latin1(value))).collect(),
-        body: body.to_vec(),
-    };
-    let answer = inbound::receive(&api.app, request).await?;
-    if answer.status == StatusCode::NOT_FOUND && answer.body.is_empty() {
-        return Err(unknown());
+        body,
     }
-    Ok(shown(answer))
+}
+
+/// The provider comes again.
+fn busy() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")]).into_response()
 }
 
 fn unknown() -> ApiError {

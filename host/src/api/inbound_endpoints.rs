@@ -6,29 +6,95 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::read_wrapped;
-use super::query::{Listed, Parameters};
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::{line, secret};
 use crate::domain::Timestamp;
-use crate::domain::ids::InboundEndpointId;
+use crate::domain::ids::{AccountId, InboundEndpointId, InboundRequestId};
 use crate::extensions::CallScope;
 use crate::secrets::{SealedFor, random_bytes};
-use crate::store::inbound::{self, InboundEndpoint, SIGNING_SECRET};
+use crate::store::Conn;
+use crate::store::inbound::{self, Fate, InboundEndpoint, RequestState, SIGNING_SECRET};
 
-#[derive(Serialize)]
+/// Of an account.
+const MOST_ENDPOINTS: u64 = 100;
+
+/// An address that a provider posts its webhooks to.
+#[derive(Serialize, ToSchema)]
 pub(super) struct EndpointShown {
     id: InboundEndpointId,
+    /// The adapter that reads what comes.
     provider: String,
+    /// Give this to the provider, and to nobody else.
+    #[schema(format = "uri")]
     url: String,
     created_at: Timestamp,
 }
 
+/// What became of a provider's request.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RequestShown {
+    id: InboundRequestId,
+    /// `stored`: not read yet. `applied`: its events are facts. `unauthorized`: its signature is wrong. `malformed`: the adapter
+    /// can't read it. `retry`: the adapter is down, and is asked again. `failed`: it was asked too often.
+    state: RequestState,
+    /// How often it was read.
+    attempts: u32,
+    /// When it is read (again).
+    next_try_at: Option<Timestamp>,
+    /// What the adapter said, or what went wrong.
+    error: Option<String>,
+    /// The length of its body in bytes.
+    size: u64,
+    received_at: Timestamp,
+}
+
+/// A request that is read again.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Retried {
+    id: InboundRequestId,
+    #[schema(example = "stored")]
+    status: RequestState,
+}
+
+/// A new endpoint.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `create` reads it")]
+struct NewEndpoint {
+    inbound_endpoint: EndpointFields,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `create` reads it")]
+struct EndpointFields {
+    /// The name of a loaded adapter.
+    #[schema(min_length = 1, max_length = 64, example = "smtp2go")]
+    provider: String,
+    /// What the provider signs with; some adapters need one.
+    #[schema(min_length = 1, max_length = 1024)]
+    signing_secret: Option<String>,
+}
+
+/// Which requests.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the shape alone; `requests` reads it")]
+struct RequestParameters {
+    /// Requests in this state alone.
+    state: Option<RequestState>,
+}
+
+/// List the inbound endpoints
+#[utoipa::path(get, path = "/inbound_endpoints", operation_id = "list_inbound_endpoints", tag = "Inbound webhooks",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [EndpointShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -41,21 +107,26 @@ pub(super) async fn list(
     Ok(asked.answer(rows, |endpoint| endpoint.id, |endpoint| shown(&api, endpoint)))
 }
 
+/// Show an inbound endpoint
+#[utoipa::path(get, path = "/inbound_endpoints/{id}", operation_id = "show_inbound_endpoint", tag = "Inbound webhooks",
+    responses((status = OK, description = "Without its signing secret.", body = EndpointShown)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
     Ids(id): Ids<InboundEndpointId>,
 ) -> Result<Json<EndpointShown>> {
     let mut conn = api.app.store.read().await?;
-    let endpoint = inbound::get_endpoint(&mut conn, id).await?.filter(|endpoint| endpoint.account_id == caller.account);
-    endpoint.map(|endpoint| Json(shown(&api, endpoint))).ok_or_else(|| ApiError::missing(Code::InboundEndpointNotFound))
+    Ok(Json(shown(&api, found(&mut conn, caller.account, id).await?)))
 }
 
+/// Make an inbound endpoint
+#[utoipa::path(post, path = "/inbound_endpoints", operation_id = "create_inbound_endpoint", tag = "Inbound webhooks",
+    request_body = NewEndpoint, responses((status = CREATED, description = "It is made.", body = EndpointShown)))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     body::Json(body): body::Json,
-) -> Result<(StatusCode, Json<EndpointShown>)> {
+) -> Result<Answer> {
     let now = api.now();
     let id = InboundEndpointId::new(now);
     let scope = CallScope { account: Some(caller.account), ..CallScope::default() };
@@ -84,22 +155,76 @@ pub(super) async fn create(
         })
     })?;
     let mut tx = api.app.store.begin().await?;
+    if inbound::count_endpoints(tx.conn(), caller.account).await? >= MOST_ENDPOINTS {
+        let message =
+            format!("The account has {MOST_ENDPOINTS} inbound endpoints, which is all it may have; delete one first.");
+        return Err(ApiError::unprocessable(message));
+    }
     inbound::insert_endpoint(tx.conn(), &endpoint).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(shown(&api, endpoint))))
+    caller.commit(tx, StatusCode::CREATED, &shown(&api, endpoint)).await
 }
 
+/// Delete an inbound endpoint
+#[utoipa::path(delete, path = "/inbound_endpoints/{id}", operation_id = "delete_inbound_endpoint", tag = "Inbound webhooks",
+    responses((status = OK, description = "Its address is nobody's.", body = Deleted<InboundEndpointId>)))]
 pub(super) async fn delete(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(id): Ids<InboundEndpointId>,
-) -> Result<Json<Deleted<InboundEndpointId>>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     if !inbound::delete_endpoint(tx.conn(), caller.account, id).await? {
         return Err(ApiError::missing(Code::InboundEndpointNotFound));
     }
-    tx.commit().await?;
-    Ok(Json(Deleted::new(id)))
+    caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await
+}
+
+/// List what became of a provider's requests
+#[utoipa::path(get, path = "/inbound_endpoints/{id}/requests", operation_id = "list_inbound_requests",
+    tag = "Inbound webhooks", params(PageParameters, RequestParameters),
+    responses((status = OK, description = "Newest first, for 30 days.", body = [RequestShown])))]
+pub(super) async fn requests(
+    State(api): State<Api>,
+    MayRead(caller): MayRead,
+    Ids(id): Ids<InboundEndpointId>,
+    mut parameters: Parameters,
+) -> Result<Listed> {
+    let asked = parameters.page();
+    let words = RequestState::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
+    let state = parameters.optional("state", RequestState::parse, format!("one of {words}"));
+    parameters.finish()?;
+    let mut conn = api.app.store.read().await?;
+    found(&mut conn, caller.account, id).await?;
+    let rows = inbound::fates(&mut conn, id, state, &asked.page()).await?;
+    Ok(asked.answer(rows, |fate| fate.id, request_shown))
+}
+
+/// Read a provider's request again
+///
+/// For one that could not be read, once the adapter is mended. What was applied before is not applied twice.
+#[utoipa::path(post, path = "/inbound_endpoints/{id}/requests/{request}/retry", operation_id = "retry_inbound_request",
+    tag = "Inbound webhooks", responses((status = OK, description = "It is read again.", body = Retried)))]
+pub(super) async fn retry(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids((id, request)): Ids<(InboundEndpointId, InboundRequestId)>,
+) -> Result<Answer> {
+    let mut tx = api.app.store.begin().await?;
+    found(tx.conn(), caller.account, id).await?;
+    if !inbound::retry_request(&mut tx, id, request, api.now()).await? {
+        return Err(ApiError::new(Code::NotFound, "The endpoint has no such request, or no longer."));
+    }
+    caller.commit(tx, StatusCode::OK, &Retried { id: request, status: RequestState::Stored }).await
+}
+
+async fn found(conn: &mut Conn, account: AccountId, id: InboundEndpointId) -> Result<InboundEndpoint> {
+    let endpoint = inbound::get_endpoint(conn, id).await?.filter(|endpoint| endpoint.account_id == account);
+    endpoint.ok_or_else(|| ApiError::missing(Code::InboundEndpointNotFound))
+}
+
+fn request_shown(fate: Fate) -> RequestShown {
+    let Fate { id, state, attempts, next_try_at, error, size, received_at } = fate;
+    RequestShown { id, state, attempts, next_try_at, error, size, received_at }
 }
 
 fn shown(api: &Api, endpoint: InboundEndpoint) -> EndpointShown {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Result};
+use super::json::Given;
 
 /// More problems than this are not told: nobody reads them, and an answer stays small.
 const MOST_PROBLEMS: usize = 1000;
@@ -18,7 +19,7 @@ const MOST_PROBLEMS: usize = 1000;
 pub(super) type Reading<T> = std::result::Result<T, String>;
 
 /// All that is wrong, by path.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Problems(RefCell<BTreeMap<String, Vec<String>>>);
 
 /// The fields of one object.
@@ -30,9 +31,10 @@ pub(super) struct Fields<'p> {
 }
 
 /// Reads a body with `parse`; the error names every wrong field.
-pub(super) fn read<T>(body: Value, parse: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T> {
-    let problems = Problems::default();
-    let value = object(body, String::new(), &problems, parse);
+pub(super) fn read<T>(body: impl Into<Given>, parse: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T> {
+    let body = body.into();
+    let problems = Problems(RefCell::new(body.problems));
+    let value = object(body.value, String::new(), &problems, parse);
     let problems = problems.0.into_inner();
     match value {
         Some(value) if problems.is_empty() => Ok(value),
@@ -43,7 +45,7 @@ pub(super) fn read<T>(body: Value, parse: impl FnOnce(&mut Fields<'_>) -> Option
 
 /// Reads a body whose one field is the object `name`: `{"campaign": {…}}`.
 pub(super) fn read_wrapped<T>(
-    body: Value,
+    body: impl Into<Given>,
     name: &'static str,
     parse: impl FnOnce(&mut Fields<'_>) -> Option<T>,
 ) -> Result<T> {
@@ -164,7 +166,7 @@ impl Fields<'_> {
                 Err(problem) => self.problems.note(format!("{path}.{index}"), problem),
             }
         }
-        Some(values)
+        (values.len() == items.len()).then_some(values)
     }
 
     /// Notes what is wrong about a field (or about the object, where `key` is empty).
@@ -214,7 +216,11 @@ impl Problems {
     fn note(&self, path: String, problem: String) {
         let mut problems = self.0.borrow_mut();
         if problems.len() < MOST_PROBLEMS || problems.contains_key(&path) {
-            problems.entry(path).or_default().push(problem);
+            let known = problems.entry(path).or_default();
+            // The whole body was looked at before its fields were: some is found twice.
+            if !known.contains(&problem) {
+                known.push(problem);
+            }
         }
     }
 }

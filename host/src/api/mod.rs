@@ -7,6 +7,7 @@
 //! `docs` serves that.
 
 mod accounts;
+mod address;
 mod answer;
 mod auth;
 mod bindings;
@@ -27,10 +28,13 @@ mod idempotency;
 mod inbound;
 mod inbound_endpoints;
 mod input;
+mod json;
 mod openapi;
 mod outreaches;
+mod patience;
 mod query;
 mod rate;
+mod recipient_pages;
 mod recipients;
 mod schemas;
 mod signup;
@@ -38,6 +42,7 @@ mod state;
 mod status;
 mod suppressions;
 mod timeline;
+mod usage;
 mod values;
 mod webhooks;
 
@@ -51,7 +56,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -70,11 +75,21 @@ pub fn router(app: App, catalog: Catalog) -> Router {
     let (public, mut document) = public().split_for_parts();
     document.merge(keyed_document);
     let document = openapi::finished(&document, api.app.links.public_url());
-    keyed
+    around(behind_a_key(keyed, &api).merge(public).merge(docs::routes(&document)), api)
+}
+
+/// What stands before every route that needs a key. A panic is caught here already, so that its answer tells of the key's
+/// limits, too, and is not taken for one that may be given again.
+fn behind_a_key(routes: Router<Api>, api: &Api) -> Router<Api> {
+    routes
+        .route_layer(CatchPanicLayer::custom(finish::panicked))
         .route_layer(from_fn_with_state(api.clone(), idempotency::once))
         .route_layer(from_fn_with_state(api.clone(), auth::authenticate))
-        .merge(public)
-        .merge(docs::routes(&document))
+}
+
+/// What stands around every route.
+fn around(routes: Router<Api>, api: Api) -> Router {
+    routes
         .fallback(finish::no_route)
         .method_not_allowed_fallback(finish::no_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -91,8 +106,8 @@ fn is_upload(route: &str) -> bool {
 /// What anybody may call.
 fn public() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::frame())
-        .route("/status", get(status::show))
-        .route("/signup", post(signup::create))
+        .routes(routes!(status::show))
+        .routes(routes!(signup::create))
         .route("/t/{file}", get(recipients::pixel))
         .route("/u/{token}", get(recipients::ask_to_unsubscribe).post(recipients::unsubscribe))
         .route("/inbound/{provider}/{token}", any(inbound::receive))
@@ -101,10 +116,10 @@ fn public() -> OpenApiRouter<Api> {
 /// What needs a key.
 fn keyed() -> OpenApiRouter<Api> {
     let imports = get(contact_imports::list).post(contact_imports::create);
-    let uploads = get(extensions::list).post(extensions::upload);
     OpenApiRouter::default()
-        .route("/api_keys", get(accounts::list).post(accounts::create))
-        .route("/api_keys/{id}", axum::routing::delete(accounts::revoke))
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::revoke))
+        .routes(routes!(usage::show))
         .routes(routes!(outreaches::list, outreaches::create))
         .routes(routes!(outreaches::show, outreaches::update))
         .route("/contact_imports", imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
@@ -114,20 +129,23 @@ fn keyed() -> OpenApiRouter<Api> {
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
         .route("/suppressions/{id}", axum::routing::delete(suppressions::delete))
         .route("/enrollments/{id}/timeline", get(timeline::show))
-        .route("/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/webhooks/{id}", get(webhooks::show).patch(webhooks::update).delete(webhooks::delete))
-        .route("/webhooks/{id}/rotate_secret", post(webhooks::rotate_secret))
-        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
-        .route("/webhooks/{id}/deliveries/{delivery}/redeliver", post(webhooks::redeliver))
-        .route("/inbound_endpoints", get(inbound_endpoints::list).post(inbound_endpoints::create))
-        .route("/inbound_endpoints/{id}", get(inbound_endpoints::show).delete(inbound_endpoints::delete))
-        .route("/events", get(events::list))
-        .route("/extensions", uploads.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
-        .route("/extensions/{id}", get(extensions::show).delete(extensions::delete))
-        .route("/extensions/{id}/source", get(extensions::source))
-        .route("/extensions/{id}/test", post(extensions::test))
-        .route("/bindings", get(bindings::list).put(bindings::replace))
-        .route("/decisions", get(decisions::list))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::delete))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::redeliver))
+        .routes(routes!(inbound_endpoints::list, inbound_endpoints::create))
+        .routes(routes!(inbound_endpoints::show, inbound_endpoints::delete))
+        .routes(routes!(inbound_endpoints::requests))
+        .routes(routes!(inbound_endpoints::retry))
+        .routes(routes!(events::list))
+        .routes(routes!(extensions::list))
+        .routes(routes!(extensions::upload).layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
+        .routes(routes!(extensions::show, extensions::delete))
+        .routes(routes!(extensions::source))
+        .routes(routes!(extensions::test))
+        .routes(routes!(bindings::list, bindings::replace))
+        .routes(routes!(decisions::list))
         .merge(of_campaigns())
 }
 

@@ -72,7 +72,6 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         codes.push(("429", "Too many calls; `Retry-After` says when to come again."));
         if is_mutating {
             codes.push(("409", "The first request with this `Idempotency-Key` is still running."));
-            codes.push(("422", "A field is wrong, or the call breaks a rule."));
             let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" });
             let about = "Within 24 h the same key and request are given the first answer again, and do nothing.";
             let header = json!({ "name": "Idempotency-Key", "in": "header", "description": about, "schema": schema });
@@ -81,6 +80,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     }
     if is_mutating {
         codes.push(("413", "The body is too large."));
+        codes.push(("422", "A field is wrong, or the call breaks a rule."));
     }
     if path.contains('{') {
         codes.push(("404", "There is no such thing, or it is another account's."));

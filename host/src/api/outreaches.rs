@@ -11,7 +11,7 @@ use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::error::{ApiError, Code, Result};
 use super::input::read_wrapped;
-use super::query::{Listed, PageParameters, Parameters};
+use super::query::{Asked, Listed, PageParameters};
 use super::state::Api;
 use super::values::{flag, line};
 use crate::domain::Timestamp;
@@ -84,13 +84,7 @@ struct OutreachChanges {
 /// List the groups
 #[utoipa::path(get, path = "/outreaches", operation_id = "list_outreaches", tag = "Outreaches",
     params(PageParameters), responses((status = OK, description = "Newest first.", body = [OutreachShown])))]
-pub(super) async fn list(
-    State(api): State<Api>,
-    MayRead(caller): MayRead,
-    mut parameters: Parameters,
-) -> Result<Listed> {
-    let asked = parameters.page();
-    parameters.finish()?;
+pub(super) async fn list(State(api): State<Api>, MayRead(caller): MayRead, asked: Asked) -> Result<Listed> {
     let mut conn = api.app.store.read().await?;
     let rows = outreaches::list(&mut conn, caller.account, &asked.page()).await?;
     Ok(asked.answer(rows, |outreach| outreach.id, shown))

@@ -1,4 +1,7 @@
-//! Query parameters and pages: typed, bounded, and an unknown or wrong one is told.
+//! Query parameters and pages: typed, bounded, and one that is unknown, wrong or given twice is told.
+//!
+//! A list without parameters of its own takes [`Asked`] as an argument; one with filters takes [`Parameters`], and
+//! [`Parameters::page`] beside them. Both end in [`Asked::answer`].
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::error::ApiError;
@@ -50,9 +53,9 @@ pub(super) struct Asked {
     others: Vec<(String, String)>,
 }
 
-/// A page of a list, with the address of the next one.
+/// A page of a list as JSON, with the address of the next one.
 pub(super) struct Listed {
-    items: Vec<Value>,
+    body: Vec<u8>,
     next: Option<String>,
 }
 
@@ -63,8 +66,28 @@ impl FromRequestParts<Api> for Parameters {
         let query = parts.uri.query().unwrap_or_default();
         let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let path = format!("{}{}", api.app.links.public_url(), parts.uri.path());
-        let left = given.iter().cloned().collect();
-        Ok(Self { path, given, left, known: Vec::new(), problems: BTreeMap::new() })
+        let (mut left, mut problems) = (BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
+        for (name, value) in &given {
+            let mut problem = |text: &str| problems.entry(shortened(name)).or_default().push(text.to_owned());
+            if value.contains('\0') {
+                problem("must not contain the character U+0000");
+            }
+            if left.insert(name.clone(), value.clone()).is_some() {
+                problem("is given more than once");
+            }
+        }
+        Ok(Self { path, given, left, known: Vec::new(), problems })
+    }
+}
+
+impl FromRequestParts<Api> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let mut parameters = Parameters::from_request_parts(parts, api).await?;
+        let asked = parameters.page();
+        parameters.finish()?;
+        Ok(asked)
     }
 }
 
@@ -105,7 +128,7 @@ impl Parameters {
         for name in self.left.keys() {
             let expected = if known.is_empty() { "there are none here" } else { known.as_str() };
             let problem = format!("is no known parameter; known: {expected}");
-            self.problems.entry(name.chars().take(80).collect()).or_default().push(problem);
+            self.problems.entry(shortened(name)).or_default().push(problem);
         }
         if self.problems.is_empty() {
             return Ok(());
@@ -142,19 +165,24 @@ impl Asked {
             query.extend_pairs(&self.others).append_pair("after", &id);
             format!("{}?{}", self.path, query.finish())
         });
+        let items: Vec<V> = rows.into_iter().take(limit).map(show).collect();
         // Our own types always have a JSON form.
-        let items = rows.into_iter().take(limit).map(|row| serde_json::to_value(show(row)).unwrap_or_default());
-        Listed { items: items.collect(), next }
+        Listed { body: serde_json::to_vec(&items).unwrap_or_default(), next }
     }
 }
 
 impl IntoResponse for Listed {
     fn into_response(self) -> Response {
-        let mut response = axum::Json(self.items).into_response();
+        let mut response = ([(header::CONTENT_TYPE, "application/json")], self.body).into_response();
         let link = self.next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
         if let Some(link) = link {
             response.headers_mut().insert(header::LINK, link);
         }
         response
     }
+}
+
+/// A name that a caller made up, for an answer that stays small.
+fn shortened(name: &str) -> String {
+    name.chars().take(80).collect()
 }

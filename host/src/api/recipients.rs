@@ -1,76 +1,149 @@
 //! What recipients reach: the open pixel, and the page and the click that unsubscribe (RFC 8058).
 
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::response::{IntoResponse, Response};
 
 use super::body::Ids;
 use super::error::{ApiError, Code, Result};
+use super::recipient_pages as pages;
 use super::state::Api;
-use crate::domain::ids::EnrollmentId;
+use crate::domain::Timestamp;
+use crate::domain::ids::{EnrollmentId, SendId};
+use crate::domain::open::{Look, reason_against};
 use crate::domain::status::SendState;
 use crate::store::enrollments::{self, Enrollment};
-use crate::store::{facts, sends};
+use crate::store::sends::{self, Send};
+use crate::store::{StoreError, facts};
 
 /// One transparent pixel (GIF89a).
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
 \x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
+/// By these a program says that it loads ahead: the standard's, and those before it.
+const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-const ASK: &str = include_str!("pages/unsubscribe.html");
-const DONE: &str = include_str!("pages/unsubscribed.html");
-
-pub(super) async fn pixel(State(api): State<Api>, method: Method, Ids(file): Ids<String>) -> Result<Response> {
-    let token = file.strip_suffix(".gif").ok_or_else(unknown)?;
-    let send = api.app.links.read_pixel(token).ok_or_else(unknown)?;
-    let mut conn = api.app.store.read().await?;
-    let send = sends::get(&mut conn, send).await?.ok_or_else(unknown)?;
-    let enrollment = enrollments::get(&mut conn, send.enrollment_id).await?.ok_or_else(unknown)?;
-    drop(conn);
-    // A HEAD request shows nothing to anybody, and what was opened once needs no writing, unless its sending is in doubt:
-    // the pixel is in this very message.
-    let is_news = enrollment.opened_at.is_none() || send.state == SendState::InDoubt;
-    if method == Method::GET && is_news {
-        let mut tx = api.app.store.begin().await?;
-        facts::reply::opened(&mut tx, enrollment.id, Some(&send), rand::random(), api.now()).await?;
-        tx.commit().await?;
+/// Whatever becomes of the look: a token of ours is shown its pixel, so that no mail program shows a broken image.
+pub(super) async fn pixel(
+    State(api): State<Api>,
+    method: Method,
+    headers: HeaderMap,
+    file: Result<Ids<String>>,
+) -> Result<Response> {
+    let token = file.ok().and_then(|Ids(file)| Some(file.strip_suffix(".gif")?.to_owned()));
+    let send = token.and_then(|token| api.app.links.read_pixel(&token)).ok_or_else(unknown)?;
+    // A HEAD request shows nothing to anybody.
+    if method == Method::GET
+        && let Err(error) = looked_at(&api, send, &headers).await
+    {
+        tracing::error!(send.id = %send, error = &error as &dyn std::error::Error, "A look at a message could not be noted");
     }
-    let headers = [(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, "image/gif"),
+        // Each look is asked for; the elder words are for proxies that know no others.
+        (header::CACHE_CONTROL, "private, no-store, no-cache, max-age=0, must-revalidate"),
+        (header::PRAGMA, "no-cache"),
+        (header::EXPIRES, "0"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+    ];
     Ok((headers, PIXEL).into_response())
 }
 
-/// Changes nothing: link checkers open every link of a message.
-pub(super) async fn ask_to_unsubscribe(State(api): State<Api>, Ids(token): Ids<String>) -> Result<Response> {
-    enrollment_of(&api, &token).await?;
-    Ok(page(ASK))
-}
-
-pub(super) async fn unsubscribe(State(api): State<Api>, Ids(token): Ids<String>) -> Result<Response> {
-    let enrollment = enrollment_of(&api, &token).await?;
-    let mut tx = api.app.store.begin().await?;
-    let (account, contact) = (enrollment.account_id, enrollment.contact_id);
-    let about = Some(enrollment.id);
-    facts::unsubscribe::unsubscribed(&mut tx, account, contact, about, "unsubscribed", api.now()).await?;
-    tx.commit().await?;
-    Ok(page(DONE))
-}
-
-async fn enrollment_of(api: &Api, token: &str) -> Result<Enrollment> {
-    let id: EnrollmentId = api.app.links.read_unsubscribe(token).ok_or_else(unknown)?;
+/// Notes that somebody looks at a message, if that is news.
+async fn looked_at(api: &Api, id: SendId, headers: &HeaderMap) -> std::result::Result<(), StoreError> {
     let mut conn = api.app.store.read().await?;
-    enrollments::get(&mut conn, id).await?.ok_or_else(unknown)
+    let Some(send) = sends::get(&mut conn, id).await? else { return Ok(()) };
+    let Some(enrollment) = enrollments::get(&mut conn, send.enrollment_id).await? else { return Ok(()) };
+    drop(conn);
+    let now = api.now();
+    let is_open = match reason_against(&look(api, &send, headers, now)) {
+        None => true,
+        Some(reason) => {
+            tracing::debug!(send.id = %id, reason, "A look that is no open");
+            false
+        }
+    };
+    // The pixel is in this very message: whoever has it, the message has left.
+    let settles = send.state == SendState::InDoubt;
+    let opens = is_open && enrollment.opened_at.is_none();
+    if !settles && !opens {
+        return Ok(());
+    }
+    let draw = rand::random();
+    let write = api.app.store.write(move |tx| {
+        let send = send.clone();
+        Box::pin(async move {
+            if opens {
+                facts::reply::opened(tx, enrollment.id, Some(&send), draw, now).await
+            } else {
+                facts::delivery::settled(tx, &send, draw, now).await
+            }
+        })
+    });
+    write.await.map(drop)
+}
+
+fn look<'h>(api: &Api, send: &Send, headers: &'h HeaderMap, now: Timestamp) -> Look<'h> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_ours = |referer: &str| referer.starts_with(api.app.links.public_url());
+    let age = match (send.sent_at, send.state) {
+        (Some(sent), _) => Some(sent.until(now)),
+        // Its server has not answered yet, and reads it already.
+        (None, SendState::Claimed | SendState::Sending) => Some(std::time::Duration::ZERO),
+        (None, _) => None,
+    };
+    Look {
+        user_agent: text("user-agent"),
+        accept: text("accept"),
+        purpose: PURPOSES.iter().find_map(|name| text(name)),
+        destination: text("sec-fetch-dest"),
+        is_preview: text("referer").is_some_and(is_ours),
+        age,
+    }
+}
+
+/// Changes nothing: link checkers open every link of a message.
+pub(super) async fn ask_to_unsubscribe(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    token: Result<Ids<String>>,
+) -> Result<Response> {
+    match enrollment_of(&api, token).await? {
+        Some(_) => Ok(pages::ask()),
+        None => missing(&headers),
+    }
+}
+
+/// One click (RFC 8058), or the page's button. Whatever the body says: the method does.
+pub(super) async fn unsubscribe(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    token: Result<Ids<String>>,
+) -> Result<Response> {
+    let Some(enrollment) = enrollment_of(&api, token).await? else { return missing(&headers) };
+    let (account, contact, about, now) = (enrollment.account_id, enrollment.contact_id, enrollment.id, api.now());
+    let write = api.app.store.write(move |tx| {
+        Box::pin(async move {
+            facts::unsubscribe::unsubscribed(tx, account, contact, Some(about), "unsubscribed", now).await
+        })
+    });
+    write.await?;
+    Ok(pages::done())
+}
+
+/// The enrollment of a token; none for a token that is not ours, or whose enrollment was deleted.
+async fn enrollment_of(api: &Api, token: Result<Ids<String>>) -> Result<Option<Enrollment>> {
+    let id: Option<EnrollmentId> = token.ok().and_then(|Ids(token)| api.app.links.read_unsubscribe(&token));
+    let Some(id) = id else { return Ok(None) };
+    let mut conn = api.app.store.read().await?;
+    Ok(enrollments::get(&mut conn, id).await?)
+}
+
+/// People are shown a page, programs the error.
+fn missing(headers: &HeaderMap) -> Result<Response> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/html") { Ok(pages::unknown()) } else { Err(unknown()) }
 }
 
 fn unknown() -> ApiError {
     ApiError::new(Code::NotFound, "This link is not one of ours, or was altered.")
-}
-
-fn page(html: &'static str) -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
-    let headers = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-        (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
-    ];
-    (headers, Html(html)).into_response()
 }

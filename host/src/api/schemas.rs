@@ -8,8 +8,11 @@ use utoipa::{PartialSchema, ToSchema};
 use super::error::Code;
 use crate::domain::Timestamp;
 use crate::domain::api_key::{ClientKind, Scope};
+use crate::domain::event::EventType;
 use crate::domain::ids;
 use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, TlsMode};
+use crate::store::inbound::RequestState;
+use crate::store::webhooks::DisabledReason;
 
 macro_rules! text_schemas {
     ($format:expr, $example:literal: $($type:ty),+ $(,)?) => {$(
@@ -44,4 +47,5 @@ text_schemas! { SchemaFormat::Custom("uuid".to_owned()), "019ab7c0-0000-7000-800
 
 text_schemas! { SchemaFormat::KnownFormat(KnownFormat::DateTime), "2026-11-23T08:00:00Z": Timestamp }
 
-word_schemas! { Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook }
+word_schemas! { Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, EventType,
+DisabledReason, RequestState }

@@ -1,29 +1,27 @@
 //! What every handler is handed: the engine's parts, the catalog, and the little that the API keeps in memory.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::address::Address;
 use super::idempotency::{KEPT_FOR, Running};
 use super::rate::Windows;
 use crate::app::App;
 use crate::catalog::Catalog;
 use crate::domain::Timestamp;
-use crate::domain::ids::ApiKeyId;
-use crate::store::{StoreError, accounts, idempotent_answers};
+use crate::store::{StoreError, idempotent_answers};
 
-/// Uses of keys are written this often at most.
-const TOUCH_INTERVAL: Duration = Duration::from_secs(30);
 /// Answers that are no longer given are deleted this often at most, while calls with keys come in.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 const MOST_SWEPT: i64 = 1000;
 const SIGNUPS_AN_HOUR: u32 = 5;
 /// A body of 32 MiB is ten times that in memory while it is read, so few are read at once.
 const LARGE_BODIES_AT_ONCE: usize = 2;
+/// Providers' requests, each with a body of up to 1 MiB.
+const INBOUND_AT_ONCE: usize = 128;
 
 /// The API's state. Cheap to clone.
 #[derive(Clone)]
@@ -33,19 +31,15 @@ pub(super) struct Api(Arc<Parts>);
 pub(super) struct Parts {
     pub(super) app: App,
     pub(super) catalog: Catalog,
-    pub(super) calls: Windows<ApiKeyId>,
-    pub(super) signups: Windows<Option<IpAddr>>,
+    /// By the key's hash, so that one can be found before the database is asked.
+    pub(super) calls: Windows<String>,
+    pub(super) failed_authentications: Windows<Address>,
+    pub(super) signups: Windows<Address>,
     pub(super) large_bodies: Semaphore,
+    pub(super) inbound_requests: Semaphore,
     /// The idempotency keys of calls under way.
     pub(super) running: Running,
     answers_swept_at: Mutex<Option<Timestamp>>,
-    used_keys: Mutex<UsedKeys>,
-}
-
-#[derive(Default)]
-struct UsedKeys {
-    written_at: Option<Timestamp>,
-    at: HashMap<ApiKeyId, Timestamp>,
 }
 
 impl Deref for Api {
@@ -57,14 +51,15 @@ impl Deref for Api {
 
 impl Api {
     pub(super) fn new(app: App, catalog: Catalog) -> Self {
-        let calls = Windows::new(app.config.rate_limit_per_minute, Duration::from_secs(60));
+        let minute = Duration::from_secs(60);
         Self(Arc::new(Parts {
-            calls,
+            calls: Windows::new(app.config.rate_limit_per_minute, minute),
+            failed_authentications: Windows::new(app.config.failed_authentications_per_minute, minute),
             signups: Windows::new(SIGNUPS_AN_HOUR, Duration::from_secs(3600)),
             large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
+            inbound_requests: Semaphore::new(INBOUND_AT_ONCE),
             running: Running::default(),
             answers_swept_at: Mutex::default(),
-            used_keys: Mutex::default(),
             app,
             catalog,
         }))
@@ -73,30 +68,6 @@ impl Api {
     /// The time now.
     pub(super) fn now(&self) -> Timestamp {
         self.app.clock.now()
-    }
-
-    /// Notes that a key was used. What has gathered is written beside the request, twice a minute at most.
-    pub(super) fn note_use(&self, key: ApiKeyId, now: Timestamp) {
-        let batch: Vec<_> = {
-            let mut used = self.used_keys.lock().unwrap_or_else(PoisonError::into_inner);
-            used.at.insert(key, now);
-            if used.written_at.is_some_and(|written| written.plus(TOUCH_INTERVAL) > now) {
-                return;
-            }
-            used.written_at = Some(now);
-            used.at.drain().collect()
-        };
-        let store = self.app.store.clone();
-        tokio::spawn(async move {
-            let written = async {
-                let mut tx = store.begin().await?;
-                accounts::touch_keys(tx.conn(), &batch).await?;
-                tx.commit().await
-            };
-            if let Err(error) = written.await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "The last use of keys could not be written");
-            }
-        });
     }
 
     /// Deletes the answers to keys that are too old to be given again, beside the request.

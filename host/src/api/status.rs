@@ -1,42 +1,77 @@
 //! `GET /status`: whether this node serves.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::state::Api;
 use crate::catalog::Sizes;
-use crate::store::{Result, sends};
+use crate::store::{StoreError, sends};
 
-#[derive(Serialize)]
+/// The database counts as gone when it has not answered by then: whoever watches us waits no longer either.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How this node is.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Status {
+    /// `ok` or `unavailable`
     status: &'static str,
     version: &'static str,
+    /// `ok` or `unavailable`
     database: &'static str,
-    extensions: Sizes,
+    extensions: ExtensionsShown,
+    /// Null while the database does not answer.
     queue: Option<Queue>,
 }
 
-#[derive(Serialize)]
+/// Versions of extensions on this node.
+#[derive(Serialize, ToSchema)]
+struct ExtensionsShown {
+    loaded: usize,
+    suspended: usize,
+}
+
+/// Sends of all accounts.
+#[derive(Serialize, ToSchema)]
 struct Queue {
+    /// Those that wait for their time; counted up to 100 000.
     due: u64,
+    /// Those that may have left.
     in_doubt: u64,
 }
 
+/// Why the database counts as gone.
+#[derive(Debug, thiserror::Error)]
+enum Gone {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the database did not answer within {PATIENCE:?}")]
+    Silent,
+}
+
+/// Whether this node serves
+#[utoipa::path(get, path = "/status", operation_id = "show_status", tag = "Status", security(()), responses(
+    (status = OK, description = "It does.", body = Status),
+    (status = SERVICE_UNAVAILABLE, description = "The database does not answer.", body = Status)))]
 pub(super) async fn show(State(api): State<Api>) -> (StatusCode, Json<Status>) {
-    let (code, status, database, queue) = match queue(&api).await {
-        Ok(queue) => (StatusCode::OK, "ok", "ok", Some(queue)),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "The database does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "unavailable", None)
-        }
-    };
-    let extensions = api.catalog.sizes();
+    let (code, status, database, queue) =
+        match tokio::time::timeout(PATIENCE, queue(&api)).await.unwrap_or(Err(Gone::Silent)) {
+            Ok(queue) => (StatusCode::OK, "ok", "ok", Some(queue)),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "The database does not answer");
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "unavailable", None)
+            }
+        };
+    let Sizes { loaded, suspended } = api.catalog.sizes();
+    let extensions = ExtensionsShown { loaded, suspended };
     (code, Json(Status { status, version: env!("CARGO_PKG_VERSION"), database, extensions, queue }))
 }
 
-async fn queue(api: &Api) -> Result<Queue> {
+async fn queue(api: &Api) -> Result<Queue, Gone> {
     let mut conn = api.app.store.read().await?;
     let (due, in_doubt) = sends::queue_sizes(&mut conn).await?;
     Ok(Queue { due, in_doubt })

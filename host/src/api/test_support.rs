@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::accounts::new_key;
 use crate::app::App;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::Timestamp;
-use crate::domain::api_key::Scope;
+use crate::domain::api_key::{ClientKind, NewApiKey, Scope};
 use crate::domain::ids::AccountId;
-use crate::store::accounts;
+use crate::secrets::random_bytes;
+use crate::store::accounts::{self, ApiKey};
 
 /// 2026-11-23T08:00:00Z.
 const START: Timestamp = Timestamp::from_millis(1_795_420_800_000);
@@ -85,7 +85,8 @@ impl TestApi {
     pub(super) async fn key_with(&self, scopes: &[Scope]) -> Key {
         let now = self.app.clock.now();
         let account = AccountId::new(now);
-        let (key, new) = new_key(account, "test", "direct", scopes.to_vec(), now);
+        let new = NewApiKey::from_random(random_bytes());
+        let key = ApiKey::of(&new, account, "test", ClientKind::Direct, scopes.to_vec(), now);
         let mut tx = self.app.store.begin().await.unwrap();
         accounts::insert(tx.conn(), account, None, None, now).await.unwrap();
         accounts::insert_key(tx.conn(), &key, &new.hash).await.unwrap();
@@ -107,10 +108,7 @@ impl TestApi {
 
     /// Any request at all.
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+        send_to(&self.router, request).await
     }
 
     /// A campaign; its id.
@@ -155,6 +153,14 @@ impl Answer {
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// A request to a router of the test's own.
+pub(super) async fn send_to(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
 }
 
 /// A request with a JSON body.

@@ -99,7 +99,11 @@ async fn list(config: Config, as_json: bool) -> anyhow::Result<()> {
     let (app, _catalog) = open(config).await?;
     let mut conn = app.store.read().await?;
     // A listing of the system's own needs no account; any id that owns nothing will do.
-    let nobody = accounts::list(&mut conn).await?.first().copied().unwrap_or_else(|| AccountId::new(app.clock.now()));
+    let nobody = accounts::list_after(&mut conn, None, 1)
+        .await?
+        .first()
+        .copied()
+        .unwrap_or_else(|| AccountId::new(app.clock.now()));
     let bindings = extensions::all_bindings(&mut conn).await?;
     for stored in extensions::list(&mut conn, nobody, &Page::first(1000)).await? {
         let places: Vec<String> = bindings.iter().filter(|b| b.extension_id == stored.id).map(place).collect();

@@ -14,7 +14,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut server = Server::start(config, Clock::system()).await?;
     tracing::info!(api = %server.address(), metrics = server.metrics_address().map(tracing::field::display), "Listening");
-    if accounts::list(&mut *server.app().store.read().await?).await?.is_empty() {
+    if accounts::list_after(&mut *server.app().store.read().await?, None, 1).await?.is_empty() {
         tracing::info!("There is no account yet: `ampout keys create` makes one with its first key");
     }
     let mut failed = None;

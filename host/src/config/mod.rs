@@ -71,6 +71,12 @@ pub struct Config {
     pub require_signatures: bool,
     /// Of one API key.
     pub rate_limit_per_minute: u32,
+    /// Of one address.
+    pub failed_authentications_per_minute: u32,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a request may take to arrive.
+    pub request_timeout: Duration,
     /// Whether anybody may make an account.
     pub signup: Signup,
     /// Of one credential.
@@ -169,6 +175,9 @@ struct Written {
     trusted_signers: String,
     require_signatures: bool,
     rate_limit_per_minute: u32,
+    failed_authentications_per_minute: u32,
+    trusted_proxies: String,
+    request_timeout_seconds: u64,
     signup: Signup,
     smtp_connections_per_credential: usize,
     smtp_connections: usize,
@@ -217,6 +226,14 @@ impl Config {
             trusted_signers: read.told("trusted_signers", &written.trusted_signers)?,
             require_signatures: written.require_signatures,
             rate_limit_per_minute: read.positive("rate_limit_per_minute", written.rate_limit_per_minute)?,
+            failed_authentications_per_minute: read
+                .positive("failed_authentications_per_minute", written.failed_authentications_per_minute)?,
+            trusted_proxies: read.list(
+                "trusted_proxies",
+                &written.trusted_proxies,
+                "write CIDRs such as 10.1.0.0/16 or 10.1.0.7/32",
+            )?,
+            request_timeout: read.seconds("request_timeout_seconds", written.request_timeout_seconds)?,
             signup: written.signup,
             smtp_connections_per_credential: read
                 .positive("smtp_connections_per_credential", written.smtp_connections_per_credential)?,

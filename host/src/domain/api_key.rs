@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use super::status::words;
 
@@ -65,12 +66,21 @@ impl NewApiKey {
     }
 }
 
-/// What a presented key is looked up by; `None` when it has not even the form of a key. The hash makes the look-up
-/// tell nothing by its time: an attacker can't choose a hash digit by digit.
+/// What a presented key is looked up by; `None` when it has not even the form of a key.
+///
+/// The look-up goes through a database index, whose time may tell how far a hash agrees with a stored one. That is of no
+/// use to an attacker: who wants to lengthen the agreement by one digit must find a key whose SHA-256 begins with the
+/// digits so far, sixteen times as many trials for each further digit, and would in the end hold a hash and not a key. So
+/// the index may compare as it likes; what it found is compared once more by [`is_same_hash`].
 pub fn presented_hash(presented: &str) -> Option<String> {
     let random = presented.strip_prefix(PREFIX)?;
     let bytes = URL_SAFE_NO_PAD.decode(random).ok()?;
     (bytes.len() == 32).then(|| hash_of(presented))
+}
+
+/// Whether two hashes are the same, in a time that does not depend on where they differ.
+pub fn is_same_hash(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
 fn hash_of(key: &str) -> String {
@@ -86,7 +96,9 @@ mod tests {
         let key = NewApiKey::from_random([7; 32]);
         assert!(key.reveal().starts_with("ak_live_"));
         assert_eq!(key.prefix.len(), 12);
-        assert_eq!(presented_hash(key.reveal()), Some(key.hash));
+        let presented = presented_hash(key.reveal()).unwrap();
+        assert!(is_same_hash(&presented, &key.hash));
+        assert!(!is_same_hash(&presented, &NewApiKey::from_random([8; 32]).hash));
         assert_eq!(presented_hash("ak_live_short"), None);
         assert_eq!(presented_hash("Bearer x"), None);
     }

@@ -10,6 +10,7 @@ pub mod event;
 pub mod ids;
 pub mod merge_tags;
 pub mod message_id;
+pub mod open;
 pub mod pacing;
 pub mod queue_id;
 pub mod rates;

@@ -51,6 +51,18 @@ impl Timestamp {
         self.0.div_euclid(MILLIS_PER_DAY)
     }
 
+    /// The first instant of a UTC day, counted from 1970-01-01.
+    pub const fn of_utc_day(day: i64) -> Self {
+        Self(day.saturating_mul(MILLIS_PER_DAY))
+    }
+
+    /// The UTC date, such as `2026-11-23`.
+    pub fn utc_date(self) -> String {
+        let mut text = self.to_string();
+        text.truncate(text.find('T').unwrap_or(text.len()));
+        text
+    }
+
     /// The first instant of the next UTC day.
     pub fn next_utc_day(self) -> Self {
         Self((self.utc_day() + 1) * MILLIS_PER_DAY)
@@ -102,5 +114,7 @@ mod tests {
         let late: Timestamp = "2026-11-23T23:59:59.999Z".parse().unwrap();
         assert_eq!(late.next_utc_day().to_string(), "2026-11-24T00:00:00.000Z");
         assert_eq!(late.next_utc_day().utc_day(), late.utc_day() + 1);
+        assert_eq!(Timestamp::of_utc_day(late.utc_day()).to_string(), "2026-11-23T00:00:00.000Z");
+        assert_eq!(late.utc_date(), "2026-11-23");
     }
 }

@@ -14,8 +14,9 @@ use crate::domain::ids::{AccountId, EventId, WebhookId};
 use crate::domain::{Timestamp, webhook_schedule};
 use crate::http_client::{Method, Request, WhenLonger};
 use crate::secrets::{SealedFor, SecretString};
+use crate::store::deliveries::{self, Attempted, Delivery};
 use crate::store::events::{self, Event};
-use crate::store::webhooks::{self, Attempted, Delivery, Webhook};
+use crate::store::webhooks::{self, DisabledReason, Webhook};
 use crate::store::{Result, StoreError};
 use crate::telemetry::Metrics;
 
@@ -78,7 +79,7 @@ async fn claim(app: &App, id: WebhookId) -> Result<Option<(Webhook, Vec<Delivery
     let webhook = webhooks::get(tx.conn(), id).await?.filter(|webhook| webhook.disabled_at.is_none());
     let Some(webhook) = webhook else { return Ok(None) };
     let limit = i64::try_from(MOST_REQUESTS).unwrap_or(i64::MAX);
-    let claimed = webhooks::claim(tx.conn(), id, now, now.plus(LEASE), limit).await?;
+    let claimed = deliveries::claim(tx.conn(), id, now, now.plus(LEASE), limit).await?;
     tx.commit().await?;
     Ok(Some((webhook, claimed)))
 }
@@ -97,6 +98,10 @@ async fn deliver(app: &App, webhook: &Webhook, delivery: &Delivery) -> Result<bo
 
 async fn post(app: &App, webhook: &Webhook, event: &Event) -> Attempt {
     let refused = |error: String| Attempt::Refused { status: None, error };
+    let refused_with = |status: u16, more: &str| Attempt::Refused {
+        status: Some(status),
+        error: format!("it answered {status}{more}"),
+    };
     let request = match request(app, webhook, event) {
         Ok(request) => request,
         Err(problem) => return refused(problem),
@@ -105,7 +110,8 @@ async fn post(app: &App, webhook: &Webhook, event: &Event) -> Attempt {
         Ok(answer) => match answer.status {
             200..=299 => Attempt::Taken(answer.status),
             410 => Attempt::Gone,
-            status => Attempt::Refused { status: Some(status), error: format!("it answered {status}") },
+            300..=399 => refused_with(answer.status, ": redirects are not followed"),
+            status => refused_with(status, ""),
         },
         Err(error) => refused(error.to_string()),
     }
@@ -160,19 +166,19 @@ async fn note(app: &App, webhook: &Webhook, delivery: &Delivery, attempt: Attemp
     let mut tx = app.store.begin().await?;
     let outcome = match attempt {
         Attempt::Taken(status) => {
-            webhooks::succeeded(tx.conn(), webhook.id).await?;
+            webhooks::forgive(tx.conn(), webhook.id).await?;
             Attempted { state: "delivered", status_code: Some(status), error: None, next_try_at: None }
         }
         Attempt::Gone => {
             webhooks::failed(tx.conn(), webhook.id, now).await?;
-            webhooks::disable(tx.conn(), webhook.id, now).await?;
+            webhooks::disable(tx.conn(), webhook.id, DisabledReason::Gone, now).await?;
             let error = Some("it answered 410: the webhook was disabled".to_owned());
             Attempted { state: "failed", status_code: Some(410), error, next_try_at: None }
         }
         Attempt::Refused { status, error } => {
             let (failures, since) = webhooks::failed(tx.conn(), webhook.id, now).await?;
             if webhook_schedule::is_hopeless(failures, since, now) {
-                webhooks::disable(tx.conn(), webhook.id, now).await?;
+                webhooks::disable(tx.conn(), webhook.id, DisabledReason::Failing, now).await?;
             }
             let next_try_at = webhook_schedule::retry(now, delivery.attempt + 1, rand::random());
             let state = if next_try_at.is_some() { "pending" } else { "failed" };
@@ -183,7 +189,7 @@ async fn note(app: &App, webhook: &Webhook, delivery: &Delivery, attempt: Attemp
             Attempted { state: "failed", status_code: None, error, next_try_at: None }
         }
     };
-    webhooks::attempted(tx.conn(), delivery.id, &outcome, now).await?;
+    deliveries::attempted(tx.conn(), delivery, &outcome, now).await?;
     tx.commit().await?;
     Metrics::count(&app.metrics.deliveries, if outcome.state == "pending" { "put_off" } else { outcome.state });
     Ok::<_, StoreError>(())

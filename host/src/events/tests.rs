@@ -14,9 +14,10 @@ use super::*;
 use crate::domain::event::EventType;
 use crate::domain::ids::AccountId;
 use crate::secrets::SealedFor;
+use crate::store::deliveries::Delivery;
 use crate::store::events;
 use crate::store::page::Page;
-use crate::store::webhooks::{Delivery, Webhook};
+use crate::store::webhooks::{self, DisabledReason, Webhook};
 use crate::test_support::{START, TestApp, WEBHOOK_SECRET};
 
 /// A customer's app. It answers each request with the next of its answers, and with the last one from then on.
@@ -66,7 +67,7 @@ async fn happen(app: &TestApp, account: AccountId, subject: &str, data: Value) {
 }
 
 async fn deliveries(app: &TestApp, webhook: &Webhook) -> Vec<Delivery> {
-    webhooks::deliveries(&mut app.store.read().await.unwrap(), webhook.id, &Page::first(100)).await.unwrap()
+    crate::store::deliveries::list(&mut app.store.read().await.unwrap(), webhook.id, &Page::first(100)).await.unwrap()
 }
 
 async fn webhook_now(app: &TestApp, webhook: &Webhook) -> Webhook {
@@ -174,7 +175,52 @@ async fn a_webhook_that_is_gone_is_asked_no_more() {
     happen(&app, account, "two", json!({})).await;
     step(&app).await.unwrap();
     assert_eq!(customer.bodies().len(), 1);
-    assert_eq!(webhook_now(&app, &webhook).await.disabled_at, Some(START));
+    let now = webhook_now(&app, &webhook).await;
+    assert_eq!((now.disabled_at, now.disabled_reason), (Some(START), Some(DisabledReason::Gone)));
+}
+
+#[tokio::test]
+async fn one_that_is_enabled_again_gets_at_once_what_waited() {
+    let app = TestApp::start().await;
+    let account = app.account().await;
+    let customer = Customer::answering(&[500, 410, 200]).await;
+    let webhook = app.webhook(account, &customer.url).await;
+    happen(&app, account, "one", json!({ "n": 1 })).await;
+    happen(&app, account, "two", json!({ "n": 2 })).await;
+    happen(&app, account, "one", json!({ "n": 3 })).await;
+    step(&app).await.unwrap();
+    assert_eq!(customer.bodies().len(), 2, "one is refused, the other gone");
+    let mut tx = app.store.begin().await.unwrap();
+    webhooks::enable(&mut tx, webhook.id, app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let now = webhook_now(&app, &webhook).await;
+    assert_eq!((now.disabled_at, now.disabled_reason, now.failures), (None, None, 0));
+    // The clock stands: nothing waits for its next try.
+    step(&app).await.unwrap();
+    let later: Vec<_> = customer.bodies()[2..].iter().map(|body| body["data"]["n"].as_i64().unwrap()).collect();
+    assert_eq!(later.len(), 2, "{later:?}");
+    assert!(later.ends_with(&[3]), "{later:?}");
+}
+
+#[tokio::test]
+async fn what_is_older_than_a_month_is_forgotten_told_or_not() {
+    let app = TestApp::start().await;
+    let account = app.account().await;
+    let customer = Customer::answering(&[410]).await;
+    let webhook = app.webhook(account, &customer.url).await;
+    happen(&app, account, "one", json!({})).await;
+    happen(&app, account, "one", json!({})).await;
+    step(&app).await.unwrap();
+    let all = async |app: &TestApp| {
+        let mut conn = app.store.read().await.unwrap();
+        events::after(&mut conn, account, 0, None, 10).await.unwrap().len()
+    };
+    app.clock.advance(KEPT_FOR);
+    sequence::sweep(&app).await.unwrap();
+    assert_eq!((all(&app).await, deliveries(&app, &webhook).await.len()), (2, 2), "a month is not over");
+    app.clock.advance(Duration::from_millis(1));
+    sequence::sweep(&app).await.unwrap();
+    assert_eq!((all(&app).await, deliveries(&app, &webhook).await.len()), (0, 0));
 }
 
 #[tokio::test]
@@ -243,15 +289,4 @@ async fn a_dead_webhook_gives_its_place_up_at_its_first_failure_and_a_busy_one_s
     };
     check(500, 8).await;
     check(200, 16).await;
-}
-
-#[test]
-fn webhooks_take_turns() {
-    let mut ids: Vec<_> = (0..4).map(|_| WebhookId::new(START)).collect();
-    ids.sort_unstable();
-    let [a, b, c, d] = ids[..] else { panic!() };
-    assert_eq!(in_turn(vec![c, a, b], None), [a, b, c]);
-    assert_eq!(in_turn(vec![c, a, b], Some(a)), [b, c, a]);
-    assert_eq!(in_turn(vec![a, b, d], Some(c)), [d, a, b]);
-    assert_eq!(in_turn(vec![a, b, c], Some(d)), [a, b, c]);
 }

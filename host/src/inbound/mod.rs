@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::domain::ids::InboundRequestId;
 use crate::rounds::{self, Next};
-use crate::store::inbound::{self, InboundRequest};
+use crate::store::inbound::{self, InboundEndpoint, InboundRequest, RequestState};
 use crate::store::{Result, StoreError};
 use crate::wake::Wake;
 
@@ -36,13 +36,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 const MOST_SWEPT: i64 = 2_000;
 
-/// A request as it came to `POST /inbound/{provider}/{token}`. Its path and its token are secrets.
+/// A request as it came to `POST /inbound/{provider}/{token}`. Its path is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Received {
-    /// From the path.
-    pub provider: String,
-    /// From the path.
-    pub token: String,
     /// In capitals.
     pub method: String,
     /// The whole path.
@@ -64,27 +60,23 @@ pub struct Outcome {
 
 impl std::fmt::Debug for Received {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { provider, method, body, .. } = self;
-        f.debug_struct("Received")
-            .field("provider", provider)
-            .field("method", method)
-            .field("body_bytes", &body.len())
-            .finish_non_exhaustive()
+        let Self { method, body, .. } = self;
+        f.debug_struct("Received").field("method", method).field("body_bytes", &body.len()).finish_non_exhaustive()
     }
+}
+
+/// Whose address was called; none when it is nobody's.
+pub async fn endpoint(app: &App, provider: &str, token: &str) -> Result<Option<InboundEndpoint>> {
+    // No address of ours has a NUL, and PostgreSQL can't be asked about one.
+    if provider.contains('\0') || token.contains('\0') {
+        return Ok(None);
+    }
+    inbound::endpoint_by_token(&mut *app.store.read().await?, provider, token).await
 }
 
 /// Takes a provider's request: stores it, reads it, applies its events, and says what to answer. An error means that the
 /// database failed: where that was after the request was stored, it is read again from there.
-pub async fn receive(app: &App, request: Received) -> Result<Answer> {
-    // No address of ours has a NUL, and PostgreSQL can't be asked about one.
-    if request.provider.contains('\0') || request.token.contains('\0') {
-        return Ok(Answer::plain(404));
-    }
-    let found = {
-        let mut conn = app.store.read().await?;
-        inbound::endpoint_by_token(&mut conn, &request.provider, &request.token).await?
-    };
-    let Some(endpoint) = found else { return Ok(Answer::plain(404)) };
+pub async fn receive(app: &App, endpoint: InboundEndpoint, request: Received) -> Result<Answer> {
     let now = app.clock.now();
     let stored = InboundRequest {
         id: InboundRequestId::new(now),
@@ -155,7 +147,7 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
     let Some(endpoint) = found else {
         let mut tx = app.store.begin().await?;
         let error = Some("its endpoint was deleted");
-        inbound::finish_request(tx.conn(), request.id, "retry", error, None).await?;
+        inbound::finish_request(tx.conn(), request.id, RequestState::Failed, error, None).await?;
         return tx.commit().await;
     };
     let id = request.id;
@@ -165,7 +157,8 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
         // about for ever.
         Err(error) if !error.is_passing() => {
             let mut tx = app.store.begin().await?;
-            inbound::finish_request(tx.conn(), id, "retry", Some(&error.to_string()), next).await?;
+            let state = if next.is_some() { RequestState::Retry } else { RequestState::Failed };
+            inbound::finish_request(tx.conn(), id, state, Some(&error.to_string()), next).await?;
             tx.commit().await?;
             Err(error)
         }

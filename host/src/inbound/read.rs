@@ -16,7 +16,7 @@ use crate::extensions::{CallScope, Decided, Ingested};
 use crate::rounds;
 use crate::secrets::{SealedFor, SecretError};
 use crate::store::decisions::{self, Decision};
-use crate::store::inbound::{self, InboundEndpoint, InboundRequest};
+use crate::store::inbound::{self, InboundEndpoint, InboundRequest, RequestState};
 use crate::store::{Result, Tx};
 use crate::telemetry::Metrics;
 
@@ -29,8 +29,7 @@ const SIGNING_SECRET: &str = "signing_secret";
 
 /// What became of a reading.
 struct Ending {
-    /// The state's word in the row.
-    state: &'static str,
+    state: RequestState,
     error: Option<String>,
     answer: Answer,
 }
@@ -41,7 +40,7 @@ struct Reading {
     stored: Arc<InboundRequest>,
     events: Vec<Event>,
     rows: Vec<Decision>,
-    state: &'static str,
+    state: RequestState,
     error: Option<String>,
     next: Option<Timestamp>,
     now: Timestamp,
@@ -58,8 +57,9 @@ pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Ar
         _ => Vec::new(),
     };
     let ending = ending(app, &scope, endpoint, decided.decision);
-    let next = (ending.state == "retry").then(|| next_try(stored, now)).flatten();
-    let (state, error) = (ending.state, ending.error);
+    let next = (ending.state == RequestState::Retry).then(|| next_try(stored, now)).flatten();
+    let is_over = ending.state == RequestState::Retry && next.is_none();
+    let (state, error) = (if is_over { RequestState::Failed } else { ending.state }, ending.error);
     let reading = Arc::new(Reading {
         endpoint: Arc::clone(endpoint),
         stored: Arc::clone(stored),
@@ -76,7 +76,7 @@ pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Ar
             Box::pin(async move { reading.write(tx).await })
         })
         .await?;
-    Metrics::count(&app.metrics.inbound_requests, state);
+    Metrics::count(&app.metrics.inbound_requests, state.as_str());
     Ok(ending.answer)
 }
 
@@ -86,21 +86,27 @@ impl Reading {
             decisions::insert(tx.conn(), row).await?;
         }
         apply::events(tx, &self.endpoint, &self.stored, &self.events, self.now).await?;
-        inbound::finish_request(tx.conn(), self.stored.id, self.state, self.error.as_deref(), self.next).await
+        inbound::finish_request(tx.conn(), self.stored.id, self.state, self.error.as_deref(), self.next).await?;
+        if self.state == RequestState::Unauthorized {
+            inbound::drop_unauthorized(tx.conn(), self.endpoint.id).await?;
+        }
+        Ok(())
     }
 }
 
 fn ending(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, decision: Ingested) -> Ending {
     match decision {
-        Ingested::Outcome(Outcome::Events(_)) => Ending { state: "applied", error: None, answer: Answer::plain(200) },
+        Ingested::Outcome(Outcome::Events(_)) => {
+            Ending { state: RequestState::Applied, error: None, answer: Answer::plain(200) }
+        }
         Ingested::Outcome(Outcome::Respond(response)) => {
-            Ending { state: "applied", error: None, answer: Answer::chosen(response) }
+            Ending { state: RequestState::Applied, error: None, answer: Answer::chosen(response) }
         }
         Ingested::Refused(Refusal::Unauthorized(reason)) => {
-            Ending { state: "unauthorized", error: Some(reason), answer: Answer::plain(401) }
+            Ending { state: RequestState::Unauthorized, error: Some(reason), answer: Answer::plain(401) }
         }
         Ingested::Refused(Refusal::Malformed(reason)) => {
-            Ending { state: "malformed", error: Some(reason), answer: Answer::plain(422) }
+            Ending { state: RequestState::Malformed, error: Some(reason), answer: Answer::plain(422) }
         }
         Ingested::Refused(Refusal::Retry(reason)) | Ingested::Unavailable { reason } => {
             put_off(app, scope, endpoint, reason)
@@ -159,7 +165,7 @@ fn rows_of(stored: &InboundRequest, decided: &Decided<Ingested>, now: Timestamp)
 fn put_off(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, reason: String) -> Ending {
     let adapter = app.extensions.adapter(scope, &endpoint.provider);
     let status = adapter.map_or(503, |adapter| adapter.manifest().retry_status());
-    Ending { state: "retry", error: Some(reason), answer: Answer::plain(status) }
+    Ending { state: RequestState::Retry, error: Some(reason), answer: Answer::plain(status) }
 }
 
 /// When a request that could not be read is read again; `None` when this was the last time.

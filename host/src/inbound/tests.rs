@@ -74,14 +74,18 @@ async fn start() -> (TestApp, AccountId) {
 fn request(what: &str, body: &str) -> Received {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Received {
-        provider: "test-provider".to_owned(),
-        token: "t0ken".to_owned(),
         method: "POST".to_owned(),
         path: "/inbound/test-provider/t0ken".to_owned(),
         query: "challenge=42".to_owned(),
         headers: vec![header("x-secret", SECRET), header("x-do", what)],
         body: body.as_bytes().to_vec(),
     }
+}
+
+/// As somebody has it who knows the address.
+async fn receive(app: &TestApp, request: Received) -> Result<Answer> {
+    let endpoint = endpoint(app, "test-provider", "t0ken").await?.unwrap();
+    super::receive(app, endpoint, request).await
 }
 
 async fn tell(app: &TestApp, body: &str) {
@@ -93,12 +97,10 @@ async fn timeline(app: &TestApp, send: &sends::Send) -> Vec<ProviderEvent> {
 }
 
 #[tokio::test]
-async fn an_unknown_token_is_not_found_and_leaves_nothing() {
+async fn an_unknown_token_is_nobodys() {
     let (app, _) = start().await;
     for (provider, token) in [("test-provider", "other"), ("smtp2go", "t0ken"), ("test-provider", "\0")] {
-        let strange = Received { provider: provider.into(), token: token.into(), ..request("", "kind=open") };
-        let answer = receive(&app, strange).await.unwrap();
-        assert_eq!((answer.status, answer.body.len()), (404, 0));
+        assert_eq!(endpoint(&app, provider, token).await.unwrap(), None);
     }
     assert_eq!(inbound::next_retry(&mut app.store.read().await.unwrap()).await.unwrap(), None);
 }
@@ -238,7 +240,29 @@ async fn what_is_put_off_is_read_again_by_itself() {
         tries += 1;
     }
     assert_eq!(tries, 20);
+    assert_eq!(states(&app, account).await, [RequestState::Failed]);
     assert!(START.until(app.clock.now()) > Duration::from_secs(8 * 3600));
+}
+
+#[tokio::test]
+async fn of_what_is_refused_the_newest_hundred_are_kept() {
+    let (app, account) = start().await;
+    tell(&app, "kind=open").await;
+    for _ in 0..105 {
+        let unsigned = Received { headers: Vec::new(), ..request("", "kind=open") };
+        assert_eq!(receive(&app, unsigned).await.unwrap().status, 401);
+    }
+    let kept = states(&app, account).await;
+    let refused = kept.iter().filter(|state| **state == RequestState::Unauthorized).count();
+    assert_eq!((refused, kept.len()), (100, 101), "what was believed is kept");
+}
+
+/// Of all requests, newest first.
+async fn states(app: &TestApp, account: AccountId) -> Vec<RequestState> {
+    let mut conn = app.store.read().await.unwrap();
+    let endpoint = inbound::list_endpoints(&mut conn, account, &Page::first(1)).await.unwrap().remove(0);
+    let fates = inbound::fates(&mut conn, endpoint.id, None, &Page::first(1000)).await.unwrap();
+    fates.into_iter().map(|fate| fate.state).collect()
 }
 
 #[tokio::test]

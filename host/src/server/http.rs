@@ -1,36 +1,89 @@
-//! Serving HTTP: the API's listener and the one for Prometheus.
+//! Serving HTTP: the API's listener and the one for Prometheus. Both bound what one client may hold: so many connections,
+//! and so long for the head of a request. The time of a body is bounded where it is read.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Layer as _;
 
 use crate::app::App;
 use crate::store::sends;
 
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
+/// Connections of one listener. Who comes then waits in the system's queue.
+const MOST_CONNECTIONS: usize = 4_096;
+/// Before the next try where a connection can't be taken, for want of file descriptors for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until `shutdown`; requests that are being answered then have ten seconds.
-pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let stop = shutdown.clone();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
-    let late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(LAST_REQUESTS).await;
+/// Serves until `shutdown`; requests that are being answered then have ten seconds. A connection that sends no whole
+/// head of a request within `patience` is closed, an idle one among them.
+pub(super) async fn serve(listener: TcpListener, router: Router, patience: Duration, shutdown: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let connections = TaskTracker::new();
+    let accepting = async {
+        // The semaphore is never closed.
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            let (stream, peer) = accept(&listener).await;
+            let answering = answer(stream, peer, router.clone(), patience, shutdown.clone());
+            connections.spawn(async move {
+                answering.await;
+                drop(place);
+            });
+        }
     };
-    tokio::select! {
-        ended = serving.into_future() => {
-            if let Err(error) = ended {
-                tracing::error!(%error, "The listener failed");
+    shutdown.run_until_cancelled(accepting).await;
+    drop(listener);
+    connections.close();
+    // A client that keeps its connection open must not keep the server up.
+    let _ = tokio::time::timeout(LAST_REQUESTS, connections.wait()).await;
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // The client has gone before it was taken.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                tracing::error!(%error, "A connection could not be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-        () = late => {}
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, patience: Duration, shutdown: CancellationToken) {
+    // Answers are written whole; waiting for more of them would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(patience);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = &error as &dyn std::error::Error, "A client's connection broke off");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::{api, dispatch, events, health, inbound, inbox};
+use crate::{api, dispatch, events, health, inbound, inbox, usage};
 
 /// How long a stop waits for what is on its way; then the leases tell the rest.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -50,12 +50,14 @@ impl Server {
             ("inbound", tokio::spawn(inbound::run(app.clone(), token()))),
             ("health", tokio::spawn(health::run(app.clone(), token()))),
             ("events", tokio::spawn(events::run(app.clone(), token()))),
+            ("usage", tokio::spawn(usage::run(app.usage.clone(), app.clock.clone(), token()))),
             ("catalog", tokio::spawn(crate::catalog::run(app.clone(), catalog.clone(), token()))),
         ];
+        let patience = app.config.request_timeout;
         let router = api::router(app.clone(), catalog);
-        let mut doors = vec![tokio::spawn(http::serve(listener, router, token()))];
+        let mut doors = vec![tokio::spawn(http::serve(listener, router, patience, token()))];
         if let Some(listener) = metrics_listener {
-            doors.push(tokio::spawn(http::serve(listener, http::metrics_router(app.clone()), token())));
+            doors.push(tokio::spawn(http::serve(listener, http::metrics_router(app.clone()), patience, token())));
         }
         Ok(Self { app, address, metrics_address, shutdown, rooms, doors })
     }
@@ -96,6 +98,9 @@ impl Server {
         for door in self.doors {
             // A client that keeps its connection open must not keep the server up.
             let _ = tokio::time::timeout_at(deadline, door).await;
+        }
+        if let Err(error) = self.app.usage.write().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "The last calls could not be counted");
         }
         self.app.store.close().await;
     }

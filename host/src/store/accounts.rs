@@ -1,11 +1,12 @@
 //! Accounts and their API keys.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
-use super::{Conn, Page, Result};
+use super::{Conn, Page, Result, Tx};
 use crate::domain::Timestamp;
-use crate::domain::api_key::Scope;
+use crate::domain::api_key::{ClientKind, NewApiKey, Scope, is_same_hash};
 use crate::domain::ids::{AccountId, ApiKeyId};
 
 /// An API key without the key.
@@ -19,14 +20,25 @@ pub struct ApiKey {
     pub prefix: String,
     /// For people.
     pub label: String,
-    /// `direct`, `mcp` or `sdk`.
-    pub client_kind: String,
+    /// Through what it is used.
+    pub client_kind: ClientKind,
     /// What it may do.
     pub scopes: Vec<Scope>,
     /// When it was last used.
     pub last_used_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What came of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// It works nowhere any more.
+    Revoked,
+    /// The account has no such active key.
+    Missing,
+    /// It is the account's last one, and stays.
+    Last,
 }
 
 /// Makes an account.
@@ -49,14 +61,23 @@ pub async fn insert(
 
 /// The ids of all accounts, oldest first.
 pub async fn list(conn: &mut Conn) -> Result<Vec<AccountId>> {
-    let rows = sqlx::query("SELECT id FROM accounts ORDER BY id").fetch_all(conn).await?;
+    list_after(conn, None, i64::MAX).await
+}
+
+/// The ids of accounts, oldest first, beginning after one of them.
+pub async fn list_after(conn: &mut Conn, after: Option<AccountId>, limit: i64) -> Result<Vec<AccountId>> {
+    let rows = sqlx::query("SELECT id FROM accounts WHERE id > $1 ORDER BY id LIMIT $2")
+        .bind(after.map(|id| id.to_string()).unwrap_or_default())
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(|row| row.id("id")).collect()
 }
 
-/// Makes other transactions that change the account's keys wait for this one.
-pub async fn lock(conn: &mut Conn, id: AccountId) -> Result<()> {
-    sqlx::query("UPDATE accounts SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
-    Ok(())
+/// Whether there is such an account.
+pub async fn exists(conn: &mut Conn, id: AccountId) -> Result<bool> {
+    let row = sqlx::query("SELECT id FROM accounts WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    Ok(row.is_some())
 }
 
 /// Stores a key by its hash.
@@ -70,7 +91,7 @@ pub async fn insert_key(conn: &mut Conn, key: &ApiKey, key_hash: &str) -> Result
     .bind(&key.prefix)
     .bind(key_hash)
     .bind(&key.label)
-    .bind(&key.client_kind)
+    .bind(key.client_kind.as_str())
     .bind(serde_json::to_string(&key.scopes).unwrap_or_default())
     .bind(key.created_at.as_millis())
     .execute(conn)
@@ -84,7 +105,9 @@ pub async fn find_key(conn: &mut Conn, key_hash: &str) -> Result<Option<ApiKey>>
         .bind(key_hash)
         .fetch_optional(conn)
         .await?;
-    row.as_ref().map(key_of).transpose()
+    let Some(row) = row else { return Ok(None) };
+    // The index has compared already, byte by byte; what is let in is decided by a comparison that does not.
+    if is_same_hash(&row.text("key_hash")?, key_hash) { key_of(&row).map(Some) } else { Ok(None) }
 }
 
 /// An account's active keys, newest first.
@@ -100,27 +123,68 @@ pub async fn list_keys(conn: &mut Conn, account: AccountId, page: &Page) -> Resu
     rows.iter().map(key_of).collect()
 }
 
-/// Revokes a key; false when there is no such active key.
-pub async fn revoke_key(conn: &mut Conn, account: AccountId, id: ApiKeyId, now: Timestamp) -> Result<bool> {
+/// Whose key it is, revoked or not.
+pub async fn owner_of_key(conn: &mut Conn, id: ApiKeyId) -> Result<Option<AccountId>> {
+    let row =
+        sqlx::query("SELECT account_id FROM api_keys WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(|row| row.id("account_id")).transpose()
+}
+
+/// Revokes a key, but never an account's last one: revocations of one account wait for each other.
+pub async fn revoke_key(tx: &mut Tx, account: AccountId, id: ApiKeyId, now: Timestamp) -> Result<Revocation> {
+    lock(tx.conn(), account).await?;
+    let keys = list_keys(tx.conn(), account, &Page::first(2)).await?;
+    if keys.len() == 1 && keys[0].id == id {
+        return Ok(Revocation::Last);
+    }
     let done =
         sqlx::query("UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL")
             .bind(id.to_string())
             .bind(account.to_string())
             .bind(now.as_millis())
-            .execute(conn)
+            .execute(tx.conn())
             .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(if done.rows_affected() > 0 { Revocation::Revoked } else { Revocation::Missing })
 }
 
-/// Notes that keys were used.
-pub async fn touch_keys(conn: &mut Conn, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {
-    for (id, at) in used {
-        sqlx::query("UPDATE api_keys SET last_used_at = $2 WHERE id = $1")
-            .bind(id.to_string())
-            .bind(at.as_millis())
-            .execute(&mut *conn)
-            .await?;
+/// Notes when keys were last used, unless a later use is noted already. `used` has each key once.
+pub async fn touch_keys(tx: &mut Tx, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {
+    let rows: Vec<_> = used.iter().map(|(id, at)| (id.to_string(), at.as_millis().to_string())).collect();
+    let sql = format!(
+        "UPDATE api_keys SET last_used_at = CAST(given.c1 AS BIGINT) FROM {} AS given
+         WHERE api_keys.id = given.c0 AND COALESCE(api_keys.last_used_at, 0) < CAST(given.c1 AS BIGINT)",
+        tx.dialect().json_rows(2)
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(serde_json::to_string(&rows).unwrap_or_default()).execute(tx.conn()).await?;
+    Ok(())
+}
+
+impl ApiKey {
+    /// The row of a key that was just made.
+    pub fn of(
+        new: &NewApiKey,
+        account_id: AccountId,
+        label: &str,
+        client_kind: ClientKind,
+        scopes: Vec<Scope>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: ApiKeyId::new(now),
+            account_id,
+            prefix: new.prefix.clone(),
+            label: label.to_owned(),
+            client_kind,
+            scopes,
+            last_used_at: None,
+            created_at: now,
+        }
     }
+}
+
+/// Makes other transactions that revoke the account's keys wait for this one.
+async fn lock(conn: &mut Conn, id: AccountId) -> Result<()> {
+    sqlx::query("UPDATE accounts SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
     Ok(())
 }
 
@@ -130,7 +194,7 @@ fn key_of(row: &AnyRow) -> Result<ApiKey> {
         account_id: row.id("account_id")?,
         prefix: row.text("prefix")?,
         label: row.text("label")?,
-        client_kind: row.text("client_kind")?,
+        client_kind: row.word("client_kind", ClientKind::parse)?,
         scopes: row.json("scopes")?,
         last_used_at: row.opt_time("last_used_at")?,
         created_at: row.time("created_at")?,

@@ -26,8 +26,21 @@ pub struct Event {
     pub subject_id: String,
     /// The envelope's `data`.
     pub data: Value,
+    /// Its place in the stream, once it has one.
+    pub position: Option<i64>,
     /// When it happened.
     pub created_at: Timestamp,
+}
+
+/// Where an event stands in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Here.
+    At(i64),
+    /// Behind all that have a place.
+    Coming,
+    /// The account has no such event, or no longer.
+    Unknown,
 }
 
 /// Writes an event in the transaction of its fact.
@@ -55,47 +68,54 @@ pub async fn insert(
     Ok(id)
 }
 
-/// Gives committed events their places, oldest first, and gives them back. One sequencer at a time: the row of the last
-/// position is its lock.
+/// Gives committed events their places, oldest first, and gives them back in that order. One sequencer at a time: the row
+/// of the last position is its lock, so whoever reads a place has all that stand before it.
 pub async fn sequence(tx: &mut Tx, limit: i64) -> Result<Vec<Event>> {
-    meta::get_or_set(tx.conn(), LAST_POSITION, "0").await?;
-    sqlx::query("UPDATE meta SET value = value WHERE name = $1").bind(LAST_POSITION).execute(tx.conn()).await?;
-    let last: i64 = meta::get(tx.conn(), LAST_POSITION).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let rows = sqlx::query("SELECT * FROM events WHERE position IS NULL ORDER BY id LIMIT $1")
-        .bind(limit)
-        .fetch_all(tx.conn())
-        .await?;
-    let events = rows.iter().map(event_of).collect::<Result<Vec<_>>>()?;
-    let mut position = last;
-    for event in &events {
-        position += 1;
-        sqlx::query("UPDATE events SET position = $2 WHERE id = $1")
-            .bind(event.id.to_string())
-            .bind(position)
-            .execute(tx.conn())
-            .await?;
-    }
-    if position > last {
+    let last: i64 = meta::lock(tx, LAST_POSITION, "0").await?.parse().unwrap_or(0);
+    let rows = sqlx::query(
+        "UPDATE events SET position = CAST($1 AS BIGINT) + placed.place
+         FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
+               FROM (SELECT id FROM events WHERE position IS NULL ORDER BY id LIMIT $2) AS oldest) AS placed
+         WHERE events.id = placed.id
+         RETURNING events.id AS id, account_id, type, subject_id, data, position, created_at",
+    )
+    .bind(last)
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await?;
+    let mut events = rows.iter().map(event_of).collect::<Result<Vec<_>>>()?;
+    events.sort_unstable_by_key(|event| event.position);
+    if let Some(position) = events.last().and_then(|event| event.position) {
         meta::set(tx.conn(), LAST_POSITION, &position.to_string()).await?;
     }
     Ok(events)
 }
 
-/// An account's events after one of them (from the beginning when there is none), oldest first.
+/// Where an account's event stands in the stream.
+pub async fn place_of(conn: &mut Conn, account: AccountId, id: EventId) -> Result<Place> {
+    let row = sqlx::query("SELECT position FROM events WHERE id = $1 AND account_id = $2")
+        .bind(id.to_string())
+        .bind(account.to_string())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(Place::Unknown) };
+    Ok(row.opt_int("position")?.map_or(Place::Coming, Place::At))
+}
+
+/// An account's events after a position (0: from the beginning), oldest first.
 pub async fn after(
     conn: &mut Conn,
     account: AccountId,
-    after: Option<EventId>,
+    position: i64,
     event_type: Option<EventType>,
     limit: i64,
 ) -> Result<Vec<Event>> {
     let rows = sqlx::query(
-        "SELECT * FROM events WHERE account_id = $1 AND ($3 IS NULL OR type = $3)
-           AND position > COALESCE((SELECT position FROM events WHERE id = $2 AND account_id = $1), 0)
+        "SELECT * FROM events WHERE account_id = $1 AND position > $2 AND ($3 IS NULL OR type = $3)
          ORDER BY position LIMIT $4",
     )
     .bind(account.to_string())
-    .bind(after.map(|id| id.to_string()))
+    .bind(position)
     .bind(event_type.map(EventType::as_str))
     .bind(limit)
     .fetch_all(conn)
@@ -139,6 +159,7 @@ fn event_of(row: &AnyRow) -> Result<Event> {
         event_type: row.word("type", EventType::parse)?,
         subject_id: row.text("subject_id")?,
         data: row.json("data")?,
+        position: row.opt_int("position")?,
         created_at: row.time("created_at")?,
     })
 }

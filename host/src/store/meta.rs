@@ -1,7 +1,7 @@
 //! Small values of the whole installation.
 
 use super::row::RowExt;
-use super::{Conn, Result};
+use super::{Conn, Result, Tx};
 
 /// The value of a name.
 pub async fn get(conn: &mut Conn, name: &str) -> Result<Option<String>> {
@@ -29,4 +29,16 @@ pub async fn set(conn: &mut Conn, name: &str, value: &str) -> Result<()> {
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The value of a name, `first` where it has none yet; nobody else locks or sets it before this transaction ends.
+pub async fn lock(tx: &mut Tx, name: &str, first: &str) -> Result<String> {
+    let row = sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = meta.value RETURNING value",
+    )
+    .bind(name)
+    .bind(first)
+    .fetch_one(tx.conn())
+    .await?;
+    row.text("value")
 }

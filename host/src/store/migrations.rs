@@ -16,6 +16,8 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (7, "events", include_str!("../../migrations/0007_events.sql")),
     (8, "extensions", include_str!("../../migrations/0008_extensions.sql")),
     (9, "idempotency", include_str!("../../migrations/0009_idempotency.sql")),
+    (10, "usage", include_str!("../../migrations/0010_usage.sql")),
+    (12, "events in order", include_str!("../../migrations/0012_events_in_order.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

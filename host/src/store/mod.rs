@@ -11,6 +11,7 @@ pub mod contacts;
 pub mod counters;
 pub mod credentials;
 pub mod decisions;
+pub mod deliveries;
 mod dialect;
 pub mod enrollments;
 pub mod events;
@@ -24,10 +25,12 @@ pub mod meta;
 pub mod migrations;
 pub mod outreaches;
 pub mod page;
+mod retry;
 mod row;
 pub mod sends;
 pub mod suppressions;
 pub mod transactions;
+pub mod usage;
 pub mod webhooks;
 
 pub use connect::{DatabaseUrl, Store, StoreOptions, Tx};
@@ -79,9 +82,9 @@ impl StoreError {
     }
 
     /// Whether another transaction was in the way and the database undid this one (SQLSTATE 40001, 40P01): the statement
-    /// itself is fault of nobody.
+    /// itself is fault of nobody, and the same call may succeed at once.
     pub fn is_conflict(&self) -> bool {
-        let Self::Statement(error) = self else { return false };
+        let (Self::Statement(error) | Self::Unavailable(error)) = self else { return false };
         let code = error.as_database_error().and_then(|error| error.code());
         matches!(code.as_deref(), Some("40001" | "40P01"))
     }

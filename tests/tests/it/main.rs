@@ -1,6 +1,7 @@
 //! The end-to-end tests: one binary, one file for each story.
 
 mod clients;
+mod contract;
 mod peers;
 mod readme;
 mod stories;

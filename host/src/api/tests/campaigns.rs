@@ -1,13 +1,9 @@
-//! Campaigns from their making to a recipient's unsubscribe.
+//! Campaigns as their owner makes and runs them.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
 
-use super::super::test_support::{TestApi, campaign, credential, request};
-use crate::catalog::Catalog;
-use crate::domain::status::SendState;
-use crate::test_support::TestApp;
+use super::super::test_support::{TestApi, campaign, credential};
 
 #[tokio::test]
 async fn a_campaign_is_made_with_its_credentials_and_steps() {
@@ -232,40 +228,4 @@ async fn a_credential_is_added_changed_and_deleted() {
     api.call("DELETE", &key, &one, None).await.expect(StatusCode::OK);
     api.get(&key, &one).await.expect_error(404, "smtp_credential_not_found");
     assert_eq!(api.get(&key, &all).await.expect(StatusCode::OK).as_array().unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn an_unsubscribe_page_changes_nothing_and_its_button_unsubscribes() {
-    let api = TestApi::start().await;
-    let key = api.key().await;
-    let id = api.campaign(&key, json!({})).await;
-    let import = api.import(&key, &["a@example.org"]).await;
-    api.post(&key, &format!("/campaigns/{id}/enroll"), json!({"contact_import_id": import}))
-        .await
-        .expect(StatusCode::OK);
-    let enrollment = api.get(&key, &format!("/campaigns/{id}/enrollments")).await.json()[0].clone();
-    let contact = format!("/contacts/{}", enrollment["contact_id"].as_str().unwrap());
-    let link = api.app.links.unsubscribe(enrollment["id"].as_str().unwrap().parse().unwrap());
-    let path = link.strip_prefix("http://ampout.example").unwrap();
-
-    let page = api.send(request("GET", path, None, None)).await;
-    assert!(page.status.is_success() && page.text.contains("<form method=\"post\">") && !page.text.contains("<script"));
-    assert!(api.get(&key, &contact).await.json()["unsubscribed_at"].is_null());
-    assert!(api.send(request("POST", path, None, None)).await.status.is_success());
-    assert!(api.get(&key, &contact).await.json()["unsubscribed_at"].is_string());
-    api.send(request("POST", &format!("{path}A"), None, None)).await.expect_error(404, "not_found");
-    api.send(request("GET", "/t/nonsense.gif", None, None)).await.expect_error(404, "not_found");
-}
-
-#[tokio::test]
-async fn the_pixel_of_a_message_in_doubt_says_that_it_had_left() {
-    let app = TestApp::start().await;
-    let sender = app.sender(app.account().await, None).await;
-    let send = app.in_doubt(sender, "bob@example.com").await;
-    let router = crate::api::router(app.app.clone(), Catalog::start(&app).await.unwrap());
-    let pixel = app.links.pixel(send.id);
-    let loaded = request("GET", pixel.strip_prefix("http://ampout.example").unwrap(), None, None);
-    assert_eq!(router.oneshot(loaded).await.unwrap().status(), StatusCode::OK);
-    assert_eq!(app.send(send.id).await.state, SendState::Sent);
-    assert_eq!(app.told(send.enrollment_id).await, ["enrollment.sent", "enrollment.opened"]);
 }

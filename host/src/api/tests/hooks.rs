@@ -1,9 +1,27 @@
 //! Webhooks out and in, events, decisions.
 
-use axum::http::StatusCode;
-use serde_json::json;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::{Value, json};
 
-use super::super::test_support::TestApi;
+use super::super::test_support::{Key, TestApi};
+use crate::domain::Timestamp;
+use crate::domain::event::EventType;
+use crate::domain::ids::EventId;
+use crate::store::events;
+
+/// An event of the account's that nobody has given a place yet.
+async fn happen(api: &TestApi, key: &Key, event_type: EventType) -> EventId {
+    let mut tx = api.app.store.begin().await.unwrap();
+    let now = api.app.clock.now();
+    let id = events::insert(&mut tx, key.account, event_type, "it", &json!({}), now).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap()).collect()
+}
 
 #[tokio::test]
 async fn a_webhook_shows_its_secret_when_it_is_made_and_rotated() {
@@ -35,6 +53,83 @@ async fn a_webhook_goes_to_https_and_filters_what_exists() {
 }
 
 #[tokio::test]
+async fn a_webhook_is_turned_off_and_on_by_its_owner() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let body = json!({"webhook": {"url": "https://app.example/hooks"}});
+    let made = api.post(&key, "/webhooks", body).await.expect(StatusCode::CREATED);
+    assert_eq!(
+        (&made["enabled"], &made["disabled_at"], &made["event_filters"]),
+        (&json!(true), &json!(null), &json!(["*"]))
+    );
+    let path = format!("/webhooks/{}", made["id"].as_str().unwrap());
+    let patch = async |body: Value| api.call("PATCH", &key, &path, Some(json!({ "webhook": body }))).await;
+    let off = patch(json!({ "enabled": false })).await.expect(StatusCode::OK);
+    assert_eq!((&off["enabled"], &off["disabled_reason"]), (&json!(false), &json!("owner")));
+    assert!(off["disabled_at"].is_string());
+    let still = patch(json!({ "event_filters": ["campaign.paused"] })).await.expect(StatusCode::OK);
+    assert_eq!(still["enabled"], false);
+    let missing = format!("{path}/deliveries/{}/redeliver", made["id"].as_str().unwrap());
+    api.call("POST", &key, &missing, None).await.expect_error(422, "unprocessable");
+    let on = patch(json!({ "enabled": true })).await.expect(StatusCode::OK);
+    assert_eq!(
+        (&on["enabled"], &on["disabled_at"], &on["disabled_reason"]),
+        (&json!(true), &json!(null), &json!(null))
+    );
+    api.call("POST", &key, &missing, None).await.expect_error(404, "not_found");
+    let details = patch(json!({ "enabled": null, "event_filters": null, "disabled_at": null, "url": 1 })).await;
+    let details = details.expect_error(422, "validation_failed");
+    assert_eq!(details.as_object().unwrap().len(), 4, "{details}");
+}
+
+#[tokio::test]
+async fn an_account_has_a_hundred_webhooks_at_most() {
+    let api = TestApi::start().await;
+    let (key, other) = (api.key().await, api.key().await);
+    let body = || json!({"webhook": {"url": "https://app.example/hooks"}});
+    for _ in 0..100 {
+        api.post(&key, "/webhooks", body()).await.expect(StatusCode::CREATED);
+    }
+    api.post(&key, "/webhooks", body()).await.expect_error(422, "unprocessable");
+    api.post(&other, "/webhooks", body()).await.expect(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn events_follow_a_cursor_oldest_first() {
+    let api = TestApi::start().await;
+    let (key, stranger) = (api.key().await, api.key().await);
+    let mut told = Vec::new();
+    for n in 0..5 {
+        let event_type = if n % 2 == 0 { EventType::EnrollmentSent } else { EventType::CampaignPaused };
+        told.push(happen(&api, &key, event_type).await.to_string());
+    }
+    let foreign = happen(&api, &stranger, EventType::EnrollmentSent).await;
+    assert_eq!(api.get(&key, "/events").await.expect(StatusCode::OK), json!([]), "none has its place");
+    crate::events::step(&api.app).await.unwrap();
+
+    let first = api.get(&key, "/events?limit=2").await;
+    assert_eq!(ids(&first.expect(StatusCode::OK)), told[..2]);
+    let next = format!("<http://ampout.example/events?limit=2&after={}>; rel=\"next\"", told[1]);
+    assert_eq!(first.header("link"), next);
+    let rest = api.get(&key, &format!("/events?after={}", told[1])).await;
+    assert_eq!(ids(&rest.expect(StatusCode::OK)), told[2..]);
+    assert_eq!(rest.header("link"), "");
+    let paused = api.get(&key, &format!("/events?after={}&type=campaign.paused", told[1])).await;
+    assert_eq!(ids(&paused.expect(StatusCode::OK)), [told[3].as_str()]);
+    assert_eq!(api.get(&key, &format!("/events?after={}", told[4])).await.expect(StatusCode::OK), json!([]));
+
+    let coming = happen(&api, &key, EventType::CampaignPaused).await;
+    assert_eq!(api.get(&key, &format!("/events?after={coming}")).await.expect(StatusCode::OK), json!([]));
+    for unknown in [foreign, EventId::new(api.app.clock.now())] {
+        let details = api.get(&key, &format!("/events?after={unknown}")).await.expect_error(400, "bad_request");
+        assert_eq!(details["after"], json!(["is no event of this account"]));
+    }
+    // Whoever was away for longer than a month goes on with what is left.
+    let swept = EventId::new(Timestamp::from_millis(api.app.clock.now().as_millis() - 31 * 86_400_000));
+    assert_eq!(ids(&api.get(&key, &format!("/events?after={swept}")).await.expect(StatusCode::OK)), told);
+}
+
+#[tokio::test]
 async fn an_inbound_endpoint_names_an_adapter_that_is_there() {
     let api = TestApi::start().await;
     let key = api.key().await;
@@ -50,6 +145,56 @@ async fn an_inbound_endpoint_names_an_adapter_that_is_there() {
     api.get(&key, &path).await.expect(StatusCode::OK);
     api.call("DELETE", &key, &path, None).await.expect(StatusCode::OK);
     api.get(&key, &path).await.expect_error(404, "inbound_endpoint_not_found");
+}
+
+#[tokio::test]
+async fn a_requests_fate_is_shown_and_it_can_be_read_again() {
+    let api = TestApi::start().await;
+    let (key, stranger) = (api.key().await, api.key().await);
+    let body = json!({"inbound_endpoint": {"provider": "smtp2go", "signing_secret": "s3cret"}});
+    let made = api.post(&key, "/inbound_endpoints", body).await.expect(StatusCode::CREATED);
+    let path = format!("/inbound_endpoints/{}/requests", made["id"].as_str().unwrap());
+    assert_eq!(api.get(&key, &path).await.expect(StatusCode::OK), json!([]));
+    let url = made["url"].as_str().unwrap().strip_prefix("http://ampout.example").unwrap();
+    let status = api.post(&key, url, json!({})).await.status;
+    let list = api.get(&key, &path).await.expect(StatusCode::OK);
+    let request = &list[0];
+    let state = request["state"].as_str().unwrap();
+    assert_eq!(
+        (status.as_u16(), request["size"].as_u64()),
+        (if state == "malformed" { 422 } else { 401 }, Some(2)),
+        "{list}"
+    );
+    assert!(request["error"].is_string() && request["next_try_at"].is_null(), "{list}");
+    let others = api.get(&key, &format!("{path}?state=applied")).await.expect(StatusCode::OK);
+    assert_eq!(others, json!([]));
+    api.get(&key, &format!("{path}?state=lost")).await.expect_error(400, "bad_request");
+    api.get(&stranger, &path).await.expect_error(404, "inbound_endpoint_not_found");
+
+    let again = format!("{path}/{}/retry", request["id"].as_str().unwrap());
+    api.call("POST", &stranger, &again, None).await.expect_error(404, "inbound_endpoint_not_found");
+    let retried = api.call("POST", &key, &again, None).await.expect(StatusCode::OK);
+    assert_eq!(retried["status"], "stored");
+    assert_eq!(crate::inbound::step(&api.app).await.unwrap().read, 1);
+    assert_eq!(api.get(&key, &path).await.expect(StatusCode::OK)[0]["state"], state);
+    api.call("POST", &key, &format!("{path}/{}/retry", key.account), None).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_inbound_request_is_bounded_in_all_its_parts() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let body = json!({"inbound_endpoint": {"provider": "smtp2go", "signing_secret": "s3cret"}});
+    let made = api.post(&key, "/inbound_endpoints", body).await.expect(StatusCode::CREATED);
+    let url = made["url"].as_str().unwrap().strip_prefix("http://ampout.example").unwrap();
+    let send = async |header: usize, body: usize| {
+        let request = Request::builder().method("POST").uri(url).header("x-long", "x".repeat(header));
+        api.send(request.body(Body::from(vec![b' '; body])).unwrap()).await
+    };
+    send(40_000, 0).await.expect_error(400, "bad_request");
+    send(0, 1024 * 1024 + 1).await.expect_error(413, "payload_too_large");
+    let list = api.get(&key, &format!("/inbound_endpoints/{}/requests", made["id"].as_str().unwrap())).await;
+    assert_eq!(list.expect(StatusCode::OK), json!([]), "what was turned away is not kept");
 }
 
 #[tokio::test]

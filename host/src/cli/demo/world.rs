@@ -76,7 +76,7 @@ impl World {
             ("rate_limit_per_minute", "100000".to_owned()),
         ])?;
         let server = Server::start(config, clock.clone()).await?;
-        let (_, key) = crate::cli::keys::make_key(&server.app().store, None, "demo", &clock).await?;
+        let key = crate::cli::keys::make_key(&server.app().store, "demo", &clock).await?;
         let key = key.reveal().to_owned();
         let client = Client::new(server.app().http.clone(), format!("http://{}", server.address()), key.clone());
         Ok(Self {

@@ -6,8 +6,9 @@ use crate::domain::ids::{AccountId, ContactId, EnrollmentId};
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{Result, Tx, contacts, suppressions};
 
-/// A contact does not want more: all its sequences end; false when that was known. `about` is the enrollment that it said
-/// so of: the customer's app is told of that one even if its sequence had ended before.
+/// A contact does not want more: all its sequences end, and its address is suppressed, so that importing it anew mails
+/// nobody; false when that was known. `about` is the enrollment that it said so of: the customer's app is told of that one
+/// even if its sequence had ended before.
 pub async fn unsubscribed(
     tx: &mut Tx,
     account: AccountId,
@@ -16,6 +17,11 @@ pub async fn unsubscribed(
     reason: &str,
     now: Timestamp,
 ) -> Result<bool> {
+    if let Some(contact) = contacts::find(tx.conn(), account, contact).await?
+        && let Ok(address) = EmailAddress::parse(&contact.email)
+    {
+        suppressions::add_address(tx.conn(), account, &address.key(), reason, now).await?;
+    }
     if !contacts::unsubscribe(tx.conn(), account, contact, now).await? {
         return Ok(false);
     }

@@ -12,6 +12,7 @@ use ampout_tests::{
     CampaignPlan, Database, DnsServers, Engine, altered, credential, eventually, letters, provider, text,
 };
 use anyhow::{Context, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 super::on_both_databases!(
@@ -197,10 +198,10 @@ async fn a_message_is_complete(database: Database) -> anyhow::Result<()> {
     let timeline = campaign.timeline_of("bo@there.test").await?;
     let queued = timeline.iter().find(|fact| fact["kind"] == "queued").context("nothing was queued")?;
     assert_eq!(queued["send_id"], send_id);
-    let (_, pixel) = html.split_once("src=\"").context("no pixel")?;
-    let (pixel, _) = pixel.split_once('"').context("no end of the pixel's address")?;
-    let path = pixel.strip_prefix(&engine.base()).context("the pixel is not ours")?;
-    engine.api.get(path).await?;
+    let pixel = letter.pixel()?;
+    ensure!(pixel.starts_with(&format!("{}/t/", engine.base())), "{pixel}");
+    engine.clock.advance(MINUTE);
+    engine.api.visit(Method::GET, &pixel, &[("user-agent", "Thunderbird/128.5.0")], "").await?;
     campaign.becomes("bo@there.test", "opened").await?;
     engine.stop().await;
     Ok(())

@@ -5,12 +5,19 @@ mod a_credential_goes_down;
 mod a_person_answers;
 mod bounces;
 mod campaign_is_made;
+mod events_by_cursor;
 mod extensions_are_swapped;
 mod first_steps_leave;
 mod follow_ups;
+mod keys_and_counts;
+mod opens_and_opt_outs;
+mod provider_is_heard_later;
 mod refusals;
+mod slow_and_large;
 mod stops_and_starts;
+mod the_database_goes_away;
 mod the_document_tells_the_truth;
+mod webhooks_are_told;
 
 /// Tells a story, `async fn(Database) -> anyhow::Result<()>`, on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {
