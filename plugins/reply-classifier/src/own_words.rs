@@ -90,16 +90,18 @@ impl<'a> SystemWords<'a> {
         let mut folded = fold_lines(text);
         let (mut marks, mut end) = (0, None);
         IN_TEXTS.each_in(&folded, |found| {
+            if found.marks & (RETURNED | RETURNED_HEADER) == 0 {
+                marks |= found.marks;
+                return ControlFlow::Continue(());
+            }
             let line = folded[..found.start].rfind('\n').map_or(0, |end| end + 1);
             let is_first_line = folded[..line].trim().is_empty();
             // A returned header may be quoted or indented.
             let begins_line = || folded[line..found.start].bytes().all(|byte| matches!(byte, b'>' | b' ' | b'|'));
-            let returns = found.marks & RETURNED != 0 || (found.marks & RETURNED_HEADER != 0 && begins_line());
-            if returns && !is_first_line {
+            if !is_first_line && (found.marks & RETURNED != 0 || begins_line()) {
                 end = Some(line);
                 return ControlFlow::Break(());
             }
-            marks |= found.marks;
             ControlFlow::Continue(())
         });
         let Some(end) = end else { return Self { own: text, returned: "", folded, marks } };
