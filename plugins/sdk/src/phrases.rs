@@ -121,7 +121,6 @@ impl<const N: usize> Phrases<N> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "eleven bits are left")]
 const fn chain_of(first: u8, second: u8, third: u8) -> usize {
     let key = first as u32 | (second as u32) << 8 | (third as u32) << 16;
     (key.wrapping_mul(0x9E37_79B1) >> (u32::BITS - CHAINS.trailing_zeros())) as usize
