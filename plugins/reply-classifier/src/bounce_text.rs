@@ -108,7 +108,7 @@ fn bounced(
     let reply = SmtpReply::find(about);
     let class = BounceClass::of_words(None, reply, words, words);
     let transcript = words | transcript;
-    let evidence = Evidence { status: reply.status, words, transcript, replies: ["", about], recipient: &recipient };
+    let evidence = Evidence { status: reply.status, words, transcript, reply: "", recipient: &recipient };
     let class = evidence.judged(class);
     let diagnostic = diagnostic(about);
     BouncedRecipient {

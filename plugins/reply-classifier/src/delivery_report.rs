@@ -82,7 +82,7 @@ fn bounced(mail: &Mail<'_>, recipient: &RecipientStatus, alone: bool) -> Bounced
     };
     let diagnostic = if quoted.is_empty() { text.trim() } else { quoted };
     let recipient = address(mail, recipient, alone);
-    let evidence = Evidence { status: known, words, transcript, replies: [quoted, text], recipient: &recipient };
+    let evidence = Evidence { status: known, words, transcript, reply: quoted, recipient: &recipient };
     let class = evidence.judged(class);
     BouncedRecipient {
         status: status.map(|status| status.to_string()),

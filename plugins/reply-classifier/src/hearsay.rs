@@ -15,8 +15,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) words: BounceWords,
     /// The words of the whole report.
     pub(crate) transcript: BounceWords,
-    /// Where a server's reply may be quoted.
-    pub(crate) replies: [&'a str; 2],
+    /// A server's reply, where the report has a field for it. In a text anybody may have put the address before the words.
+    pub(crate) reply: &'a str,
     pub(crate) recipient: &'a str,
 }
 
@@ -29,7 +29,7 @@ impl Evidence<'_> {
             && says_nothing
             && self.words.only_call_a_user_unknown()
             && !self.transcript.name_a_command()
-            && !self.replies[..1].iter().any(|text| names_it(text, self.recipient));
+            && !names_it(self.reply, self.recipient);
         if is_hearsay { BounceClass::Soft } else { class }
     }
 }
