@@ -87,9 +87,12 @@ impl Cluster {
         let server = self.server.id();
         // Each connection is served by a child in a process group of its own.
         let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
-        let mut kill = Command::new("kill");
-        kill.args(["-s", signal, &server.to_string()]).args(children.split_whitespace());
-        output_of(&mut kill).map(drop)
+        output_of(Command::new("kill").args(["-s", signal, &server.to_string()]))?;
+        for child in children.split_whitespace() {
+            // One that has ended meanwhile needs no signal.
+            let _ = output_of(Command::new("kill").args(["-s", signal, child]));
+        }
+        Ok(())
     }
 
     async fn connect(&self) -> anyhow::Result<PgConnection> {

