@@ -56,7 +56,8 @@ pub(crate) struct Headers<'a> {
     pub(crate) is_bulk: bool,
     /// SpamCop and its kin.
     pub(crate) complaint: Option<&'static str>,
-    has_list_unsubscribe: bool,
+    /// RFC 2369: it offers to be let go, and so asks nothing of the kind itself.
+    pub(crate) has_list_unsubscribe: bool,
     has_feedback_id: bool,
     suppresses_all: bool,
     has_rules_loop: bool,

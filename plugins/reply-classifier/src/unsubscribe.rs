@@ -156,7 +156,7 @@ pub(crate) fn find_made_by_a_machine(mail: &Mail<'_>) -> Option<Classification> 
 /// A person's clear request.
 pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
     let words = mail.reply_words();
-    if !words.are_at_most(MOST_WORDS) {
+    if mail.headers.has_list_unsubscribe || mail.headers.is_bulk || !words.are_at_most(MOST_WORDS) {
         return None;
     }
     // Sentences go on over the ends of lines.
