@@ -10,4 +10,5 @@ mod hooks;
 mod keys;
 mod lists;
 mod recipients;
+mod strangers;
 mod usage;
