@@ -20,7 +20,7 @@ use crate::store::contacts::{self, ContactImport, NewContact};
 use crate::store::enrollments::{self, Enrollment, NewEnrollment};
 use crate::store::events::{self, Event};
 use crate::store::facts::delivery;
-use crate::store::sends::{self, ClaimedSend, Ending, Lease, NewSend, Send};
+use crate::store::sends::{self, ClaimedSend, Ending, Lease, NewSend, Places, Send};
 use crate::store::webhooks::{self, Webhook};
 use crate::store::{accounts, campaigns, credentials};
 
@@ -181,7 +181,8 @@ impl TestApp {
         let now = self.clock.now();
         let lease = Lease { owner: self.node, until: now.plus(Duration::from_secs(30)) };
         let mut tx = self.store.begin().await.unwrap();
-        sends::claim(&mut tx, &[(send.id, sender.credential)], Some(now.utc_day()), lease).await.unwrap();
+        let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
+        sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
         let held = sends::claimed(&mut tx, &[send.id], self.node).await.unwrap().remove(0);
         sends::begin_sending(tx.conn(), send.id, sender.credential, lease).await.unwrap().unwrap();
         tx.commit().await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ampout::clock::Clock;
@@ -13,7 +14,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::api::Api;
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually};
 
 /// Longer than any story's time, so that a clock that is moved by days takes no send from the node that holds it.
 const LEASE_SECONDS: &str = "31536000";
@@ -35,7 +36,9 @@ pub struct Engine {
     pub api: Api,
     config: Config,
     server: Server,
-    _folder: TempDir,
+    /// Where the database is, for the shell.
+    settings: [(&'static str, String); 2],
+    folder: TempDir,
 }
 
 /// What an engine is started with. The default: a clock that runs with the system's, 127.0.0.1 within bounds, no DNS
@@ -98,6 +101,17 @@ impl Engine {
         self.clock.advance(self.clock.now().until(time));
     }
 
+    /// What the program says when an operator runs it beside the engine, on the same database.
+    pub async fn shell(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new("timeout");
+        command.arg(PATIENCE.as_secs().to_string()).arg(crate::binary::path()?).args(arguments);
+        command.current_dir(self.folder.path()).envs(self.settings.iter().cloned()).stdin(Stdio::null());
+        let told = tokio::task::spawn_blocking(move || command.output()).await??;
+        let (out, err) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+        anyhow::ensure!(told.status.success(), "{arguments:?} ends with {}\n{out}\n{err}", told.status);
+        Ok(out.into_owned())
+    }
+
     /// The settings that it was started with: another node of it has the same.
     pub fn config(&self) -> Config {
         self.config.clone()
@@ -147,10 +161,11 @@ impl EngineOptions {
             Database::Postgres => crate::postgres::fresh_database().await?,
         };
         let data = folder.path().join("data");
+        let settings = [("AMPOUT_DATA_DIR", data.display().to_string()), ("AMPOUT_DATABASE_URL", url.clone())];
         let options = self.set("data_dir", data.display()).set("database_url", url);
         let config = Config::from_settings(&options.settings)?;
         let server = Server::start(config.clone(), options.clock.clone()).await.context("the engine did not start")?;
         let api = Api::sign_up(&format!("http://{}", server.address())).await?;
-        Ok(Engine { clock: options.clock, api, config, server, _folder: folder })
+        Ok(Engine { clock: options.clock, api, config, server, settings, folder })
     }
 }

@@ -1,32 +1,36 @@
-//! Campaigns: made with their credentials and steps, shown, changed, and told to go, to pause and to go on.
+//! Campaigns: made with their credentials and steps, shown and changed.
 
 pub(super) mod explain;
+pub(super) mod going;
 mod input;
 pub(super) mod preview;
+mod requests;
+pub(super) mod send_forecast;
 mod shown;
+pub(super) mod test_send;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::auth::{MayRead, MaySend, MayWrite};
+use super::answer::Answer;
+use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::credentials::insert as insert_credential;
 use super::error::{ApiError, Code, Result};
-use super::input::{read, read_wrapped};
-use super::query::{Listed, Parameters};
+use super::input::read_wrapped;
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
-use super::values::whole;
-use crate::dispatch::plan::{self, PlanError, Planned};
 use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, OutreachId, StepId};
 use crate::domain::status::CampaignStatus;
-use crate::store::{Conn, campaigns, credentials, facts, outreaches};
-use crate::wake::Wake;
+use crate::store::{Conn, account_months, campaigns, outreaches};
 
-#[derive(Serialize)]
+/// A campaign in a list.
+#[derive(Serialize, ToSchema)]
 struct CampaignListed {
     id: CampaignId,
     name: String,
@@ -35,7 +39,7 @@ struct CampaignListed {
 }
 
 /// The ids of what came into being.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct CampaignMade {
     id: CampaignId,
     status: CampaignStatus,
@@ -43,31 +47,24 @@ pub(super) struct CampaignMade {
     sequence_steps: Vec<StepMade>,
 }
 
-#[derive(Serialize)]
+/// A credential that was made with its campaign.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CredentialOfNewCampaign)]
 struct CredentialMade {
     id: CredentialId,
     from_email: String,
 }
 
-#[derive(Serialize)]
+/// A step that was made with its campaign.
+#[derive(Serialize, ToSchema)]
 struct StepMade {
     id: StepId,
     position: u32,
 }
 
-#[derive(Serialize)]
-pub(super) struct StatusOf {
-    id: CampaignId,
-    status: CampaignStatus,
-}
-
-#[derive(Serialize)]
-pub(super) struct Dispatched {
-    status: CampaignStatus,
-    dispatched: u64,
-    batches: u64,
-}
-
+/// List the campaigns
+#[utoipa::path(get, path = "/campaigns", operation_id = "list_campaigns", tag = "Campaigns",
+    params(PageParameters), responses((status = OK, description = "Newest first.", body = [CampaignListed])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -81,11 +78,20 @@ pub(super) async fn list(
     Ok(asked.answer(rows, |campaign| campaign.id, listed))
 }
 
+/// Make a campaign
+///
+/// With its credentials and steps. Everything that is wrong is told at once.
+#[utoipa::path(post, path = "/campaigns", operation_id = "create_campaign", tag = "Campaigns",
+    request_body = requests::NewCampaign,
+    responses(
+        (status = CREATED, description = "It is made, with the ids of all that came with it.", body = CampaignMade),
+        (status = 404, description = "`outreach_not_found`", body = super::openapi::Error),
+    ))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     body::Json(body): body::Json,
-) -> Result<(StatusCode, Json<CampaignMade>)> {
+) -> Result<Answer> {
     let now = api.now();
     let new = read_wrapped(body, "campaign", |fields| input::new_campaign(fields, &api, caller.account, now))?;
     let mut tx = api.app.store.begin().await?;
@@ -97,7 +103,6 @@ pub(super) async fn create(
     for credential in &new.credentials {
         insert_credential(&mut tx, credential, now).await?;
     }
-    tx.commit().await?;
     let made = CampaignMade {
         id: new.campaign.id,
         status: new.campaign.status,
@@ -108,85 +113,46 @@ pub(super) async fn create(
             .collect(),
         sequence_steps: new.steps.iter().map(|step| StepMade { id: step.id, position: step.position }).collect(),
     };
-    Ok((StatusCode::CREATED, Json(made)))
+    caller.commit(tx, StatusCode::CREATED, &made).await
 }
 
+/// Show a campaign
+///
+/// Its fields and its figures. Nothing is counted for it, so it is as fast for a million enrollments as for one.
+#[utoipa::path(get, path = "/campaigns/{id}", operation_id = "show_campaign", tag = "Campaigns",
+    params(("batches_after" = Option<u64>, Query, minimum = 0, maximum = 4294967295_u64,
+        description = "`per_batch` begins after this batch number.")),
+    responses((status = OK, description = "The campaign.", body = shown::CampaignShown)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
     Ids(id): Ids<CampaignId>,
+    mut parameters: Parameters,
 ) -> Result<Json<shown::CampaignShown>> {
+    let after = parameters.optional("batches_after", |text| text.parse::<u32>().ok(), "a batch's number");
+    parameters.finish()?;
     let mut conn = api.app.store.read().await?;
     let campaign = found(&mut conn, caller.account, id).await?;
-    Ok(Json(shown::gather(&mut conn, campaign, api.now()).await?))
+    Ok(Json(shown::gather(&mut conn, campaign, after.map(i64::from), api.now()).await?))
 }
 
+/// Change a campaign
+#[utoipa::path(patch, path = "/campaigns/{id}", operation_id = "update_campaign", tag = "Campaigns",
+    request_body = requests::CampaignChange,
+    responses((status = OK, description = "As it is now.", body = shown::CampaignShown)))]
 pub(super) async fn update(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(id): Ids<CampaignId>,
     body::Json(body): body::Json,
-) -> Result<Json<shown::CampaignShown>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
+    campaigns::lock(tx.conn(), id).await?;
     let mut campaign = found(tx.conn(), caller.account, id).await?;
     read_wrapped(body, "campaign", |fields| input::change(fields, &mut campaign))?;
     campaigns::update(tx.conn(), &campaign).await?;
-    let shown = shown::gather(tx.conn(), campaign, api.now()).await?;
-    tx.commit().await?;
-    Ok(Json(shown))
-}
-
-pub(super) async fn dispatch(
-    State(api): State<Api>,
-    MaySend(caller): MaySend,
-    Ids(id): Ids<CampaignId>,
-    body::OptionalJson(body): body::OptionalJson,
-) -> Result<(StatusCode, Json<Dispatched>)> {
-    let batch = read(body, |fields| Some(fields.optional("batch_number", whole(0, u64::from(u32::MAX)))))?;
-    let batch = batch.and_then(|batch| i64::try_from(batch).ok());
-    let mut conn = api.app.store.read().await?;
-    let campaign = found(&mut conn, caller.account, id).await?;
-    drop(conn);
-    let Planned { dispatched, batches } = plan::plan(&api.app, &campaign, batch).await.map_err(not_planned)?;
-    let mut conn = api.app.store.read().await?;
-    let status = found(&mut conn, caller.account, id).await?.status;
-    Ok((StatusCode::ACCEPTED, Json(Dispatched { status, dispatched, batches })))
-}
-
-pub(super) async fn pause(
-    State(api): State<Api>,
-    MayWrite(caller): MayWrite,
-    Ids(id): Ids<CampaignId>,
-) -> Result<Json<StatusOf>> {
-    let mut tx = api.app.store.begin().await?;
-    let campaign = found(tx.conn(), caller.account, id).await?;
-    if !facts::campaign::pause(&mut tx, &campaign, "paused through the API", api.now()).await? {
-        let message = format!("The campaign is {}; only an active one can be paused.", campaign.status);
-        return Err(ApiError::new(Code::CampaignNotActive, message));
-    }
-    tx.commit().await?;
-    Ok(Json(StatusOf { id, status: CampaignStatus::Paused }))
-}
-
-pub(super) async fn resume(
-    State(api): State<Api>,
-    MaySend(caller): MaySend,
-    Ids(id): Ids<CampaignId>,
-) -> Result<Json<StatusOf>> {
-    let mut tx = api.app.store.begin().await?;
-    let campaign = found(tx.conn(), caller.account, id).await?;
-    if campaign.status != CampaignStatus::Paused {
-        let message = format!("The campaign is {}; only a paused one can be resumed.", campaign.status);
-        return Err(ApiError::new(Code::CampaignNotPaused, message));
-    }
-    let credentials = credentials::of_campaign(tx.conn(), id).await?;
-    if credentials.iter().all(|credential| credential.disabled.is_some()) {
-        return Err(ApiError::unprocessable("No credential is enabled; reenable one, or add one, before resuming."));
-    }
-    campaigns::move_status(tx.conn(), id, &[CampaignStatus::Paused], CampaignStatus::Active, None).await?;
-    tx.wake(Wake::Dispatch);
-    tx.commit().await?;
-    Ok(Json(StatusOf { id, status: CampaignStatus::Active }))
+    let shown = shown::gather(tx.conn(), campaign, None, api.now()).await?;
+    caller.commit(tx, StatusCode::OK, &shown).await
 }
 
 /// One campaign of the caller's account.
@@ -194,23 +160,19 @@ pub(super) async fn found(conn: &mut Conn, account: AccountId, id: CampaignId) -
     campaigns::find(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::CampaignNotFound))
 }
 
+/// Refuses where the account's plan is used up.
+async fn check_plan(conn: &mut Conn, account: AccountId, now: Timestamp) -> Result<()> {
+    let plan = account_months::plan(conn, account, now.utc_month()).await?;
+    if plan.is_used_up() {
+        return Err(ApiError::plan_limit(&plan, now.next_utc_month()));
+    }
+    Ok(())
+}
+
 async fn check_outreach(conn: &mut Conn, account: AccountId, outreach: Option<OutreachId>) -> Result<()> {
     let Some(id) = outreach else { return Ok(()) };
     match outreaches::find(conn, account, id).await? {
         Some(_) => Ok(()),
         None => Err(ApiError::missing(Code::OutreachNotFound)),
-    }
-}
-
-fn not_planned(error: PlanError) -> ApiError {
-    match error {
-        PlanError::NothingPending => {
-            ApiError::new(Code::NoPendingEnrollments, "There are no enrollments that wait for a dispatch.")
-        }
-        PlanError::Paused => {
-            ApiError::new(Code::CampaignNotActive, "The campaign is paused; resume it before dispatching.")
-        }
-        PlanError::NoSteps => ApiError::unprocessable("The campaign has no steps to send."),
-        PlanError::Store(error) => error.into(),
     }
 }

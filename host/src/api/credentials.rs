@@ -2,36 +2,35 @@
 //! way in and never come out.
 
 mod input;
-
-use std::time::Instant;
+pub(super) mod requests;
+mod trial;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::campaigns::found as campaign_found;
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::read_wrapped;
-use super::query::{Listed, Parameters};
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use crate::domain::Timestamp;
-use crate::domain::credential::{Credential, Endpoint};
+use crate::domain::credential::Credential;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::status::{CampaignStatus, TlsMode};
-use crate::imap::ImapServer;
-use crate::secrets::SealedFor;
-use crate::smtp::SmtpServer;
-use crate::store::{Conn, Tx, credentials, facts, inbox, sends};
+use crate::store::{Conn, Tx, credentials, facts, inbox};
 use crate::wake::Wake;
 
 pub(super) use input::new_credential;
 
 /// The answer to the making of one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct CredentialMade {
     id: CredentialId,
     from_email: String,
@@ -41,7 +40,8 @@ pub(super) struct CredentialMade {
     daily_limit: u64,
 }
 
-#[derive(Serialize)]
+/// An SMTP account of a campaign, and how it fares. Passwords are never shown.
+#[derive(Serialize, ToSchema)]
 pub(super) struct CredentialShown {
     id: CredentialId,
     label: Option<String>,
@@ -51,7 +51,9 @@ pub(super) struct CredentialShown {
     smtp_tls: TlsMode,
     from_name: String,
     from_email: String,
+    /// First-step sends of a UTC day.
     daily_limit: u64,
+    /// What a bounce policy throttled it to; the smaller limit binds.
     throttled_limit: Option<u64>,
     imap_host: Option<String>,
     imap_port: Option<u16>,
@@ -59,6 +61,7 @@ pub(super) struct CredentialShown {
     imap_tls: Option<TlsMode>,
     disabled_at: Option<Timestamp>,
     disabled_reason: Option<String>,
+    /// Its server refused it; it is tried again then.
     resting_until: Option<Timestamp>,
     last_error: Option<String>,
     mailbox: Option<MailboxShown>,
@@ -66,33 +69,25 @@ pub(super) struct CredentialShown {
 }
 
 /// How watching its mailbox goes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MailboxShown {
     last_checked_at: Option<Timestamp>,
     last_error: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A credential that sends again.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Reenabled {
     id: CredentialId,
     from_email: String,
+    /// `enabled`
     status: &'static str,
 }
 
-#[derive(Serialize)]
-pub(super) struct Tried {
-    smtp: TrialShown,
-    imap: Option<TrialShown>,
-}
-
-#[derive(Serialize)]
-struct TrialShown {
-    ok: bool,
-    error: Option<String>,
-    tls: Option<&'static str>,
-    latency_ms: u64,
-}
-
+/// List a campaign's credentials
+#[utoipa::path(get, path = "/campaigns/{id}/smtp_credentials", operation_id = "list_smtp_credentials",
+    tag = "SMTP credentials", params(PageParameters),
+    responses((status = OK, description = "Newest first.", body = [CredentialShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -104,15 +99,15 @@ pub(super) async fn list(
     let mut conn = api.app.store.read().await?;
     campaign_found(&mut conn, caller.account, campaign).await?;
     let mut rows = Vec::new();
-    let after: Option<CredentialId> = asked.after();
-    for credential in credentials::of_campaign(&mut conn, campaign).await?.into_iter().rev() {
-        if after.is_none_or(|after| credential.id < after) {
-            rows.push(shown(&mut conn, credential).await?);
-        }
+    for credential in credentials::list(&mut conn, campaign, &asked.page()).await? {
+        rows.push(shown(&mut conn, credential).await?);
     }
     Ok(asked.answer(rows, |credential| credential.id, |credential| credential))
 }
 
+/// Show a credential
+#[utoipa::path(get, path = "/campaigns/{id}/smtp_credentials/{credential}", operation_id = "show_smtp_credential",
+    tag = "SMTP credentials", responses((status = OK, description = "Without its passwords.", body = CredentialShown)))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -123,31 +118,41 @@ pub(super) async fn show(
     shown(&mut conn, credential).await.map(Json)
 }
 
+/// Add a credential to a campaign
+#[utoipa::path(post, path = "/campaigns/{id}/smtp_credentials", operation_id = "create_smtp_credential",
+    tag = "SMTP credentials", request_body = requests::NewCredential,
+    responses((status = CREATED, description = "It takes its turn from now on.", body = CredentialMade)))]
 pub(super) async fn create(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(campaign): Ids<CampaignId>,
     body::Json(body): body::Json,
-) -> Result<(StatusCode, Json<CredentialMade>)> {
+) -> Result<Answer> {
     let now = api.now();
     let mut tx = api.app.store.begin().await?;
     let campaign = campaign_found(tx.conn(), caller.account, campaign).await?;
     let credential = read_wrapped(body, "smtp_credential", |fields| new_credential(fields, &api, &campaign, now))?;
     insert(&mut tx, &credential, now).await?;
     tx.wake(Wake::Dispatch);
-    tx.commit().await?;
     let Credential { id, from_email, from_name, smtp, daily_limit, .. } = credential;
     let made = CredentialMade { id, from_email, from_name, smtp_host: smtp.host, smtp_port: smtp.port, daily_limit };
-    Ok((StatusCode::CREATED, Json(made)))
+    caller.commit(tx, StatusCode::CREATED, &made).await
 }
 
+/// Change a credential
+///
+/// A rest ends with it. `imap_host: null` turns reply detection off.
+#[utoipa::path(patch, path = "/campaigns/{id}/smtp_credentials/{credential}", operation_id = "update_smtp_credential",
+    tag = "SMTP credentials", request_body = requests::CredentialChange,
+    responses((status = OK, description = "As it is now.", body = CredentialShown)))]
 pub(super) async fn update(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids((campaign, id)): Ids<(CampaignId, CredentialId)>,
     body::Json(body): body::Json,
-) -> Result<Json<CredentialShown>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
+    credentials::lock(tx.conn(), id).await?;
     let mut credential = found(tx.conn(), caller.account, campaign, id).await?;
     read_wrapped(body, "smtp_credential", |fields| input::change(fields, &api, &mut credential))?;
     credentials::update(tx.conn(), &credential).await?;
@@ -158,57 +163,67 @@ pub(super) async fn update(
     tx.wake(Wake::Inbox);
     tx.wake(Wake::Dispatch);
     let shown = shown(tx.conn(), credential).await?;
-    tx.commit().await?;
-    Ok(Json(shown))
+    caller.commit(tx, StatusCode::OK, &shown).await
 }
 
+/// Delete a credential
+///
+/// Its follow-ups end; the first steps that wait for it go out through another. Its figures stay in the campaign's rates.
+#[utoipa::path(delete, path = "/campaigns/{id}/smtp_credentials/{credential}", operation_id = "delete_smtp_credential",
+    tag = "SMTP credentials", responses((status = OK, description = "It is gone.", body = Deleted<CredentialId>)))]
 pub(super) async fn delete(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids((campaign, id)): Ids<(CampaignId, CredentialId)>,
-) -> Result<Json<Deleted<CredentialId>>> {
+) -> Result<Answer> {
     let now = api.now();
     let mut tx = api.app.store.begin().await?;
     let campaign = campaign_found(tx.conn(), caller.account, campaign).await?;
     found(tx.conn(), caller.account, campaign.id, id).await?;
     credentials::delete(tx.conn(), id, now).await?;
-    sends::free_first_steps(tx.conn(), campaign.id, id).await?;
-    sends::cancel_of_credential(tx.conn(), campaign.id, id, "the credential was deleted").await?;
+    facts::campaign::end_with_credential(&mut tx, campaign.id, id, now).await?;
     let usable = credentials::of_campaign(tx.conn(), campaign.id).await?.iter().any(|other| other.disabled.is_none());
     if !usable && campaign.status == CampaignStatus::Active {
         facts::campaign::pause(&mut tx, &campaign, "no enabled credential is left", now).await?;
     }
     tx.wake(Wake::Inbox);
     tx.wake(Wake::Dispatch);
-    tx.commit().await?;
-    Ok(Json(Deleted::new(id)))
+    caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await
 }
 
+/// Enable a credential again
+///
+/// Its counts since it was enabled begin anew; a throttle and a rest end. A campaign that was paused stays paused.
+#[utoipa::path(post, path = "/campaigns/{id}/smtp_credentials/{credential}/reenable",
+    operation_id = "reenable_smtp_credential", tag = "SMTP credentials",
+    responses((status = OK, description = "It sends again.", body = Reenabled)))]
 pub(super) async fn reenable(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids((campaign, id)): Ids<(CampaignId, CredentialId)>,
-) -> Result<Json<Reenabled>> {
+) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     let credential = found(tx.conn(), caller.account, campaign, id).await?;
     credentials::reenable(tx.conn(), id, api.now()).await?;
     tx.wake(Wake::Dispatch);
-    tx.commit().await?;
-    Ok(Json(Reenabled { id, from_email: credential.from_email, status: "enabled" }))
+    caller.commit(tx, StatusCode::OK, &Reenabled { id, from_email: credential.from_email, status: "enabled" }).await
 }
 
-/// Connects and signs in, on both servers at once; sends and marks nothing.
+/// Try a credential
+///
+/// Connects and signs in, on both servers at once, for at most 30 s; sends and marks nothing.
+#[utoipa::path(post, path = "/campaigns/{id}/smtp_credentials/{credential}/test", operation_id = "test_smtp_credential",
+    tag = "SMTP credentials", responses((status = OK, description = "What came of it.", body = trial::Tried)))]
 pub(super) async fn test(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids((campaign, id)): Ids<(CampaignId, CredentialId)>,
-) -> Result<Json<Tried>> {
+) -> Result<Json<trial::Tried>> {
     let mut conn = api.app.store.read().await?;
     let credential = found(&mut conn, caller.account, campaign, id).await?;
     // Servers may take a minute to answer: the connection to the database is not kept for that.
     drop(conn);
-    let (smtp, imap) = tokio::join!(try_smtp(&api, &credential), try_imap(&api, &credential));
-    Ok(Json(Tried { smtp: smtp?, imap: imap? }))
+    trial::of(&api, &credential).await.map(Json)
 }
 
 /// Stores a new credential; its mailbox is watched from now on.
@@ -225,43 +240,6 @@ async fn found(conn: &mut Conn, account: AccountId, campaign: CampaignId, id: Cr
     campaign_found(conn, account, campaign).await?;
     let credential = credentials::find(conn, account, campaign, id).await?;
     credential.ok_or_else(|| ApiError::missing(Code::SmtpCredentialNotFound))
-}
-
-async fn try_smtp(api: &Api, credential: &Credential) -> Result<TrialShown> {
-    let Endpoint { host, port, username, sealed_password, tls } = credential.smtp.clone();
-    let place = SealedFor { column: credentials::SMTP_PASSWORD, row: &credential.id.to_string() };
-    let password = api.app.sealer.open(&sealed_password, place)?;
-    let begun = Instant::now();
-    let tried = api.app.smtp.test(&SmtpServer { host, port, tls, username, password }).await;
-    Ok(match tried {
-        Ok(report) => TrialShown { ok: true, error: None, tls: report.tls, latency_ms: millis(report.latency) },
-        Err(error) => trial_failed(error.to_string(), begun),
-    })
-}
-
-async fn try_imap(api: &Api, credential: &Credential) -> Result<Option<TrialShown>> {
-    let Some(Endpoint { host, port, username, sealed_password, tls }) = credential.imap.clone() else {
-        return Ok(None);
-    };
-    let place = SealedFor { column: credentials::IMAP_PASSWORD, row: &credential.id.to_string() };
-    let password = api.app.sealer.open(&sealed_password, place)?;
-    let begun = Instant::now();
-    let tried = api.app.imap.test(&ImapServer { host, port, tls, username, password }).await;
-    Ok(Some(match tried {
-        Ok(_) => {
-            let tls = if tls == TlsMode::None { None } else { Some("TLS") };
-            TrialShown { ok: true, error: None, tls, latency_ms: millis(begun.elapsed()) }
-        }
-        Err(error) => trial_failed(error.to_string(), begun),
-    }))
-}
-
-fn trial_failed(error: String, begun: Instant) -> TrialShown {
-    TrialShown { ok: false, error: Some(error), tls: None, latency_ms: millis(begun.elapsed()) }
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn shown(conn: &mut Conn, credential: Credential) -> Result<CredentialShown> {

@@ -1,9 +1,10 @@
 //! The answer to a deletion.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// `{"id": …, "status": "deleted"}`.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Deleted<T> {
     id: T,
     /// `deleted`

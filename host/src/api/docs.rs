@@ -88,6 +88,11 @@ impl Code {
                 "Fields are wrong: details names every one of them by its path, with what to mend."
             }
             Self::Unprocessable => "The request is well formed, but it breaks a rule; the message says which.",
+            Self::PlanLimitReached => {
+                "The account has sent the messages that its plan allows in a calendar month (UTC); details has the figures. \
+                 It goes on with the next month, or with another plan."
+            }
+            Self::NoEmailsProvided => "emails is missing or empty. Give one to ten addresses to send the test to.",
             Self::RateLimited => "Too many calls. Wait as many seconds as Retry-After says.",
             Self::NoPendingEnrollments => "No enrollment waits for a dispatch. Enroll contacts first.",
             Self::CampaignNotActive => {

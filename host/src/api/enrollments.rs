@@ -1,17 +1,18 @@
 //! Enrollments: contacts are put into a campaign, in batches or one by one, and listed.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::campaigns::found as campaign_found;
 use super::contact_imports::found as import_found;
 use super::error::{ApiError, Code, Result};
 use super::input::read;
-use super::query::{Listed, Parameters};
+use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::{flag, id, whole};
 use crate::domain::Timestamp;
@@ -23,22 +24,35 @@ use crate::store::facts::enrolled::{self, Batching, Part, SkipReason, Skipped};
 use crate::store::{Conn, outreaches};
 
 /// Contacts of one transaction.
-const CHUNK: i64 = 5000;
+const CHUNK: i64 = 2000;
 const DEFAULT_BATCH_SIZE: u64 = 50;
 const LARGEST_BATCH_SIZE: u64 = 1_000_000;
 /// More than these are counted and not named: an answer stays within a few megabytes.
 const MOST_SKIPPED_NAMED: usize = 10_000;
 
-#[derive(Serialize)]
+/// What came of enrolling an import.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Enrolled {
     enrolled: u64,
+    /// Batches that were made for it.
     batches: u64,
     batch_size: u64,
-    skipped: Vec<Skipped>,
+    /// The first 10 000.
+    skipped: Vec<SkippedContact>,
+    /// All.
     skipped_count: u64,
 }
 
-#[derive(Serialize)]
+/// A contact that was not enrolled.
+#[derive(Serialize, ToSchema)]
+struct SkippedContact {
+    contact_id: ContactId,
+    email: String,
+    reason: SkipReason,
+}
+
+/// What came of enrolling one contact.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ContactEnrolled {
     id: EnrollmentId,
     contact_id: ContactId,
@@ -46,10 +60,12 @@ pub(super) struct ContactEnrolled {
     status: EnrollmentStatus,
 }
 
-#[derive(Serialize)]
+/// A contact in a campaign.
+#[derive(Serialize, ToSchema)]
 pub(super) struct EnrollmentShown {
     id: EnrollmentId,
     contact_id: ContactId,
+    /// The credential that sent step 1.
     smtp_credential_id: Option<CredentialId>,
     status: EnrollmentStatus,
     batch_number: i64,
@@ -57,16 +73,44 @@ pub(super) struct EnrollmentShown {
     opened_at: Option<Timestamp>,
     replied_at: Option<Timestamp>,
     bounce_reason: Option<String>,
+    /// Since when nothing more is sent.
     stopped_at: Option<Timestamp>,
     stop_reason: Option<String>,
 }
 
+/// Whom to enroll.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `enroll` reads it")]
+struct Enroll {
+    contact_import_id: ContactImportId,
+    #[schema(default = 50, minimum = 1, maximum = 1000000)]
+    batch_size: Option<u64>,
+}
+
+/// Whom to enroll, and where.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `enroll_contact` reads it")]
+struct EnrollContact {
+    contact_id: ContactId,
+    #[schema(default = 0, minimum = 0, maximum = 4294967295_u64)]
+    batch_number: Option<u64>,
+    /// Goes first in its batch.
+    #[schema(default = false)]
+    priority: Option<bool>,
+}
+
+/// Enroll an import
+///
+/// All its contacts that nothing speaks against, in batches. A call that was cut off is made again: who is enrolled already
+/// is skipped.
+#[utoipa::path(post, path = "/campaigns/{id}/enroll", operation_id = "enroll", tag = "Enrollments",
+    request_body = Enroll, responses((status = OK, description = "They wait for a dispatch.", body = Enrolled)))]
 pub(super) async fn enroll(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(campaign): Ids<CampaignId>,
     body::Json(body): body::Json,
-) -> Result<Json<Enrolled>> {
+) -> Result<Answer> {
     let (import, batch_size) = read(body, |fields| {
         let import = fields.required("contact_import_id", id::<ContactImportId>);
         let size = fields.optional("batch_size", whole(1, LARGEST_BATCH_SIZE)).unwrap_or(DEFAULT_BATCH_SIZE);
@@ -76,36 +120,39 @@ pub(super) async fn enroll(
     let campaign = campaign_found(&mut conn, caller.account, campaign).await?;
     import_found(&mut conn, caller.account, import).await?;
     let unique_in = enrolled::unique_in(outreach_of(&mut conn, &campaign).await?.as_ref());
-    let last_batch = enrollments::last_batch(&mut conn, campaign.id).await?.unwrap_or(0).max(0);
     drop(conn);
 
     let mut answer = Enrolled { enrolled: 0, batches: 0, batch_size, skipped: Vec::new(), skipped_count: 0 };
-    let mut batching = Batching { number: last_batch + 1, filled: 0, size: batch_size };
+    let mut batching = Batching::new(batch_size);
     let mut after = None;
     loop {
         let mut tx = api.app.store.begin().await?;
         let part = Part { import, unique_in, after, limit: CHUNK };
         let chunk = enrolled::enroll_chunk(&mut tx, &campaign, part, &mut batching, api.now()).await?;
-        tx.commit().await?;
         answer.enrolled += chunk.enrolled;
         answer.skipped_count += u64::try_from(chunk.skipped.len()).unwrap_or(u64::MAX);
         let room = MOST_SKIPPED_NAMED - answer.skipped.len();
-        answer.skipped.extend(chunk.skipped.into_iter().take(room));
-        if chunk.last.is_none() {
-            break;
+        answer.skipped.extend(chunk.skipped.into_iter().take(room).map(skipped_contact));
+        if chunk.next.is_none() {
+            answer.batches = batching.batches();
+            return caller.commit(tx, StatusCode::OK, &answer).await;
         }
-        after = chunk.last;
+        caller.begun(&mut tx, &campaign.id.to_string()).await?;
+        tx.commit().await?;
+        after = chunk.next;
     }
-    answer.batches = answer.enrolled.div_ceil(batch_size);
-    Ok(Json(answer))
 }
 
+/// Enroll a contact
+#[utoipa::path(post, path = "/campaigns/{id}/enroll_contact", operation_id = "enroll_contact", tag = "Enrollments",
+    request_body = EnrollContact,
+    responses((status = CREATED, description = "It waits for a dispatch.", body = ContactEnrolled)))]
 pub(super) async fn enroll_contact(
     State(api): State<Api>,
     MayWrite(caller): MayWrite,
     Ids(campaign): Ids<CampaignId>,
     body::Json(body): body::Json,
-) -> Result<(StatusCode, Json<ContactEnrolled>)> {
+) -> Result<Answer> {
     let (contact_id, batch, priority) = read(body, |fields| {
         let contact = fields.required("contact_id", id::<ContactId>);
         let batch = fields.optional("batch_number", whole(0, u64::from(u32::MAX))).unwrap_or(0);
@@ -126,12 +173,17 @@ pub(super) async fn enroll_contact(
     if !enrolled::enroll_one(&mut tx, &campaign, &enrollment, now).await? {
         return Err(refused(SkipReason::AlreadyEnrolled));
     }
-    tx.commit().await?;
     let NewEnrollment { id, contact_id, batch_number, .. } = enrollment;
     let answer = ContactEnrolled { id, contact_id, batch_number, status: EnrollmentStatus::Pending };
-    Ok((StatusCode::CREATED, Json(answer)))
+    caller.commit(tx, StatusCode::CREATED, &answer).await
 }
 
+/// List a campaign's enrollments
+#[utoipa::path(get, path = "/campaigns/{id}/enrollments", operation_id = "list_enrollments", tag = "Enrollments",
+    params(PageParameters,
+        ("status" = Option<EnrollmentStatus>, Query, description = "Only those."),
+        ("batch_number" = Option<u64>, Query, minimum = 0, maximum = 4294967295_u64, description = "Only this batch.")),
+    responses((status = OK, description = "Newest first.", body = [EnrollmentShown])))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -141,7 +193,8 @@ pub(super) async fn list(
     let asked = parameters.page();
     let words = EnrollmentStatus::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ");
     let status = parameters.optional("status", EnrollmentStatus::parse, format!("one of {words}"));
-    let batch_number = parameters.optional("batch_number", |text| text.parse().ok(), "a whole number");
+    let batch_number = parameters.optional("batch_number", |text| text.parse::<u32>().ok(), "a batch's number");
+    let batch_number = batch_number.map(i64::from);
     parameters.finish()?;
     let mut conn = api.app.store.read().await?;
     campaign_found(&mut conn, caller.account, campaign).await?;
@@ -167,6 +220,11 @@ fn refused(reason: SkipReason) -> ApiError {
             "Another campaign of the same outreach has the contact, and its contacts are unique.",
         ),
     }
+}
+
+fn skipped_contact(skipped: Skipped) -> SkippedContact {
+    let Skipped { contact_id, email, reason } = skipped;
+    SkippedContact { contact_id, email, reason }
 }
 
 fn shown(row: Enrollment) -> EnrollmentShown {

@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::rate::Standing;
+use crate::domain::Timestamp;
+use crate::domain::plan::Plan;
 use crate::domain::status::words;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
@@ -58,6 +60,8 @@ words! {
         ValidationFailed = "validation_failed",
         /// Well formed, but it breaks a rule.
         Unprocessable = "unprocessable",
+        /// The account has sent what its plan allows in this month.
+        PlanLimitReached = "plan_limit_reached",
         /// The key was used for another request.
         IdempotencyKeyReused = "idempotency_key_reused",
         /// The first request with the key is still running.
@@ -72,6 +76,8 @@ words! {
         CampaignNotPaused = "campaign_not_paused",
         /// Once a campaign.
         ContactAlreadyEnrolled = "contact_already_enrolled",
+        /// A test message to nobody.
+        NoEmailsProvided = "no_emails_provided",
         /// An import without contacts.
         NoContactsProvided = "no_contacts_provided",
         /// An account keeps one key.
@@ -114,6 +120,7 @@ impl Code {
             | Self::SuppressionNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::PlanLimitReached => StatusCode::PAYMENT_REQUIRED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::IdempotencyInProgress => StatusCode::CONFLICT,
@@ -127,6 +134,7 @@ impl Code {
             | Self::CampaignNotActive
             | Self::CampaignNotPaused
             | Self::ContactAlreadyEnrolled
+            | Self::NoEmailsProvided
             | Self::NoContactsProvided
             | Self::CannotRevokeLastKey => StatusCode::UNPROCESSABLE_ENTITY,
         }
@@ -168,6 +176,19 @@ impl ApiError {
     /// One wrong field.
     pub(super) fn invalid_field(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::invalid(BTreeMap::from([(path.into(), vec![problem.into()])]))
+    }
+
+    /// The account's plan is used up until the next month.
+    pub(super) fn plan_limit(plan: &Plan, until: Timestamp) -> Self {
+        let limit = plan.monthly_limit.unwrap_or(0);
+        let message =
+            format!("The account has sent the {limit} messages of its month; the next one begins at {until}.");
+        let details = json!({
+            "current_period_sends": plan.current_period_sends,
+            "monthly_limit": plan.monthly_limit,
+            "plan_slug": plan.slug,
+        });
+        Self { details, ..Self::new(Code::PlanLimitReached, message) }
     }
 
     /// A fault of ours: the cause is logged, and the caller is given the request's id.

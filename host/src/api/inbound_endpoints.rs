@@ -22,7 +22,8 @@ use crate::domain::ids::{AccountId, InboundEndpointId, InboundRequestId};
 use crate::extensions::CallScope;
 use crate::secrets::{SealedFor, random_bytes};
 use crate::store::Conn;
-use crate::store::inbound::{self, Fate, InboundEndpoint, RequestState, SIGNING_SECRET};
+use crate::store::inbound::{self, InboundEndpoint, RequestState, SIGNING_SECRET};
+use crate::store::inbound_fates::{self, Fate};
 
 /// Of an account.
 const MOST_ENDPOINTS: u64 = 100;
@@ -195,7 +196,7 @@ pub(super) async fn requests(
     parameters.finish()?;
     let mut conn = api.app.store.read().await?;
     found(&mut conn, caller.account, id).await?;
-    let rows = inbound::fates(&mut conn, id, state, &asked.page()).await?;
+    let rows = inbound_fates::list(&mut conn, id, state, &asked.page()).await?;
     Ok(asked.answer(rows, |fate| fate.id, request_shown))
 }
 
@@ -211,7 +212,7 @@ pub(super) async fn retry(
 ) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
     found(tx.conn(), caller.account, id).await?;
-    if !inbound::retry_request(&mut tx, id, request, api.now()).await? {
+    if !inbound_fates::retry(&mut tx, id, request, api.now()).await? {
         return Err(ApiError::new(Code::NotFound, "The endpoint has no such request, or no longer."));
     }
     caller.commit(tx, StatusCode::OK, &Retried { id: request, status: RequestState::Stored }).await

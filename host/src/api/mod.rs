@@ -54,7 +54,7 @@ mod tests;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
@@ -108,8 +108,8 @@ fn public() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(status::show))
         .routes(routes!(signup::create))
-        .route("/t/{file}", get(recipients::pixel))
-        .route("/u/{token}", get(recipients::ask_to_unsubscribe).post(recipients::unsubscribe))
+        .routes(routes!(recipients::pixel))
+        .routes(routes!(recipients::ask_to_unsubscribe, recipients::unsubscribe))
         .route("/inbound/{provider}/{token}", any(inbound::receive))
 }
 
@@ -128,7 +128,6 @@ fn keyed() -> OpenApiRouter<Api> {
         .route("/contacts/{id}", get(contacts::show).patch(contacts::update))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
         .route("/suppressions/{id}", axum::routing::delete(suppressions::delete))
-        .route("/enrollments/{id}/timeline", get(timeline::show))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show, webhooks::update, webhooks::delete))
         .routes(routes!(webhooks::rotate_secret))
@@ -150,20 +149,22 @@ fn keyed() -> OpenApiRouter<Api> {
 }
 
 fn of_campaigns() -> OpenApiRouter<Api> {
-    let credential = get(credentials::show).patch(credentials::update).delete(credentials::delete);
     OpenApiRouter::default()
-        .route("/campaigns", get(campaigns::list).post(campaigns::create))
-        .route("/campaigns/{id}", get(campaigns::show).patch(campaigns::update))
-        .route("/campaigns/{id}/dispatch", post(campaigns::dispatch))
-        .route("/campaigns/{id}/pause", post(campaigns::pause))
-        .route("/campaigns/{id}/resume", post(campaigns::resume))
-        .route("/campaigns/{id}/preview", get(campaigns::preview::show))
-        .route("/campaigns/{id}/explain", get(campaigns::explain::show))
-        .route("/campaigns/{id}/smtp_credentials", get(credentials::list).post(credentials::create))
-        .route("/campaigns/{id}/smtp_credentials/{credential}", credential)
-        .route("/campaigns/{id}/smtp_credentials/{credential}/reenable", post(credentials::reenable))
-        .route("/campaigns/{id}/smtp_credentials/{credential}/test", post(credentials::test))
-        .route("/campaigns/{id}/enroll", post(enrollments::enroll))
-        .route("/campaigns/{id}/enroll_contact", post(enrollments::enroll_contact))
-        .route("/campaigns/{id}/enrollments", get(enrollments::list))
+        .routes(routes!(campaigns::list, campaigns::create))
+        .routes(routes!(campaigns::show, campaigns::update))
+        .routes(routes!(campaigns::going::dispatch))
+        .routes(routes!(campaigns::going::pause))
+        .routes(routes!(campaigns::going::resume))
+        .routes(routes!(campaigns::test_send::send))
+        .routes(routes!(campaigns::preview::show))
+        .routes(routes!(campaigns::explain::show))
+        .routes(routes!(campaigns::send_forecast::show))
+        .routes(routes!(credentials::list, credentials::create))
+        .routes(routes!(credentials::show, credentials::update, credentials::delete))
+        .routes(routes!(credentials::reenable))
+        .routes(routes!(credentials::test))
+        .routes(routes!(enrollments::enroll))
+        .routes(routes!(enrollments::enroll_contact))
+        .routes(routes!(enrollments::list))
+        .routes(routes!(timeline::show))
 }

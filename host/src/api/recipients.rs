@@ -22,7 +22,12 @@ const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xf
 /// By these a program says that it loads ahead: the standard's, and those before it.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Whatever becomes of the look: a token of ours is shown its pixel, so that no mail program shows a broken image.
+/// Load an open pixel
+///
+/// Whatever becomes of the look: a pixel of ours is always shown, so that no mail program shows a broken image.
+#[utoipa::path(get, path = "/t/{file}", operation_id = "load_pixel", tag = "Recipients", security(()),
+    params(("file" = String, Path, description = "The token and `.gif`.")),
+    responses((status = OK, description = "A transparent pixel.", body = Vec<u8>, content_type = "image/gif")))]
 pub(super) async fn pixel(
     State(api): State<Api>,
     method: Method,
@@ -101,25 +106,39 @@ fn look<'h>(api: &Api, send: &Send, headers: &'h HeaderMap, now: Timestamp) -> L
     }
 }
 
-/// Changes nothing: link checkers open every link of a message.
+/// Ask whether to unsubscribe
+///
+/// A page with one button. It changes nothing: link checkers open every link of a message.
+#[utoipa::path(get, path = "/u/{token}", operation_id = "ask_to_unsubscribe", tag = "Recipients", security(()),
+    params(("token" = String, Path)),
+    responses((status = OK, description = "The page.", body = String, content_type = "text/html")))]
 pub(super) async fn ask_to_unsubscribe(
     State(api): State<Api>,
     headers: HeaderMap,
     token: Result<Ids<String>>,
 ) -> Result<Response> {
-    match enrollment_of(&api, token).await? {
-        Some(_) => Ok(pages::ask()),
-        None => missing(&headers),
+    match recipient(&api, token).await? {
+        Recipient::Enrolled(_) | Recipient::Nobody => Ok(pages::ask()),
+        Recipient::Unknown => missing(&headers),
     }
 }
 
+/// Unsubscribe
+///
 /// One click (RFC 8058), or the page's button. Whatever the body says: the method does.
+#[utoipa::path(post, path = "/u/{token}", operation_id = "unsubscribe", tag = "Recipients", security(()),
+    params(("token" = String, Path)),
+    responses((status = OK, description = "A page that says so.", body = String, content_type = "text/html")))]
 pub(super) async fn unsubscribe(
     State(api): State<Api>,
     headers: HeaderMap,
     token: Result<Ids<String>>,
 ) -> Result<Response> {
-    let Some(enrollment) = enrollment_of(&api, token).await? else { return missing(&headers) };
+    let enrollment = match recipient(&api, token).await? {
+        Recipient::Enrolled(enrollment) => enrollment,
+        Recipient::Nobody => return Ok(pages::done()),
+        Recipient::Unknown => return missing(&headers),
+    };
     let (account, contact, about, now) = (enrollment.account_id, enrollment.contact_id, enrollment.id, api.now());
     let write = api.app.store.write(move |tx| {
         Box::pin(async move {
@@ -130,12 +149,24 @@ pub(super) async fn unsubscribe(
     Ok(pages::done())
 }
 
-/// The enrollment of a token; none for a token that is not ours, or whose enrollment was deleted.
-async fn enrollment_of(api: &Api, token: Result<Ids<String>>) -> Result<Option<Enrollment>> {
+/// Whose link it is.
+enum Recipient {
+    Enrolled(Box<Enrollment>),
+    /// The link of a test message: its page is shown, and nobody is unsubscribed.
+    Nobody,
+    /// The token is not ours, or its enrollment was deleted.
+    Unknown,
+}
+
+async fn recipient(api: &Api, token: Result<Ids<String>>) -> Result<Recipient> {
     let id: Option<EnrollmentId> = token.ok().and_then(|Ids(token)| api.app.links.read_unsubscribe(&token));
-    let Some(id) = id else { return Ok(None) };
+    let Some(id) = id else { return Ok(Recipient::Unknown) };
+    if id == EnrollmentId::NOBODY {
+        return Ok(Recipient::Nobody);
+    }
     let mut conn = api.app.store.read().await?;
-    Ok(enrollments::get(&mut conn, id).await?)
+    let found = enrollments::get(&mut conn, id).await?;
+    Ok(found.map_or(Recipient::Unknown, |enrollment| Recipient::Enrolled(Box::new(enrollment))))
 }
 
 /// People are shown a page, programs the error.

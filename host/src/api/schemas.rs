@@ -9,8 +9,11 @@ use super::error::Code;
 use crate::domain::Timestamp;
 use crate::domain::api_key::{ClientKind, Scope};
 use crate::domain::event::EventType;
+use crate::domain::explain::{ExplainState, ReasonCode};
+use crate::domain::forecast::{Assumption, Limit};
 use crate::domain::ids;
-use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, TlsMode};
+use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, SendState, TlsMode};
+use crate::store::facts::enrolled::SkipReason;
 use crate::store::inbound::RequestState;
 use crate::store::webhooks::DisabledReason;
 
@@ -47,5 +50,7 @@ text_schemas! { SchemaFormat::Custom("uuid".to_owned()), "019ab7c0-0000-7000-800
 
 text_schemas! { SchemaFormat::KnownFormat(KnownFormat::DateTime), "2026-11-23T08:00:00Z": Timestamp }
 
-word_schemas! { Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, EventType,
-DisabledReason, RequestState }
+word_schemas! {
+    Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, SendState, EventType,
+    DisabledReason, RequestState, SkipReason, ExplainState, ReasonCode, Limit, Assumption,
+}

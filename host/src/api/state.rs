@@ -20,6 +20,7 @@ const MOST_SWEPT: i64 = 1000;
 const SIGNUPS_AN_HOUR: u32 = 5;
 /// A body of 32 MiB is ten times that in memory while it is read, so few are read at once.
 const LARGE_BODIES_AT_ONCE: usize = 2;
+const FORECASTS_AT_ONCE: usize = 2;
 /// Providers' requests, each with a body of up to 1 MiB.
 const INBOUND_AT_ONCE: usize = 128;
 
@@ -36,6 +37,7 @@ pub(super) struct Parts {
     pub(super) failed_authentications: Windows<Address>,
     pub(super) signups: Windows<Address>,
     pub(super) large_bodies: Semaphore,
+    pub(super) forecasts: Semaphore,
     pub(super) inbound_requests: Semaphore,
     /// The idempotency keys of calls under way.
     pub(super) running: Running,
@@ -57,6 +59,7 @@ impl Api {
             failed_authentications: Windows::new(app.config.failed_authentications_per_minute, minute),
             signups: Windows::new(SIGNUPS_AN_HOUR, Duration::from_secs(3600)),
             large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
+            forecasts: Semaphore::new(FORECASTS_AT_ONCE),
             inbound_requests: Semaphore::new(INBOUND_AT_ONCE),
             running: Running::default(),
             answers_swept_at: Mutex::default(),

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::auth::MayRead;
 use super::body::Ids;
@@ -13,33 +14,39 @@ use super::state::Api;
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{
-    CredentialId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId,
+    CredentialId, DeliveryId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId,
+    WebhookId,
 };
 use crate::domain::status::{Hook, SendState};
 use crate::store::decisions::Decision;
 use crate::store::enrollments::Enrollment;
-use crate::store::{Conn, decisions, enrollments, events, inbound, inbox, sends, transactions};
+use crate::store::{Conn, decisions, deliveries, enrollments, events, inbound, inbox, sends, transactions};
 
-#[derive(Serialize)]
+/// A fact of an enrollment.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimelineEntry)]
 pub(super) struct Entry {
     at: Timestamp,
     #[serde(flatten)]
     fact: Fact,
 }
 
-#[derive(Serialize)]
+/// What happened.
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = TimelineFact)]
 enum Fact {
-    Enrolled {
-        batch_number: i64,
-    },
-    Queued {
+    /// It came into the campaign.
+    Enrolled { batch_number: i64 },
+    /// A step was given its time; `state` is where it stands now.
+    Queued { send_id: SendId, step: u32, state: SendState, due_at: Timestamp, reason: Option<String> },
+    /// What a send gate said of a step.
+    Gate {
         send_id: SendId,
-        step: u32,
-        state: SendState,
-        due_at: Timestamp,
-        reason: Option<String>,
+        #[serde(flatten)]
+        said: Said,
     },
+    /// A step was told to a server, and what it said.
     Transaction {
         id: TransactionId,
         send_id: SendId,
@@ -49,6 +56,7 @@ enum Fact {
         smtp_status: Option<String>,
         reply: String,
     },
+    /// A message came into the mailbox, and what it was taken for.
     InboundMessage {
         id: InboundMessageId,
         sender: Option<String>,
@@ -58,6 +66,7 @@ enum Fact {
         by: Option<ByShown>,
         decisions: Vec<Said>,
     },
+    /// A provider told of it.
     ProviderEvent {
         id: ProviderEventId,
         provider: String,
@@ -69,27 +78,45 @@ enum Fact {
         reason: Option<String>,
         occurred_at: Option<Timestamp>,
     },
+    /// It counted: sent, opened, replied, bounced, unsubscribed.
     Event {
         id: EventId,
         #[serde(rename = "type")]
         event_type: EventType,
     },
-    Stopped {
-        reason: Option<String>,
+    /// An event was told to a webhook, or is to be; `state` is `pending`, `delivered` or `failed`.
+    Webhook {
+        id: DeliveryId,
+        webhook_id: WebhookId,
+        event_id: EventId,
+        event_type: EventType,
+        state: String,
+        attempt: u32,
+        status_code: Option<u16>,
+        error: Option<String>,
+        planned_at: Timestamp,
     },
+    /// Nothing more is sent.
+    Stopped { reason: Option<String> },
 }
 
 /// What one extension said about a message.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Said {
     hook: Hook,
     by: Option<ByShown>,
     mode: String,
+    #[schema(value_type = Option<Object>)]
     decision: Option<Value>,
     error: Option<String>,
     micros: u64,
 }
 
+/// Show an enrollment's timeline
+///
+/// Every fact in order, with who decided.
+#[utoipa::path(get, path = "/enrollments/{id}/timeline", operation_id = "show_timeline", tag = "Enrollments",
+    responses((status = OK, description = "Oldest first.", body = [Entry])))]
 pub(super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -112,6 +139,9 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
         let (send_id, step, state, due_at, reason) =
             (send.id, send.step_position, send.state, send.due_at, send.reason);
         entries.push(Entry { at: send.created_at, fact: Fact::Queued { send_id, step, state, due_at, reason } });
+        for decision in decisions::of_subject(conn, &send_id.to_string()).await? {
+            entries.push(Entry { at: decision.at, fact: Fact::Gate { send_id, said: said(decision) } });
+        }
     }
     for done in transactions::of_enrollment(conn, id).await? {
         let fact = Fact::Transaction {
@@ -155,6 +185,20 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
     }
     for event in events::of_subject(conn, &id.to_string()).await? {
         entries.push(Entry { at: event.created_at, fact: Fact::Event { id: event.id, event_type: event.event_type } });
+    }
+    for delivery in deliveries::about(conn, &id.to_string()).await? {
+        let fact = Fact::Webhook {
+            id: delivery.id,
+            webhook_id: delivery.webhook_id,
+            event_id: delivery.event_id,
+            event_type: delivery.event_type,
+            state: delivery.state,
+            attempt: delivery.attempt,
+            status_code: delivery.status_code,
+            error: delivery.error,
+            planned_at: delivery.created_at,
+        };
+        entries.push(Entry { at: delivery.delivered_at.unwrap_or(delivery.created_at), fact });
     }
     if let Some(at) = enrollment.stopped_at {
         entries.push(Entry { at, fact: Fact::Stopped { reason: enrollment.stop_reason.clone() } });

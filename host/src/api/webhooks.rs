@@ -259,7 +259,7 @@ pub(super) async fn delete(
     Ids(id): Ids<WebhookId>,
 ) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
-    found(tx.conn(), caller.account, id).await?;
+    found_for_update(&mut tx, caller.account, id).await?;
     webhooks::delete(tx.conn(), id).await?;
     caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await
 }

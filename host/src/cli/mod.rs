@@ -1,5 +1,6 @@
 //! The shell: one file a subcommand. Exit codes: 0 done, 1 failed, 2 the words were wrong.
 
+mod accounts;
 mod classify;
 mod config;
 mod demo;
@@ -49,6 +50,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// List accounts and set what they may send in a month
+    #[command(subcommand)]
+    Accounts(accounts::AccountsCommand),
     /// Say what mails are: replies, vacations, bounces, complaints; one JSON line each
     Classify(classify::ClassifyArgs),
     /// Check, try, sign, list and install plugins (WebAssembly components)
@@ -100,6 +104,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate => migrate::run(&cli.settings.load()?).await,
         Command::Config(args) => config::run(&args, &cli.settings.sources()),
         Command::Keys(command) => keys::run(command, &cli.settings.load()?).await,
+        Command::Accounts(command) => accounts::run(command, &cli.settings.load()?).await,
         Command::Classify(args) => classify::run(args).await,
         Command::Plugin(command) | Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Held;
+use super::allowance::Allowance;
+use super::open_credential::OpenCredential;
 use super::sequence::Sequence;
+use super::sequences::Sequences;
 use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::campaign::{Campaign, Waits};
@@ -14,12 +17,10 @@ use crate::domain::credential::Credential;
 use crate::domain::ids::{CampaignId, CredentialId, SendId};
 use crate::domain::rotation::{Capacity, assign};
 use crate::domain::status::CampaignStatus;
-use crate::secrets::SealedFor;
-use crate::smtp::SmtpServer;
-use crate::store::sends::{self, ClaimedSend, DueFirstStep, Lease};
+use crate::store::sends::{self, ClaimedSend, DueSend, Lease, Places};
 use crate::store::{self, Tx, campaigns, credentials};
 
-/// Sends of one credential that a node holds at once, for each connection that it may open.
+/// Sends of a credential that a node holds at once, for each connection that it may open.
 const HELD_PER_CONNECTION: usize = 4;
 
 /// A send that leaves this late is on time.
@@ -30,19 +31,11 @@ pub(super) struct CampaignContext {
     /// The campaign as it was when the sends were claimed.
     pub campaign: Campaign,
     /// Its steps; none where they can't be read (the campaign was altered by hand).
-    pub(super) sequence: Option<Sequence>,
+    pub(super) sequence: Option<Arc<Sequence>>,
     /// When the sends were claimed.
     pub claimed_at: Instant,
     /// Its credentials, with their passwords open.
-    pub credentials: HashMap<CredentialId, OpenCredential>,
-}
-
-/// A credential whose password is open.
-pub(super) struct OpenCredential {
-    /// As it is stored.
-    pub credential: Credential,
-    /// Where it sends; an error when its password does not open.
-    pub server: Result<SmtpServer, String>,
+    pub(super) credentials: HashMap<CredentialId, OpenCredential>,
 }
 
 /// What came of looking for a campaign's due work.
@@ -66,9 +59,16 @@ pub(super) enum Round {
 }
 
 /// Claims at most `room` due sends of a campaign.
-pub(super) async fn claim(app: &App, held: &Held, id: CampaignId, room: usize, now: Timestamp) -> store::Result<Round> {
+pub(super) async fn claim(
+    app: &App,
+    held: &Held,
+    sequences: &Sequences,
+    id: CampaignId,
+    room: usize,
+    now: Timestamp,
+) -> store::Result<Round> {
     let mut tx = app.store.begin().await?;
-    let round = look(&mut tx, app, held, id, room, now).await?;
+    let round = look(&mut tx, app, held, sequences, id, room, now).await?;
     match round {
         Round::Claimed { .. } => tx.commit().await?,
         // Not left to the drop: the next look may come at once, and would take our own lock for another node's.
@@ -81,6 +81,7 @@ async fn look(
     tx: &mut Tx,
     app: &App,
     held: &Held,
+    sequences: &Sequences,
     id: CampaignId,
     room: usize,
     now: Timestamp,
@@ -94,9 +95,11 @@ async fn look(
     }
     let all = credentials::of_campaign(tx.conn(), id).await?;
     let mut next = NextLook::new(now);
-    let most_held = app.config.smtp_connections_per_credential * HELD_PER_CONNECTION;
+    let most_held = most_held(app);
     let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
     let mut ids: Vec<SendId> = Vec::new();
+    let mut allowance = Allowance::of(tx, campaign.account_id, now).await?;
+    let places = Places { day: None, month: now.utc_month() };
 
     for credential in &all {
         let due = sends::next_due(tx.conn(), id, Some(credential.id)).await?;
@@ -105,10 +108,12 @@ async fn look(
             (Some(due), true) if due <= now => {
                 next.planned = true;
                 let free = most_held.saturating_sub(held.of(credential.id)).min(room.saturating_sub(ids.len()));
-                let follow_ups = sends::due_follow_ups(tx, id, credential.id, now, as_limit(free)).await?;
-                let claims: Vec<_> = follow_ups.iter().map(|send| (*send, credential.id)).collect();
-                sends::claim(tx, &claims, None, lease).await?;
-                ids.extend(follow_ups);
+                let range = allowance.range(as_limit(free));
+                let due = sends::due_follow_ups(tx, id, credential.id, now, range).await?;
+                let follow_ups = allowance.take(due, &mut next);
+                let claims: Vec<_> = follow_ups.iter().map(|send| (send.id, credential.id)).collect();
+                sends::claim(tx, &claims, places, lease).await?;
+                ids.extend(follow_ups.iter().map(|send| send.id));
                 let due = sends::next_due(tx.conn(), id, Some(credential.id)).await?;
                 next.at(due.filter(|due| *due > now));
             }
@@ -117,6 +122,7 @@ async fn look(
         }
     }
 
+    allowance.reserve(tx).await?;
     match sends::next_due(tx.conn(), id, None).await? {
         None => {}
         Some(due) if due > now => next.at(Some(due)),
@@ -125,13 +131,14 @@ async fn look(
             let capacities = capacities(tx, &all, held, most_held, now, &mut next).await?;
             let free: u64 = capacities.iter().map(|capacity| capacity.left).sum();
             let wanted = usize::try_from(free).unwrap_or(usize::MAX).min(room.saturating_sub(ids.len()));
-            let due = sends::due_first_steps(tx, id, now, as_limit(wanted)).await?;
-            let first_steps = spaced(due, campaign.waits);
+            let due = sends::due_first_steps(tx, id, now, allowance.range(as_limit(wanted))).await?;
+            let first_steps = allowance.take(spaced(due, campaign.waits), &mut next);
             let turns = assign(&capacities, campaign.last_credential_id, first_steps.len());
             keep_gaps(tx, id, campaign.waits, &first_steps[..turns.len()], now).await?;
             let claims: Vec<_> = first_steps.into_iter().map(|step| step.id).zip(turns).collect();
+            allowance.reserve(tx).await?;
             reserve(tx, &claims, now).await?;
-            sends::claim(tx, &claims, Some(now.utc_day()), lease).await?;
+            sends::claim(tx, &claims, Places { day: Some(now.utc_day()), ..places }, lease).await?;
             if let Some((_, last)) = claims.last() {
                 campaigns::set_last_credential(tx.conn(), id, *last).await?;
             }
@@ -147,16 +154,16 @@ async fn look(
             false => Round::NothingLeft(Box::new(campaign)),
         });
     }
-    let steps = campaigns::steps(tx.conn(), id).await?;
+    let sequence = sequences.of(tx, id).await?;
     let sends = sends::claimed(tx, &ids, app.node).await?;
-    let credentials = all.into_iter().map(|credential| (credential.id, open(app, credential))).collect();
-    let context =
-        Arc::new(CampaignContext { claimed_at, campaign, sequence: Sequence::compile(&steps).ok(), credentials });
+    let open = |credential: Credential| (credential.id, OpenCredential::open(app, credential));
+    let credentials = all.into_iter().map(open).collect();
+    let context = Arc::new(CampaignContext { claimed_at, campaign, sequence, credentials });
     Ok(Round::Claimed { context, sends, next_due: next.time })
 }
 
 /// When to look at the campaign again, and whether anything is planned at all.
-struct NextLook {
+pub(super) struct NextLook {
     now: Timestamp,
     time: Option<Timestamp>,
     planned: bool,
@@ -168,7 +175,7 @@ impl NextLook {
     }
 
     /// Something is planned for `time`. What is overdue waits for a worker to end, not for a time.
-    fn at(&mut self, time: Option<Timestamp>) {
+    pub(super) fn at(&mut self, time: Option<Timestamp>) {
         if let Some(time) = time {
             self.planned = true;
             if time > self.now {
@@ -214,7 +221,7 @@ async fn capacities(
 }
 
 /// Of each batch the first that is due: what was held up (by a limit, a pause, a rest) must not leave in a burst.
-fn spaced(due: Vec<DueFirstStep>, waits: Waits) -> Vec<DueFirstStep> {
+fn spaced(due: Vec<DueSend>, waits: Waits) -> Vec<DueSend> {
     if waits.max.is_zero() {
         return due;
     }
@@ -227,7 +234,7 @@ async fn keep_gaps(
     tx: &mut Tx,
     campaign: CampaignId,
     waits: Waits,
-    leaving: &[DueFirstStep],
+    leaving: &[DueSend],
     now: Timestamp,
 ) -> store::Result<()> {
     if waits.max.is_zero() {
@@ -253,17 +260,9 @@ async fn reserve(tx: &mut Tx, claims: &[(SendId, CredentialId)], now: Timestamp)
     Ok(())
 }
 
-fn open(app: &App, credential: Credential) -> OpenCredential {
-    let row = credential.id.to_string();
-    let place = SealedFor { column: credentials::SMTP_PASSWORD, row: &row };
-    let server = app.sealer.open(&credential.smtp.sealed_password, place).map(|password| SmtpServer {
-        host: credential.smtp.host.clone(),
-        port: credential.smtp.port,
-        tls: credential.smtp.tls,
-        username: credential.smtp.username.clone(),
-        password,
-    });
-    OpenCredential { credential, server: server.map_err(|error| error.to_string()) }
+/// Sends of one credential that a node holds at once.
+pub(super) fn most_held(app: &App) -> usize {
+    app.config.smtp_connections_per_credential * HELD_PER_CONNECTION
 }
 
 fn as_limit(count: usize) -> i64 {

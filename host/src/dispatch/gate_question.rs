@@ -1,6 +1,6 @@
 //! What a send gate is asked with.
 
-use super::claim::OpenCredential;
+use super::open_credential::OpenCredential;
 use crate::app::App;
 use crate::domain::Timestamp;
 use crate::extensions::hooks::gate;

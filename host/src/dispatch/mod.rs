@@ -3,13 +3,18 @@
 //! [`plan`] gives enrollments their times, `claim` takes what is due under a lease, `worker` brings one message to its
 //! server, `ledger` writes intents and outcomes of many at once. [`run`] is the loop around them.
 
+mod allowance;
 mod claim;
+mod compose;
 mod gate_question;
 mod ledger;
+mod open_credential;
 mod outcome;
 pub mod plan;
 pub mod render;
 mod sequence;
+mod sequences;
+pub mod test_send;
 mod turns;
 mod worker;
 
@@ -24,10 +29,11 @@ use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::ids::{CredentialId, SendId};
 use crate::store::sends::{self, Lease};
-use crate::store::{self, campaigns, credentials, facts};
+use crate::store::{self, account_months, campaigns, credentials, facts};
 use crate::wake::Wake;
 use claim::Round;
 use ledger::Ledger;
+use sequences::Sequences;
 use turns::Turns;
 
 /// Sends that a node holds at once: more would only wait for connections while their leases run.
@@ -71,11 +77,17 @@ impl Held {
     }
 }
 
+/// Sends of one credential that a node holds at once.
+pub fn most_held(app: &App) -> u64 {
+    u64::try_from(claim::most_held(app)).unwrap_or(u64::MAX)
+}
+
 /// Sends until `shutdown`; then what is on its way is finished and written before it returns.
 pub async fn run(app: App, shutdown: CancellationToken) {
     let (ledger, writer) = Ledger::start(app.clone());
     let held = Held::default();
     let turns = Turns::new(app.config.smtp_connections_per_credential);
+    let sequences = Sequences::default();
     let mut workers = JoinSet::new();
     let mut rounds: usize = 0;
     let mut recover_at = app.clock.now();
@@ -88,7 +100,7 @@ pub async fn run(app: App, shutdown: CancellationToken) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
             }
         }
-        let next = match round(&app, &ledger, &held, &turns, &mut workers, rounds).await {
+        let next = match round(&app, &ledger, &held, &turns, &sequences, &mut workers, rounds).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
@@ -123,6 +135,7 @@ async fn round(
     ledger: &Ledger,
     held: &Held,
     turns: &Turns,
+    sequences: &Sequences,
     workers: &mut JoinSet<()>,
     rounds: usize,
 ) -> store::Result<Timestamp> {
@@ -137,7 +150,7 @@ async fn round(
         if room == 0 {
             break;
         }
-        match claim::claim(app, held, campaign, room, now).await? {
+        match claim::claim(app, held, sequences, campaign, room, now).await? {
             Round::Claimed { context, sends, next_due } => {
                 next = next.min(next_due.unwrap_or(next));
                 for send in sends {
@@ -203,6 +216,9 @@ async fn recover(app: &App, held: &Held) -> store::Result<()> {
     sends::extend_leases(&mut tx, &held.ids(), lease).await?;
     let (freed, in_doubt) = sends::recover_expired(&mut tx, now, MOST_RECOVERED).await?;
     for send in freed {
+        if let Some(month) = send.reserved_month {
+            account_months::reserve(tx.conn(), send.account_id, month, -1).await?;
+        }
         if let (Some(day), Some(credential)) = (send.reserved_day, send.smtp_credential_id) {
             credentials::reserve(tx.conn(), credential, day, -1).await?;
         }

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::claim::{CampaignContext, OpenCredential};
+use super::claim::CampaignContext;
+use super::compose::{Parts, compose};
 use super::ledger::Ledger;
+use super::open_credential::OpenCredential;
 use super::outcome::Outcome;
 use super::render::CompiledStep;
 use super::turns::Turns;
 use crate::app::App;
 use crate::dns::MxAnswer;
 use crate::domain::smtp_reply::{self, Reply, ReplyVerdict, Stage};
-use crate::domain::{EmailAddress, message_id, pacing, queue_id};
+use crate::domain::{pacing, queue_id};
 use crate::extensions::CallScope;
 use crate::extensions::hooks::gate;
-use crate::smtp::message::OutgoingMessage;
 use crate::smtp::{ConnectError, Envelope, TransactionOutcome};
 use crate::store::counters::SkipCounter;
 use crate::store::decisions::Decision;
@@ -185,36 +186,17 @@ fn build(
     step: &CompiledStep,
     held: &ClaimedSend,
 ) -> Result<(Envelope, Vec<u8>), Ending> {
-    let address = |text: &str| EmailAddress::parse(text).map_err(|error| because(format!("{text}: {error}")));
-    let from = address(&credential.credential.from_email)?;
-    let to = address(&held.contact.email)?;
-    let pixel = context.campaign.track_opens.then(|| app.links.pixel(held.send.id));
-    let rendered = step.render(&held.contact, pixel.as_deref());
-    let opener = held.first_send_id.map(|first| message_id::message_id_of(first, from.domain()));
-    let message = OutgoingMessage {
-        from_name: credential.credential.from_name.clone(),
-        from_email: from.clone(),
-        to_name: display_name(held),
-        to_email: to.clone(),
-        subject: rendered.subject,
-        body_html: rendered.html,
-        body_text: rendered.text,
-        message_id: message_id::message_id_of(held.send.id, from.domain()),
-        references: opener.iter().cloned().collect(),
-        in_reply_to: opener,
-        date: app.clock.now(),
-        list_unsubscribe_url: Some(app.links.unsubscribe(held.send.enrollment_id)),
+    let parts = Parts {
+        credential: &credential.credential,
+        step,
+        contact: &held.contact,
         send_id: held.send.id,
-        extra_headers: Vec::new(),
+        opener: held.first_send_id,
+        pixel: context.campaign.track_opens.then(|| app.links.pixel(held.send.id)),
+        unsubscribe: app.links.unsubscribe(held.send.enrollment_id),
+        date: app.clock.now(),
     };
-    let bytes = message.build().map_err(|error| because(error.to_string()))?;
-    Ok((Envelope { from, to }, bytes))
-}
-
-fn display_name(held: &ClaimedSend) -> Option<String> {
-    let names = [held.contact.first_name.as_deref(), held.contact.last_name.as_deref()];
-    let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    (!name.trim().is_empty()).then_some(name)
+    compose(parts).map_err(because)
 }
 
 /// What the transaction's end means.
@@ -264,7 +246,7 @@ fn refused(app: &App, credential: &OpenCredential, held: &ClaimedSend, stage: St
 }
 
 fn not_connected(app: &App, credential: &OpenCredential, error: &ConnectError) -> Outcome {
-    at_fault(app, credential, because(told(error)))
+    at_fault(app, credential, because(error.told()))
 }
 
 fn at_fault(app: &App, credential: &OpenCredential, ending: Ending) -> Outcome {
@@ -312,17 +294,6 @@ fn because(reason: impl Into<String>) -> Ending {
 
 fn shortened(text: &str) -> String {
     text.chars().take(MOST_REPLY_CHARS).collect()
-}
-
-/// The whole chain of an error in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// One line a send at debug, and one an operator should see where a credential is at fault. No addresses.

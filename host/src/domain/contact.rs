@@ -1,5 +1,6 @@
 //! Contacts: the people that are written to.
 
+use super::address::EmailAddress;
 use super::ids::{ContactId, ContactImportId};
 use super::merge_tags::MergeValues;
 use super::time::Timestamp;
@@ -28,6 +29,21 @@ pub struct Contact {
 }
 
 impl Contact {
+    /// Somebody with an address and made-up names, for previews and test messages.
+    pub fn sample(email: &EmailAddress, now: Timestamp) -> Self {
+        Self {
+            id: ContactId::NOBODY,
+            contact_import_id: ContactImportId::NOBODY,
+            email: email.to_string(),
+            domain: email.domain().to_owned(),
+            first_name: Some("Ada".to_owned()),
+            last_name: Some("Lovelace".to_owned()),
+            company: Some("Example Ltd".to_owned()),
+            unsubscribed_at: None,
+            created_at: now,
+        }
+    }
+
     /// What its merge tags stand for.
     pub fn merge_values(&self) -> MergeValues<'_> {
         MergeValues {

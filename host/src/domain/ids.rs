@@ -31,6 +31,9 @@ macro_rules! id_types {
                 Self(uuid_at(at, ISSUED.fetch_add(1, Ordering::Relaxed), rand::random()))
             }
 
+            /// The id of nothing that is stored: what the links of a test message are about.
+            pub const NOBODY: Self = Self(Uuid::nil());
+
             /// An id below all that are made at `at` or later: where a sweep of what is older ends.
             pub fn first_of(at: Timestamp) -> Self {
                 Self(uuid_at(at, 0, 0))

@@ -51,6 +51,25 @@ impl Timestamp {
         self.0.div_euclid(MILLIS_PER_DAY)
     }
 
+    /// The UTC month, counted from January of the year 0.
+    pub fn utc_month(self) -> i64 {
+        let date = self.civil_date();
+        i64::from(date.year()) * 12 + i64::from(date.month()) - 1
+    }
+
+    /// The first instant of the next UTC month.
+    pub fn next_utc_month(self) -> Self {
+        let next = self.civil_date().last_of_month().tomorrow();
+        let next = next.ok().and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        // Past the calendar's end there is no next month.
+        next.map_or(Self(i64::MAX), |first| Self(first.timestamp().as_millisecond()))
+    }
+
+    fn civil_date(self) -> jiff::civil::Date {
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        instant.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
     /// The first instant of a UTC day, counted from 1970-01-01.
     pub const fn of_utc_day(day: i64) -> Self {
         Self(day.saturating_mul(MILLIS_PER_DAY))
@@ -116,5 +135,19 @@ mod tests {
         assert_eq!(late.next_utc_day().utc_day(), late.utc_day() + 1);
         assert_eq!(Timestamp::of_utc_day(late.utc_day()).to_string(), "2026-11-23T00:00:00.000Z");
         assert_eq!(late.utc_date(), "2026-11-23");
+    }
+
+    #[test]
+    fn the_utc_month_ends_with_its_last_day() {
+        for (instant, next) in [
+            ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00.000Z"),
+            ("2026-12-31T23:59:59.999Z", "2027-01-01T00:00:00.000Z"),
+            ("2028-02-29T12:00:00Z", "2028-03-01T00:00:00.000Z"),
+        ] {
+            let instant: Timestamp = instant.parse().unwrap();
+            assert_eq!(instant.next_utc_month().to_string(), next);
+            assert_eq!(instant.next_utc_month().utc_month(), instant.utc_month() + 1);
+        }
+        assert_eq!(Timestamp::from_millis(0).utc_month(), 1970 * 12);
     }
 }

@@ -17,7 +17,7 @@ use crate::rounds;
 use crate::secrets::{SealedFor, SecretError};
 use crate::store::decisions::{self, Decision};
 use crate::store::inbound::{self, InboundEndpoint, InboundRequest, RequestState};
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, inbound_fates};
 use crate::telemetry::Metrics;
 
 /// A request that could not be read is read again so often in all; then it is kept and left.
@@ -88,7 +88,7 @@ impl Reading {
         apply::events(tx, &self.endpoint, &self.stored, &self.events, self.now).await?;
         inbound::finish_request(tx.conn(), self.stored.id, self.state, self.error.as_deref(), self.next).await?;
         if self.state == RequestState::Unauthorized {
-            inbound::drop_unauthorized(tx.conn(), self.endpoint.id).await?;
+            inbound_fates::drop_unauthorized(tx.conn(), self.endpoint.id).await?;
         }
         Ok(())
     }

@@ -261,7 +261,7 @@ async fn of_what_is_refused_the_newest_hundred_are_kept() {
 async fn states(app: &TestApp, account: AccountId) -> Vec<RequestState> {
     let mut conn = app.store.read().await.unwrap();
     let endpoint = inbound::list_endpoints(&mut conn, account, &Page::first(1)).await.unwrap().remove(0);
-    let fates = inbound::fates(&mut conn, endpoint.id, None, &Page::first(1000)).await.unwrap();
+    let fates = crate::store::inbound_fates::list(&mut conn, endpoint.id, None, &Page::first(1000)).await.unwrap();
     fates.into_iter().map(|fate| fate.state).collect()
 }
 

@@ -113,6 +113,17 @@ pub enum Blame {
 }
 
 impl ConnectError {
+    /// The whole chain in one line, for people.
+    pub fn told(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+
     /// Whom this is about.
     pub fn blame(&self) -> Blame {
         match self {

@@ -74,6 +74,18 @@ pub async fn list_after(conn: &mut Conn, after: Option<AccountId>, limit: i64) -
     rows.iter().map(|row| row.id("id")).collect()
 }
 
+/// Sets what it may send in a month (none: as many as it likes) and, where one is given, the plan's name; false when there
+/// is no such account.
+pub async fn set_plan(conn: &mut Conn, id: AccountId, monthly_limit: Option<u64>, slug: Option<&str>) -> Result<bool> {
+    let done = sqlx::query("UPDATE accounts SET monthly_limit = $2, plan_slug = COALESCE($3, plan_slug) WHERE id = $1")
+        .bind(id.to_string())
+        .bind(monthly_limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX)))
+        .bind(slug)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// Whether there is such an account.
 pub async fn exists(conn: &mut Conn, id: AccountId) -> Result<bool> {
     let row = sqlx::query("SELECT id FROM accounts WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::row::RowExt;
 use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::campaign::{Campaign, Step, Waits};
-use crate::domain::ids::{AccountId, CampaignId, CredentialId};
+use crate::domain::ids::{AccountId, CampaignId, CredentialId, StepId};
 use crate::domain::status::CampaignStatus;
 
 /// Makes a campaign with its counters.
@@ -111,6 +111,21 @@ pub async fn steps(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Step>> {
             })
         })
         .collect()
+}
+
+/// The ids of a campaign's steps in order.
+pub async fn step_ids(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<StepId>> {
+    let rows = sqlx::query("SELECT id FROM sequence_steps WHERE campaign_id = $1 ORDER BY position")
+        .bind(campaign.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// Makes other changes of a campaign wait for this transaction.
+pub async fn lock(conn: &mut Conn, id: CampaignId) -> Result<()> {
+    sqlx::query("UPDATE campaigns SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
 }
 
 /// Writes the fields that PATCH may change.

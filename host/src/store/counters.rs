@@ -287,12 +287,17 @@ pub async fn of_campaign(conn: &mut Conn, campaign: CampaignId) -> Result<Campai
     })
 }
 
-/// The statuses of a campaign's batches, in order of their numbers.
-pub async fn per_batch(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<(i64, StatusTotals)>> {
-    let rows = sqlx::query("SELECT * FROM batch_counters WHERE campaign_id = $1 ORDER BY batch_number")
-        .bind(campaign.to_string())
-        .fetch_all(conn)
-        .await?;
+/// The statuses of a campaign's batches after number `after`, in order of their numbers, at most `limit`.
+pub async fn per_batch(
+    conn: &mut Conn,
+    campaign: CampaignId,
+    after: Option<i64>,
+    limit: i64,
+) -> Result<Vec<(i64, StatusTotals)>> {
+    let sql =
+        "SELECT * FROM batch_counters WHERE campaign_id = $1 AND batch_number > $2 ORDER BY batch_number LIMIT $3";
+    let rows =
+        sqlx::query(sql).bind(campaign.to_string()).bind(after.unwrap_or(-1)).bind(limit).fetch_all(conn).await?;
     rows.iter().map(|row| Ok((row.int("batch_number")?, StatusTotals::of(row)?))).collect()
 }
 

@@ -3,8 +3,9 @@
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::counters::CredentialCounters;
 use super::row::RowExt;
-use super::{Conn, Result, Tx, counters};
+use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::Timestamp;
 use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
@@ -84,6 +85,62 @@ pub async fn of_campaign(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Cr
         .fetch_all(conn)
         .await?;
     rows.iter().map(credential_of).collect()
+}
+
+/// A campaign's credentials, newest first.
+pub async fn list(conn: &mut Conn, campaign: CampaignId, page: &Page) -> Result<Vec<Credential>> {
+    let rows = sqlx::query(
+        "SELECT * FROM smtp_credentials WHERE campaign_id = $1 AND deleted_at IS NULL AND id < $2
+         ORDER BY id DESC LIMIT $3",
+    )
+    .bind(campaign.to_string())
+    .bind(page.before())
+    .bind(page.limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(credential_of).collect()
+}
+
+/// A credential with what its campaign's page shows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figures {
+    /// The credential.
+    pub credential: Credential,
+    /// First-step sends of the day, made and reserved.
+    pub sent_today: u64,
+    /// Its counters of its whole life.
+    pub lifetime: CredentialCounters,
+}
+
+/// A campaign's credentials with their figures, in the order of rotation.
+pub async fn figures(conn: &mut Conn, campaign: CampaignId, utc_day: i64) -> Result<Vec<Figures>> {
+    let rows = sqlx::query(
+        "SELECT c.*, COALESCE(d.reserved, 0) AS reserved, k.transactions, k.hard_bounces, k.soft_bounces,
+                k.policy_bounces, k.complaints, k.deferrals
+         FROM smtp_credentials c
+         JOIN credential_counters k ON k.credential_id = c.id AND k.period = 'lifetime'
+         LEFT JOIN credential_days d ON d.credential_id = c.id AND d.utc_day = $2
+         WHERE c.campaign_id = $1 AND c.deleted_at IS NULL ORDER BY c.id",
+    )
+    .bind(campaign.to_string())
+    .bind(utc_day)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Figures {
+                credential: credential_of(row)?,
+                sent_today: row.count("reserved")?,
+                lifetime: CredentialCounters::of(row)?,
+            })
+        })
+        .collect()
+}
+
+/// Makes other changes of a credential wait for this transaction.
+pub async fn lock(conn: &mut Conn, id: CredentialId) -> Result<()> {
+    sqlx::query("UPDATE smtp_credentials SET label = label WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
 }
 
 /// One credential of an account's campaign.

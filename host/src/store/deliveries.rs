@@ -106,7 +106,10 @@ pub async fn claim(
     limit: i64,
 ) -> Result<Vec<Delivery>> {
     let rows = sqlx::query(
-        "UPDATE webhook_deliveries SET lease_until = $3 WHERE state = 'pending' AND id IN
+        // The lease is asked about outside, too: PostgreSQL looks at a row again there when it has waited for another node's
+        // claim of it, and inside it does not.
+        "UPDATE webhook_deliveries SET lease_until = $3
+         WHERE state = 'pending' AND (lease_until IS NULL OR lease_until < $2) AND id IN
             (SELECT d.id FROM webhook_deliveries d
              WHERE d.state = 'pending' AND d.webhook_id = $1 AND d.next_try_at <= $2
                AND (d.lease_until IS NULL OR d.lease_until < $2)
@@ -179,6 +182,15 @@ pub async fn list(conn: &mut Conn, webhook: WebhookId, page: &Page) -> Result<Ve
             .bind(page.limit)
             .fetch_all(conn)
             .await?;
+    rows.iter().map(delivery_of).collect()
+}
+
+/// The deliveries of the events about a subject, oldest first.
+pub async fn about(conn: &mut Conn, subject_id: &str) -> Result<Vec<Delivery>> {
+    let rows = sqlx::query("SELECT * FROM webhook_deliveries WHERE subject_id = $1 ORDER BY id LIMIT 1000")
+        .bind(subject_id)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(delivery_of).collect()
 }
 

@@ -95,6 +95,15 @@ pub struct Undispatched {
     pub priority: bool,
 }
 
+/// Batches with as many enrollments that have not been dispatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UndispatchedAlike {
+    /// How many batches.
+    pub batches: u64,
+    /// Enrollments of each.
+    pub each: u64,
+}
+
 /// A recent bounce in a campaign's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentBounce {
@@ -238,6 +247,22 @@ pub async fn undispatched(
         .collect()
 }
 
+/// How many batches have how many enrollments that wait for a dispatch.
+pub async fn undispatched_alike(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<UndispatchedAlike>> {
+    let rows = sqlx::query(
+        "SELECT COUNT(*) AS batches, waiting FROM
+            (SELECT COUNT(*) AS waiting FROM enrollments
+             WHERE campaign_id = $1 AND dispatched_at IS NULL AND stopped_at IS NULL GROUP BY batch_number) AS b
+         GROUP BY waiting",
+    )
+    .bind(campaign.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| Ok(UndispatchedAlike { batches: row.count("batches")?, each: row.count("waiting")? }))
+        .collect()
+}
+
 /// Marks them dispatched.
 pub async fn mark_dispatched(tx: &mut Tx, ids: &[EnrollmentId], now: Timestamp) -> Result<()> {
     let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
@@ -320,6 +345,23 @@ pub async fn stop(conn: &mut Conn, id: EnrollmentId, reason: &str, now: Timestam
             .execute(conn)
             .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Nothing more is sent to any of them.
+pub async fn stop_many(tx: &mut Tx, ids: &[EnrollmentId], reason: &str, now: Timestamp) -> Result<()> {
+    let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
+    let sql = format!(
+        "UPDATE enrollments SET stopped_at = $2, stop_reason = $3
+         WHERE stopped_at IS NULL AND id IN (SELECT c0 FROM {} AS given)",
+        tx.dialect().json_rows(1)
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(now.as_millis())
+        .bind(reason)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Writes its status; the counters are the caller's (see `facts`).

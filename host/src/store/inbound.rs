@@ -8,7 +8,6 @@ use super::{Conn, Page, Result, Tx};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, EnrollmentId, InboundEndpointId, InboundRequestId, ProviderEventId, SendId};
 use crate::domain::status::words;
-use crate::wake::Wake;
 
 /// What the signing secret of a row is sealed for.
 pub const SIGNING_SECRET: &str = "inbound_endpoints.signing_secret";
@@ -30,9 +29,6 @@ words! {
         Failed = "failed",
     }
 }
-
-/// Refused requests that are kept of an endpoint: enough to find a wrong secret.
-const MOST_UNAUTHORIZED: i64 = 100;
 
 /// A provider's webhook address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,25 +68,6 @@ pub struct InboundRequest {
     pub body: Vec<u8>,
     /// How often it was read.
     pub attempts: u32,
-    /// When it came.
-    pub received_at: Timestamp,
-}
-
-/// What became of a request, without what it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fate {
-    /// Its id.
-    pub id: InboundRequestId,
-    /// How far it is.
-    pub state: RequestState,
-    /// How often it was read.
-    pub attempts: u32,
-    /// When it is read (again).
-    pub next_try_at: Option<Timestamp>,
-    /// What the adapter said, or what went wrong.
-    pub error: Option<String>,
-    /// How long its body is, in bytes.
-    pub size: u64,
     /// When it came.
     pub received_at: Timestamp,
 }
@@ -220,61 +197,6 @@ pub async fn count_endpoints(conn: &mut Conn, account: AccountId) -> Result<u64>
     row.count("made")
 }
 
-/// What became of an endpoint's requests, newest first.
-pub async fn fates(
-    conn: &mut Conn,
-    endpoint: InboundEndpointId,
-    state: Option<RequestState>,
-    page: &Page,
-) -> Result<Vec<Fate>> {
-    let rows = sqlx::query(
-        "SELECT id, state, attempts, next_try_at, error, CAST(LENGTH(body) AS BIGINT) AS size, received_at
-         FROM inbound_requests WHERE endpoint_id = $1 AND id < $2 AND ($3 IS NULL OR state = $3)
-         ORDER BY id DESC LIMIT $4",
-    )
-    .bind(endpoint.to_string())
-    .bind(page.before())
-    .bind(state.map(RequestState::as_str))
-    .bind(page.limit)
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(fate_of).collect()
-}
-
-/// Reads a request of an endpoint again, from its first attempt; false when there is none.
-pub async fn retry_request(
-    tx: &mut Tx,
-    endpoint: InboundEndpointId,
-    id: InboundRequestId,
-    now: Timestamp,
-) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE inbound_requests SET state = 'stored', attempts = 0, error = NULL, next_try_at = $3
-         WHERE id = $1 AND endpoint_id = $2",
-    )
-    .bind(id.to_string())
-    .bind(endpoint.to_string())
-    .bind(now.as_millis())
-    .execute(tx.conn())
-    .await?;
-    tx.wake(Wake::Inbound);
-    Ok(done.rows_affected() > 0)
-}
-
-/// Forgets what an adapter refused of an endpoint, but for the newest.
-pub async fn drop_unauthorized(conn: &mut Conn, endpoint: InboundEndpointId) -> Result<()> {
-    sqlx::query(
-        "DELETE FROM inbound_requests WHERE id IN
-            (SELECT id FROM inbound_requests WHERE endpoint_id = $1 AND state = 'unauthorized'
-             ORDER BY id DESC LIMIT 1000 OFFSET $2)",
-    )
-    .bind(endpoint.to_string())
-    .bind(MOST_UNAUTHORIZED)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// Notes how reading a request went.
 pub async fn finish_request(
     conn: &mut Conn,
@@ -382,18 +304,6 @@ fn endpoint_of(row: &AnyRow) -> Result<InboundEndpoint> {
         token: row.text("token")?,
         signing_secret: row.opt_text("signing_secret")?,
         created_at: row.time("created_at")?,
-    })
-}
-
-fn fate_of(row: &AnyRow) -> Result<Fate> {
-    Ok(Fate {
-        id: row.id("id")?,
-        state: row.word("state", RequestState::parse)?,
-        attempts: row.small("attempts")?,
-        next_try_at: row.opt_time("next_try_at")?,
-        error: row.opt_text("error")?,
-        size: row.count("size")?,
-        received_at: row.time("received_at")?,
     })
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Reads take a [`Conn`] from [`Store::read`] or from a transaction; writes happen in a [`Tx`] from [`Store::begin`].
 
+pub mod account_months;
 pub mod accounts;
 pub mod campaigns;
 pub mod charges;
@@ -20,6 +21,7 @@ pub mod facts;
 mod group;
 pub mod idempotent_answers;
 pub mod inbound;
+pub mod inbound_fates;
 pub mod inbox;
 pub mod meta;
 pub mod migrations;

@@ -4,8 +4,8 @@ use sqlx::any::AnyRow;
 
 use super::row::RowExt;
 use super::{Conn, Page, Result};
-use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, SuppressionId};
+use crate::domain::{EmailAddress, Timestamp};
 
 /// An address or a domain that is never mailed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -20,6 +20,15 @@ pub struct Suppression {
     pub reason: String,
     /// Since when.
     pub created_at: Timestamp,
+}
+
+/// Why an address is never mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It or its domain is suppressed.
+    Suppressed,
+    /// The contact who has it unsubscribed.
+    Unsubscribed,
 }
 
 /// Suppresses an address (given as its key, in lower case); nothing happens when it already is.
@@ -65,6 +74,27 @@ pub async fn add(conn: &mut Conn, account: AccountId, suppression: &Suppression)
         .fetch_one(conn)
         .await?;
     suppression_of(&row)
+}
+
+/// Why an account never mails an address, if that is so.
+pub async fn refusal(conn: &mut Conn, account: AccountId, email: &EmailAddress) -> Result<Option<Refusal>> {
+    let row = sqlx::query(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM suppressions WHERE account_id = $1
+                         AND ((kind = 'address' AND value = $2) OR (kind = 'domain' AND value = $3)))
+                     THEN 1 ELSE 0 END AS suppressed,
+                CASE WHEN EXISTS (SELECT 1 FROM contacts WHERE account_id = $1 AND email_key = $2
+                         AND unsubscribed_at IS NOT NULL)
+                     THEN 1 ELSE 0 END AS unsubscribed",
+    )
+    .bind(account.to_string())
+    .bind(email.key())
+    .bind(email.domain())
+    .fetch_one(conn)
+    .await?;
+    if row.flag("suppressed")? {
+        return Ok(Some(Refusal::Suppressed));
+    }
+    Ok(row.flag("unsubscribed")?.then_some(Refusal::Unsubscribed))
 }
 
 /// An account's suppressions, newest first.

@@ -129,7 +129,7 @@ pub async fn list(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Ve
     rows.iter().map(webhook_of).collect()
 }
 
-/// Deletes a webhook and its deliveries.
+/// Deletes a webhook, which [`find_for_update`] gave, and its deliveries.
 pub async fn delete(conn: &mut Conn, id: WebhookId) -> Result<()> {
     sqlx::query("DELETE FROM webhook_deliveries WHERE webhook_id = $1")
         .bind(id.to_string())
@@ -139,12 +139,13 @@ pub async fn delete(conn: &mut Conn, id: WebhookId) -> Result<()> {
     Ok(())
 }
 
-/// The enabled webhooks of some accounts, to fan events out.
+/// The enabled webhooks of some accounts, to fan events out. None is deleted before this transaction ends.
 pub async fn enabled(tx: &mut Tx, accounts: &[AccountId]) -> Result<Vec<Webhook>> {
     let accounts: Vec<_> = accounts.iter().map(|account| [account.to_string()]).collect();
     let sql = format!(
-        "SELECT * FROM webhooks WHERE disabled_at IS NULL AND account_id IN (SELECT c0 FROM {} AS given) ORDER BY id",
-        tx.dialect().json_rows(1)
+        "SELECT * FROM webhooks WHERE disabled_at IS NULL AND account_id IN (SELECT c0 FROM {} AS given) ORDER BY id{}",
+        tx.dialect().json_rows(1),
+        tx.dialect().for_update()
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(serde_json::to_string(&accounts).unwrap_or_default())

@@ -1,136 +1,88 @@
-//! Why nothing is being sent right now: each thing that stands in the way, and until when.
+//! Why nothing is being sent right now. The rule is `domain::explain`'s; here its facts are gathered.
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::MayRead;
 use super::super::body::Ids;
 use super::super::error::Result;
 use super::super::state::Api;
 use super::found;
+use crate::dispatch::most_held;
 use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
-use crate::domain::credential::Credential;
-use crate::domain::ids::{CampaignId, CredentialId};
-use crate::domain::status::CampaignStatus;
-use crate::store::{Conn, credentials, enrollments, sends};
+use crate::domain::explain::{CredentialFacts, ExplainState, Explanation, Facts, ReasonCode, explain};
+use crate::domain::ids::CampaignId;
+use crate::store::{Conn, account_months, credentials, enrollments, sends};
 
-#[derive(Serialize)]
-pub(in super::super) struct Explanation {
-    /// `sending`, `waiting`, `blocked` or `idle`.
-    state: &'static str,
-    reasons: Vec<Reason>,
+/// What a campaign is doing and what it waits for.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct ExplanationShown {
+    state: ExplainState,
+    /// The limit that binds comes first; what else stands in the way of single credentials follows.
+    reasons: Vec<ReasonShown>,
 }
 
-#[derive(Serialize)]
-struct Reason {
-    code: &'static str,
+/// One thing that stands in the way.
+#[derive(Serialize, ToSchema)]
+struct ReasonShown {
+    code: ReasonCode,
+    /// For people.
     message: String,
+    /// When it ends by itself.
     until: Option<Timestamp>,
+    /// The credential or account that it is about.
     subject_id: Option<String>,
 }
 
-/// When the next sends are planned for.
-struct Planned {
-    first_step: Option<Timestamp>,
-    follow_ups: Vec<(CredentialId, Timestamp)>,
-}
-
+/// Say why nothing is being sent right now
+///
+/// `reasons[0]` is the one limit that binds, and `until` is when it ends by itself. Codes: `nobody_enrolled`,
+/// `never_dispatched`, `not_dispatched` (enrollments wait for a dispatch), `finished`, `nothing_to_send`, `in_doubt`
+/// (messages may or may not have left), `campaign_paused`, `waiting_for_due_time` (the waits, or a step's delay),
+/// `put_off` (by a server, an MX look-up or a send gate), `no_credential`, `credential_disabled`, `credential_resting`
+/// (its server refused it), `credential_busy` (its connections carry no more), `daily_limit_reached` (until the next UTC
+/// midnight), `daily_limit_is_zero`, `plan_limit_reached` (until the next UTC month).
+#[utoipa::path(get, path = "/campaigns/{id}/explain", operation_id = "explain_campaign", tag = "Campaigns",
+    responses((status = OK, description = "What it is doing.", body = ExplanationShown)))]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
     Ids(id): Ids<CampaignId>,
-) -> Result<Json<Explanation>> {
+) -> Result<Json<ExplanationShown>> {
     let mut conn = api.app.store.read().await?;
     let campaign = found(&mut conn, caller.account, id).await?;
-    Ok(Json(explain(&mut conn, &campaign, api.now()).await?))
+    let facts = gather(&mut conn, &api, campaign).await?;
+    let Explanation { state, reasons } = explain(&facts);
+    let shown = |r: crate::domain::explain::Reason| ReasonShown {
+        code: r.code,
+        message: r.message,
+        until: r.until,
+        subject_id: r.subject_id,
+    };
+    Ok(Json(ExplanationShown { state, reasons: reasons.into_iter().map(shown).collect() }))
 }
 
-async fn explain(conn: &mut Conn, campaign: &Campaign, now: Timestamp) -> Result<Explanation> {
-    match campaign.status {
-        CampaignStatus::Pending => {
-            return Ok(stopped(
-                "idle",
-                "never_dispatched",
-                "The campaign was never dispatched: POST /campaigns/:id/dispatch.",
-            ));
-        }
-        CampaignStatus::Finished => return Ok(stopped("idle", "finished", "Nothing is left to send.")),
-        CampaignStatus::Paused => {
-            let why = campaign.paused_reason.as_deref().unwrap_or("no reason was given");
-            return Ok(stopped("blocked", "campaign_paused", format!("The campaign is paused: {why}.")));
-        }
-        CampaignStatus::Active => {}
+async fn gather(conn: &mut Conn, api: &Api, campaign: Campaign) -> Result<Facts> {
+    let (now, id) = (api.now(), campaign.id);
+    let held = sends::held(conn, id).await?;
+    let mut of_credentials = Vec::new();
+    for credential in credentials::of_campaign(conn, id).await? {
+        let sent_today = credentials::reserved(conn, credential.id, now.utc_day()).await?;
+        let own = sends::next(conn, id, Some(credential.id)).await?;
+        let held = held.iter().filter(|held| held.credential_id == Some(credential.id)).map(|held| held.count).sum();
+        of_credentials.push(CredentialFacts { credential, sent_today, held, own });
     }
-    let credentials = credentials::of_campaign(conn, campaign.id).await?;
-    let planned = planned(conn, campaign.id, &credentials).await?;
-    let next = planned.follow_ups.iter().map(|(_, at)| *at).chain(planned.first_step).min();
-    let Some(next) = next else { return nothing_planned(conn, campaign).await };
-    if next > now {
-        let message = "The next message waits for its time: the gap between sends, a step's delay or a retry.";
-        let reason =
-            Reason { code: "waiting_for_due_time", message: message.to_owned(), until: Some(next), subject_id: None };
-        return Ok(Explanation { state: "waiting", reasons: vec![reason] });
-    }
-    let mut reasons = Vec::new();
-    let mut can_send = false;
-    for credential in &credentials {
-        let has_follow_up = planned.follow_ups.iter().any(|(id, at)| *id == credential.id && *at <= now);
-        match obstacle(conn, credential, has_follow_up, now).await? {
-            Some(reason) => reasons.push(reason),
-            None => can_send |= has_follow_up || planned.first_step.is_some_and(|at| at <= now),
-        }
-    }
-    if can_send {
-        return Ok(Explanation { state: "sending", reasons });
-    }
-    Ok(Explanation { state: "blocked", reasons })
-}
-
-async fn planned(conn: &mut Conn, campaign: CampaignId, credentials: &[Credential]) -> Result<Planned> {
-    let first_step = sends::next_due(conn, campaign, None).await?;
-    let mut follow_ups = Vec::new();
-    for credential in credentials {
-        let next = sends::next_due(conn, campaign, Some(credential.id)).await?;
-        follow_ups.extend(next.map(|at| (credential.id, at)));
-    }
-    Ok(Planned { first_step, follow_ups })
-}
-
-async fn nothing_planned(conn: &mut Conn, campaign: &Campaign) -> Result<Explanation> {
-    if enrollments::undispatched(conn, campaign.id, None, 1).await?.is_empty() {
-        return Ok(stopped("idle", "nothing_to_send", "Every enrollment was sent to, or has ended."));
-    }
-    let message = "Enrollments wait for a dispatch of their own: POST /campaigns/:id/dispatch.";
-    Ok(stopped("idle", "not_dispatched", message))
-}
-
-/// What keeps a credential from sending now. Its daily limit does not bind follow-ups.
-async fn obstacle(
-    conn: &mut Conn,
-    credential: &Credential,
-    has_follow_up: bool,
-    now: Timestamp,
-) -> Result<Option<Reason>> {
-    let from = &credential.from_email;
-    let reason = |code, message, until| Reason { code, message, until, subject_id: Some(credential.id.to_string()) };
-    if let Some(disabled) = &credential.disabled {
-        return Ok(Some(reason("credential_disabled", format!("{from} is disabled: {}.", disabled.reason), None)));
-    }
-    if let Some(until) = credential.resting_until.filter(|until| *until > now) {
-        let why = credential.last_error.as_deref().unwrap_or("its server refused it");
-        return Ok(Some(reason("credential_resting", format!("{from} rests: {why}"), Some(until))));
-    }
-    let limit = credential.effective_limit();
-    if !has_follow_up && credentials::reserved(conn, credential.id, now.utc_day()).await? >= limit {
-        let message = format!("{from} has used its daily limit of {limit} for this UTC day.");
-        return Ok(Some(reason("daily_limit_reached", message, Some(now.next_utc_day()))));
-    }
-    Ok(None)
-}
-
-fn stopped(state: &'static str, code: &'static str, message: impl Into<String>) -> Explanation {
-    let reason = Reason { code, message: message.into(), until: None, subject_id: None };
-    Explanation { state, reasons: vec![reason] }
+    Ok(Facts {
+        now,
+        plan: account_months::plan(conn, campaign.account_id, now.utc_month()).await?,
+        has_undispatched: !enrollments::undispatched(conn, id, None, 1).await?.is_empty(),
+        in_doubt: sends::in_doubt_of(conn, id).await?,
+        first_step: sends::next(conn, id, None).await?,
+        credentials: of_credentials,
+        most_held: most_held(&api.app),
+        campaign,
+    })
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::MayRead;
 use super::super::body::Ids;
@@ -12,14 +13,15 @@ use super::super::query::Parameters;
 use super::super::state::Api;
 use super::found;
 use crate::dispatch::render::{CompiledStep, Rendered};
-use crate::domain::Timestamp;
+use crate::domain::EmailAddress;
 use crate::domain::campaign::Step;
 use crate::domain::contact::Contact;
-use crate::domain::ids::{CampaignId, ContactId, ContactImportId};
+use crate::domain::ids::{CampaignId, ContactId};
 use crate::domain::merge_tags::BadTemplate;
 use crate::store::campaigns;
 
-#[derive(Serialize)]
+/// A step as one contact would read it.
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct StepRendered {
     position: u32,
     subject: String,
@@ -27,6 +29,12 @@ pub(in super::super) struct StepRendered {
     body_text: String,
 }
 
+/// Preview a campaign
+///
+/// Every step for one contact, or for made-up data. A preview is no open.
+#[utoipa::path(get, path = "/campaigns/{id}/preview", operation_id = "preview_campaign", tag = "Campaigns",
+    params(("contact_id" = Option<ContactId>, Query, description = "For whom.")),
+    responses((status = OK, description = "In the order of the steps.", body = [StepRendered])))]
 pub(in super::super) async fn show(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -40,26 +48,14 @@ pub(in super::super) async fn show(
     let steps = campaigns::steps(&mut conn, campaign.id).await?;
     let contact = match contact {
         Some(contact) => contact_found(&mut conn, caller.account, contact).await?,
-        None => sample(api.now()),
+        None => {
+            let nobody = EmailAddress::parse("ada@example.com").map_err(ApiError::internal)?;
+            Contact::sample(&nobody, api.now())
+        }
     };
     drop(conn);
     let rendered = steps.iter().map(|step| render(step, &contact)).collect::<std::result::Result<_, BadTemplate>>();
     rendered.map(Json).map_err(ApiError::internal)
-}
-
-/// A contact of nobody's.
-fn sample(now: Timestamp) -> Contact {
-    Contact {
-        id: ContactId::new(now),
-        contact_import_id: ContactImportId::new(now),
-        email: "ada@example.com".to_owned(),
-        domain: "example.com".to_owned(),
-        first_name: Some("Ada".to_owned()),
-        last_name: Some("Lovelace".to_owned()),
-        company: Some("Example Ltd".to_owned()),
-        unsubscribed_at: None,
-        created_at: now,
-    }
 }
 
 /// As the message is made, but for the pixel: a preview is not an open.

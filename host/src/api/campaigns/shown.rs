@@ -1,20 +1,23 @@
 //! A campaign in full: its fields, and the figures that are kept for it. Nothing is counted for this.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::error::Result;
 use crate::domain::Timestamp;
 use crate::domain::campaign::{Campaign, Step};
-use crate::domain::credential::Credential;
 use crate::domain::ids::{CampaignId, CredentialId, EnrollmentId, OutreachId, StepId};
 use crate::domain::rates::percent;
 use crate::domain::status::CampaignStatus;
 use crate::store::counters::{self, StatusTotals};
-use crate::store::{Conn, campaigns, credentials, enrollments};
+use crate::store::credentials::{self, Figures};
+use crate::store::{Conn, campaigns, enrollments};
 
 const RECENT_BOUNCES: i64 = 20;
+const MOST_BATCHES: i64 = 1000;
 
-#[derive(Serialize)]
+/// A campaign in full.
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct CampaignShown {
     id: CampaignId,
     outreach_id: Option<OutreachId>,
@@ -29,27 +32,39 @@ pub(in super::super) struct CampaignShown {
     created_at: Timestamp,
     totals: StatusTotals,
     rates: Rates,
+    /// The first 1000 batches (after `batches_after`), in order of their numbers.
     per_batch: Vec<Batch>,
+    /// There are more batches: ask again with `?batches_after=` this.
+    more_batches_after: Option<i64>,
+    /// The latest twenty.
     recent_bounces: Vec<Bounce>,
     credentials: Vec<CredentialFigures>,
     skipped: Skipped,
     sequence_steps: Vec<StepShown>,
 }
 
-#[derive(Serialize)]
+/// In percent, rounded half up to one decimal.
+#[derive(Serialize, ToSchema)]
 struct Rates {
+    /// Bounces ÷ SMTP transactions of every step.
     bounce_rate: f64,
+    /// Of the enrollments that were sent to.
     open_rate: f64,
+    /// Of the enrollments that were sent to.
     reply_rate: f64,
 }
 
-#[derive(Serialize)]
+/// A batch.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchShown)]
 struct Batch {
     batch_number: i64,
     totals: StatusTotals,
 }
 
-#[derive(Serialize)]
+/// A bounce.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BounceShown)]
 struct Bounce {
     enrollment_id: EnrollmentId,
     email: String,
@@ -57,11 +72,13 @@ struct Bounce {
     at: Timestamp,
 }
 
-#[derive(Serialize)]
+/// A credential with its figures.
+#[derive(Serialize, ToSchema)]
 struct CredentialFigures {
     id: CredentialId,
     label: Option<String>,
     from_email: String,
+    /// First steps of this UTC day.
     sent_today: u64,
     daily_limit: u64,
     transactions: u64,
@@ -71,7 +88,9 @@ struct CredentialFigures {
     disabled_reason: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Contacts that were not enrolled or not mailed, by the reason.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SkippedShown)]
 struct Skipped {
     mx_invalid: u64,
     cross_campaign_duplicate: u64,
@@ -79,7 +98,8 @@ struct Skipped {
     suppressed: u64,
 }
 
-#[derive(Serialize)]
+/// A message of the sequence.
+#[derive(Serialize, ToSchema)]
 struct StepShown {
     id: StepId,
     position: u32,
@@ -90,15 +110,22 @@ struct StepShown {
 }
 
 /// Reads all of it.
-pub(super) async fn gather(conn: &mut Conn, campaign: Campaign, now: Timestamp) -> Result<CampaignShown> {
+pub(super) async fn gather(
+    conn: &mut Conn,
+    campaign: Campaign,
+    batches_after: Option<i64>,
+    now: Timestamp,
+) -> Result<CampaignShown> {
     let kept = counters::of_campaign(conn, campaign.id).await?;
     let sent = counters::of_campaigns_credentials(conn, campaign.id).await?;
-    let per_batch = counters::per_batch(conn, campaign.id).await?;
-    let recent_bounces = enrollments::recent_bounces(conn, campaign.id, RECENT_BOUNCES).await?;
-    let mut figures = Vec::new();
-    for credential in credentials::of_campaign(conn, campaign.id).await? {
-        figures.push(credential_figures(conn, credential, now).await?);
+    let mut per_batch = counters::per_batch(conn, campaign.id, batches_after, MOST_BATCHES + 1).await?;
+    let has_more = i64::try_from(per_batch.len()).unwrap_or(i64::MAX) > MOST_BATCHES;
+    if has_more {
+        per_batch.pop();
     }
+    let more_batches_after = per_batch.last().filter(|_| has_more).map(|(number, _)| *number);
+    let recent_bounces = enrollments::recent_bounces(conn, campaign.id, RECENT_BOUNCES).await?;
+    let figures = credentials::figures(conn, campaign.id, now.utc_day()).await?;
     let steps = campaigns::steps(conn, campaign.id).await?;
     Ok(CampaignShown {
         id: campaign.id,
@@ -119,11 +146,12 @@ pub(super) async fn gather(conn: &mut Conn, campaign: Campaign, now: Timestamp) 
             reply_rate: percent(kept.replied_ever, kept.sent_ever),
         },
         per_batch: per_batch.into_iter().map(|(batch_number, totals)| Batch { batch_number, totals }).collect(),
+        more_batches_after,
         recent_bounces: recent_bounces
             .into_iter()
             .map(|b| Bounce { enrollment_id: b.enrollment_id, email: b.email, reason: b.reason, at: b.at })
             .collect(),
-        credentials: figures,
+        credentials: figures.into_iter().map(credential_figures).collect(),
         skipped: Skipped {
             mx_invalid: kept.mx_invalid,
             cross_campaign_duplicate: kept.cross_campaign_duplicate,
@@ -134,21 +162,21 @@ pub(super) async fn gather(conn: &mut Conn, campaign: Campaign, now: Timestamp) 
     })
 }
 
-async fn credential_figures(conn: &mut Conn, credential: Credential, now: Timestamp) -> Result<CredentialFigures> {
-    let counts = counters::lifetime(conn, credential.id).await?;
+fn credential_figures(figures: Figures) -> CredentialFigures {
+    let Figures { credential, sent_today, lifetime: counts } = figures;
     let (disabled_at, disabled_reason) = credential.disabled.map(|disabled| (disabled.at, disabled.reason)).unzip();
-    Ok(CredentialFigures {
+    CredentialFigures {
         id: credential.id,
         label: credential.label,
         from_email: credential.from_email,
-        sent_today: credentials::reserved(conn, credential.id, now.utc_day()).await?,
+        sent_today,
         daily_limit: credential.daily_limit,
         transactions: counts.transactions,
         bounces: counts.bounces(),
         bounce_rate: percent(counts.bounces(), counts.transactions),
         disabled_at,
         disabled_reason,
-    })
+    }
 }
 
 fn step_shown(step: Step) -> StepShown {

@@ -67,7 +67,6 @@ impl Caller {
     }
 
     /// Notes in each transaction of a call that has several what it makes, so that the call can be resumed.
-    #[expect(dead_code, reason = "the import of contacts, which comes next, is the first such call")]
     pub(in super::super) async fn begun(&self, tx: &mut Tx, resource_id: &str) -> Result<()> {
         match &self.attempt {
             Some(attempt) => attempt.begun(tx, resource_id).await,

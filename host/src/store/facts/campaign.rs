@@ -6,10 +6,15 @@ use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
 use crate::domain::credential::Credential;
 use crate::domain::event::EventType;
+use crate::domain::ids::{CampaignId, CredentialId};
 use crate::domain::rates::percent;
 use crate::domain::status::CampaignStatus;
-use crate::store::{Result, Tx, campaigns, counters, credentials, events, sends};
+use crate::store::{Result, Tx, campaigns, counters, credentials, enrollments, events, sends};
 use crate::wake::Wake;
+
+const CREDENTIAL_DELETED: &str = "the credential was deleted";
+/// Sends that are ended at once: a campaign of a million keeps nobody else waiting.
+const MOST_ENDED: i64 = 5000;
 
 /// Turns a credential off on a policy's word; pauses the campaign when none is left. False when it was off.
 pub async fn disable_credential(
@@ -56,13 +61,35 @@ pub async fn pause(tx: &mut Tx, campaign: &Campaign, reason: &str, now: Timestam
     Ok(true)
 }
 
+/// What only a deleted credential could send ends: the first steps that it was to try again are free for others, and the
+/// enrollments that it wrote to get nothing more. Of many, [`finish_if_done`] ends the rest.
+pub async fn end_with_credential(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    credential: CredentialId,
+    now: Timestamp,
+) -> Result<()> {
+    sends::free_first_steps(tx.conn(), campaign, credential).await?;
+    end_orphans(tx, campaign, now).await.map(drop)
+}
+
+/// Ends follow-ups of deleted credentials, as many as one transaction should; true when there may be more.
+async fn end_orphans(tx: &mut Tx, campaign: CampaignId, now: Timestamp) -> Result<bool> {
+    let ended = sends::cancel_of_deleted_credentials(tx.conn(), campaign, CREDENTIAL_DELETED, MOST_ENDED).await?;
+    enrollments::stop_many(tx, &ended, CREDENTIAL_DELETED, now).await?;
+    Ok(i64::try_from(ended.len()).unwrap_or(i64::MAX) >= MOST_ENDED)
+}
+
 /// Marks an active campaign finished when nothing is left to send; false when something is.
 pub async fn finish_if_done(tx: &mut Tx, campaign: &Campaign, now: Timestamp) -> Result<bool> {
     // Nobody else plans or claims for it meanwhile.
     if campaigns::lock_for_claim(tx, campaign.id).await?.is_none() {
         return Ok(false);
     }
-    sends::cancel_of_deleted_credentials(tx.conn(), campaign.id).await?;
+    if end_orphans(tx, campaign.id, now).await? {
+        tx.wake(Wake::Dispatch);
+        return Ok(false);
+    }
     if !campaigns::finish_if_done(tx.conn(), campaign.id).await? {
         return Ok(false);
     }

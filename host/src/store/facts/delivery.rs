@@ -9,7 +9,7 @@ use crate::store::counters::{CredentialCounter, SkipCounter};
 use crate::store::enrollments::Enrollment;
 use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
 use crate::store::transactions::Transaction;
-use crate::store::{Result, Tx, campaigns, counters, credentials, enrollments, sends, transactions};
+use crate::store::{Result, Tx, account_months, campaigns, counters, credentials, enrollments, sends, transactions};
 use crate::wake::Wake;
 
 /// The server took it. `next` is the step that follows, where there is one.
@@ -243,8 +243,11 @@ async fn reopen(tx: &mut Tx, campaign: CampaignId) -> Result<()> {
     Ok(())
 }
 
-/// Gives the place of the daily limit back.
+/// Gives the places of the month and of the day back.
 async fn release(tx: &mut Tx, held: &ClaimedSend) -> Result<()> {
+    if let Some(month) = held.send.reserved_month {
+        account_months::reserve(tx.conn(), held.send.account_id, month, -1).await?;
+    }
     match held.send.reserved_day {
         Some(day) => credentials::reserve(tx.conn(), held.credential_id, day, -1).await,
         None => Ok(()),

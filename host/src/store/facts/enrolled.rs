@@ -36,12 +36,14 @@ pub struct Skipped {
 /// Where the next enrollment goes: batches are filled one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
-    /// The batch that is being filled.
-    pub number: i64,
+    /// The batch that is being filled; none before the first.
+    number: Option<i64>,
     /// How many it has already.
-    pub filled: u64,
+    filled: u64,
     /// How many it may have; at least one.
-    pub size: u64,
+    size: u64,
+    /// How many were begun.
+    begun: u64,
 }
 
 /// Which part of an import is enrolled at once.
@@ -64,18 +66,32 @@ pub struct Chunk {
     pub enrolled: u64,
     /// Who was passed over.
     pub skipped: Vec<Skipped>,
-    /// The last contact that was looked at; none when there was no more.
-    pub last: Option<ContactId>,
+    /// The contact after which the next part begins; none when there is no more.
+    pub next: Option<ContactId>,
 }
 
 impl Batching {
-    fn place(&mut self) -> i64 {
-        if self.filled >= self.size {
-            self.number += 1;
+    /// Batches of `size`.
+    pub fn new(size: u64) -> Self {
+        Self { number: None, filled: 0, size: size.max(1), begun: 0 }
+    }
+
+    /// How many batches were filled, in part or whole.
+    pub fn batches(&self) -> u64 {
+        self.begun
+    }
+
+    /// `last` is the campaign's last batch: one that is not ours is another call's, and is not filled up.
+    fn place(&mut self, last: i64) -> i64 {
+        let ours = self.number.filter(|number| self.filled < self.size && *number >= last);
+        let number = ours.unwrap_or_else(|| {
             self.filled = 0;
-        }
+            self.begun += 1;
+            last.max(self.number.unwrap_or(0)) + 1
+        });
+        self.number = Some(number);
         self.filled += 1;
-        self.number
+        number
     }
 }
 
@@ -121,9 +137,12 @@ pub async fn enroll_chunk(
 ) -> Result<Chunk> {
     let Part { import, unique_in, after, limit } = part;
     lock(tx, campaign, unique_in).await?;
+    let last_batch = enrollments::last_batch(tx.conn(), campaign.id).await?.unwrap_or(0).max(0);
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let candidates = enrollments::candidates(tx.conn(), campaign.id, unique_in, import, &after, limit).await?;
-    let mut chunk = Chunk { last: candidates.last().map(|candidate| candidate.contact_id), ..Chunk::default() };
+    let is_full = i64::try_from(candidates.len()).unwrap_or(i64::MAX) >= limit;
+    let next = candidates.last().filter(|_| is_full).map(|candidate| candidate.contact_id);
+    let mut chunk = Chunk { next, ..Chunk::default() };
     let mut chosen = Vec::with_capacity(candidates.len());
     for candidate in candidates {
         match SkipReason::of(&candidate) {
@@ -133,7 +152,7 @@ pub async fn enroll_chunk(
             None => chosen.push(NewEnrollment {
                 id: EnrollmentId::new(now),
                 contact_id: candidate.contact_id,
-                batch_number: batching.place(),
+                batch_number: batching.place(last_batch),
                 priority: false,
             }),
         }
@@ -172,4 +191,22 @@ async fn insert(tx: &mut Tx, campaign: &Campaign, chosen: &[NewEnrollment], now:
         counters::enrolled(tx.conn(), campaign.id, batch[0].batch_number, count).await?;
     }
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_filled_one_after_another_and_never_those_of_another_call() {
+        let mut batching = Batching::new(2);
+        let first: Vec<_> = (0..3).map(|_| batching.place(4)).collect();
+        assert_eq!(first, [5, 5, 6]);
+        // Our own batch 6 is the campaign's last now: it is filled up.
+        assert_eq!(batching.place(6), 6);
+        assert_eq!(batching.place(6), 7);
+        // Another call has made 8 meanwhile.
+        assert_eq!([batching.place(8), batching.place(9), batching.place(9)], [9, 9, 10]);
+        assert_eq!(batching.batches(), 5);
+    }
 }

@@ -1,11 +1,12 @@
 //! Planning and claiming: sends get their times, are taken under a lease, and are told that they are about to leave.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::{ClaimedSend, DueFirstStep, Lease, NewSend, Obstacle, send_of};
+use super::{ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Obstacle, Places, send_of};
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
@@ -78,30 +79,28 @@ pub async fn next_due(
     row.opt_time("next")
 }
 
-/// The first steps of a campaign that are due, at most `limit`, in the order in which they leave.
+/// The first steps of a campaign that are due, in the order in which they leave.
 pub async fn due_first_steps(
     tx: &mut Tx,
     campaign: CampaignId,
     now: Timestamp,
-    limit: i64,
-) -> Result<Vec<DueFirstStep>> {
+    range: DueRange,
+) -> Result<Vec<DueSend>> {
     let sql = format!(
-        "SELECT id, batch_number, due_at FROM sends
+        "SELECT id, batch_number, due_at, reserved_month FROM sends
          WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL AND due_at <= $2
+           AND ($4 = 0 OR reserved_month IS NOT NULL)
          ORDER BY due_at, priority DESC, id LIMIT $3{}",
         tx.dialect().skip_locked()
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(campaign.to_string())
         .bind(now.as_millis())
-        .bind(limit)
+        .bind(range.limit)
+        .bind(i64::from(range.only_with_place))
         .fetch_all(tx.conn())
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(DueFirstStep { id: row.id("id")?, batch_number: row.int("batch_number")?, due_at: row.time("due_at")? })
-        })
-        .collect()
+    rows.iter().map(due_of).collect()
 }
 
 /// Moves what is planned of a batch's first steps by as much as its last one was late, so that the gaps stay.
@@ -118,17 +117,25 @@ pub async fn delay_batch(tx: &mut Tx, campaign: CampaignId, batch: i64, by: Dura
     Ok(())
 }
 
-/// When the last first step that is planned of a batch leaves.
-pub async fn last_due_in_batch(conn: &mut Conn, campaign: CampaignId, batch: i64) -> Result<Option<Timestamp>> {
-    let row = sqlx::query(
-        "SELECT MAX(due_at) AS last FROM sends
-         WHERE state = 'due' AND smtp_credential_id IS NULL AND campaign_id = $1 AND batch_number = $2",
+/// When the first and the last of the planned first steps of each batch leave; of those batches that have any.
+pub async fn due_spans(
+    conn: &mut Conn,
+    campaign: CampaignId,
+    batches: RangeInclusive<i64>,
+) -> Result<Vec<(i64, DueSpan)>> {
+    let rows = sqlx::query(
+        "SELECT batch_number, MIN(due_at) AS first, MAX(due_at) AS last FROM sends
+         WHERE state = 'due' AND smtp_credential_id IS NULL AND campaign_id = $1 AND batch_number BETWEEN $2 AND $3
+         GROUP BY batch_number",
     )
     .bind(campaign.to_string())
-    .bind(batch)
-    .fetch_one(conn)
+    .bind(*batches.start())
+    .bind(*batches.end())
+    .fetch_all(conn)
     .await?;
-    row.opt_time("last")
+    rows.iter()
+        .map(|row| Ok((row.int("batch_number")?, DueSpan { first: row.time("first")?, last: row.time("last")? })))
+        .collect()
 }
 
 /// The follow-ups of a credential that are due.
@@ -137,10 +144,12 @@ pub async fn due_follow_ups(
     campaign: CampaignId,
     credential: CredentialId,
     now: Timestamp,
-    limit: i64,
-) -> Result<Vec<SendId>> {
+    range: DueRange,
+) -> Result<Vec<DueSend>> {
     let sql = format!(
-        "SELECT id FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2 AND due_at <= $3
+        "SELECT id, batch_number, due_at, reserved_month FROM sends
+         WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2 AND due_at <= $3
+           AND ($5 = 0 OR reserved_month IS NOT NULL)
          ORDER BY due_at, id LIMIT $4{}",
         tx.dialect().skip_locked()
     );
@@ -148,31 +157,29 @@ pub async fn due_follow_ups(
         .bind(campaign.to_string())
         .bind(credential.to_string())
         .bind(now.as_millis())
-        .bind(limit)
+        .bind(range.limit)
+        .bind(i64::from(range.only_with_place))
         .fetch_all(tx.conn())
         .await?;
-    rows.iter().map(|row| row.id("id")).collect()
+    rows.iter().map(due_of).collect()
 }
 
-/// Claims sends, each for its credential. `reserved_day` is given for first steps; one that was put off keeps its own.
-pub async fn claim(
-    tx: &mut Tx,
-    claims: &[(SendId, CredentialId)],
-    reserved_day: Option<i64>,
-    lease: Lease,
-) -> Result<()> {
+/// Claims sends, each for its credential, with the places that they take.
+pub async fn claim(tx: &mut Tx, claims: &[(SendId, CredentialId)], places: Places, lease: Lease) -> Result<()> {
     let rows: Vec<_> = claims.iter().map(|(send, credential)| (send.to_string(), credential.to_string())).collect();
     let sql = format!(
-        "UPDATE sends SET state = 'claimed', smtp_credential_id = given.c1, reserved_day = COALESCE($2, sends.reserved_day), lease_owner = $3,
-                lease_until = $4
+        "UPDATE sends SET state = 'claimed', smtp_credential_id = given.c1,
+                reserved_day = COALESCE($2, sends.reserved_day), reserved_month = COALESCE(sends.reserved_month, $5),
+                lease_owner = $3, lease_until = $4
          FROM {} AS given WHERE sends.id = given.c0 AND sends.state = 'due'",
         tx.dialect().json_rows(2)
     );
     sqlx::query(AssertSqlSafe(sql))
         .bind(serde_json::to_string(&rows).unwrap_or_default())
-        .bind(reserved_day)
+        .bind(places.day)
         .bind(lease.owner.to_string())
         .bind(lease.until.as_millis())
+        .bind(places.month)
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -259,6 +266,15 @@ async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: 
         return Ok(Obstacle::CredentialOff);
     }
     Ok(Obstacle::Suppressed)
+}
+
+fn due_of(row: &AnyRow) -> Result<DueSend> {
+    Ok(DueSend {
+        id: row.id("id")?,
+        batch_number: row.int("batch_number")?,
+        due_at: row.time("due_at")?,
+        has_place: row.opt_int("reserved_month")?.is_some(),
+    })
 }
 
 fn claimed_of(row: &AnyRow) -> Result<ClaimedSend> {

@@ -21,6 +21,7 @@ pub async fn recover_expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<
     for send in &claimed {
         sqlx::query(
             "UPDATE sends SET state = 'due', lease_owner = NULL, lease_until = NULL, reserved_day = NULL,
+                    reserved_month = NULL,
                     smtp_credential_id = CASE WHEN $2 = 1 THEN NULL ELSE smtp_credential_id END
              WHERE id = $1 AND state = 'claimed'",
         )

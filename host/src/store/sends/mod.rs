@@ -5,6 +5,7 @@
 
 mod claim;
 mod lease;
+mod outlook;
 mod settle;
 
 use sqlx::any::AnyRow;
@@ -18,6 +19,7 @@ use crate::domain::status::SendState;
 
 pub use claim::*;
 pub use lease::*;
+pub use outlook::*;
 pub use settle::*;
 
 /// A row of the ledger.
@@ -47,6 +49,8 @@ pub struct Send {
     pub mx_attempts: u32,
     /// The UTC day whose limit it has a place of.
     pub reserved_day: Option<i64>,
+    /// The UTC month in which it has a place of its account's plan.
+    pub reserved_month: Option<i64>,
     /// The provider's id for it.
     pub provider_message_id: Option<String>,
     /// The last reply's code.
@@ -97,15 +101,44 @@ pub struct NewSend {
     pub priority: bool,
 }
 
-/// A first step that is due.
+/// A send that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DueFirstStep {
+pub struct DueSend {
     /// The send.
     pub id: SendId,
     /// The batch of its enrollment.
     pub batch_number: i64,
     /// Since when it is due.
     pub due_at: Timestamp,
+    /// Whether it has its place of a month already.
+    pub has_place: bool,
+}
+
+/// From the first to the last of what is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueSpan {
+    /// The first.
+    pub first: Timestamp,
+    /// The last.
+    pub last: Timestamp,
+}
+
+/// Which of the due sends are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueRange {
+    /// At most so many.
+    pub limit: i64,
+    /// Only those that have their place of a month: the plan is used up.
+    pub only_with_place: bool,
+}
+
+/// The places that a claim takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    /// Of a UTC day's limit, for first steps; one that was put off keeps its own.
+    pub day: Option<i64>,
+    /// Of a UTC month's plan, for those that have none yet.
+    pub month: i64,
 }
 
 /// A lease: who holds a row, and until when.
@@ -216,6 +249,7 @@ fn send_of(row: &AnyRow) -> Result<Send> {
         attempts: row.small("attempts")?,
         mx_attempts: row.small("mx_attempts")?,
         reserved_day: row.opt_int("reserved_day")?,
+        reserved_month: row.opt_int("reserved_month")?,
         provider_message_id: row.opt_text("provider_message_id")?,
         smtp_code: row.opt_int("smtp_code")?.and_then(|code| u16::try_from(code).ok()),
         smtp_status: row.opt_text("smtp_status")?,

@@ -4,6 +4,7 @@ use super::ClaimedSend;
 use crate::domain::Timestamp;
 use crate::domain::ids::{CampaignId, CredentialId, EnrollmentId, SendId};
 use crate::domain::status::SendState;
+use crate::store::row::RowExt;
 use crate::store::{Conn, Result};
 
 /// How a send ended, for the row.
@@ -48,7 +49,8 @@ pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, r
     let done = sqlx::query(
         "UPDATE sends SET state = 'due', due_at = $2, reason = $3, lease_owner = NULL, lease_until = NULL,
                 attempts = CASE WHEN state = 'sending' THEN attempts - 1 ELSE attempts END,
-                reserved_day = NULL, smtp_credential_id = CASE WHEN $4 = 1 THEN NULL ELSE smtp_credential_id END
+                reserved_day = NULL, reserved_month = NULL,
+                smtp_credential_id = CASE WHEN $4 = 1 THEN NULL ELSE smtp_credential_id END
          WHERE id = $1 AND state IN ('claimed', 'sending')",
     )
     .bind(held.send.id.to_string())
@@ -138,33 +140,24 @@ pub async fn cancel_due(conn: &mut Conn, enrollment: EnrollmentId, reason: &str)
     Ok(done.rows_affected())
 }
 
-/// Follow-ups that came back or were planned when their credential was already gone are not sent any more.
-pub async fn cancel_of_deleted_credentials(conn: &mut Conn, campaign: CampaignId) -> Result<u64> {
-    let done = sqlx::query(
-        "UPDATE sends SET state = 'skipped', reason = 'the credential was deleted'
-         WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IN
-            (SELECT id FROM smtp_credentials WHERE campaign_id = $1 AND deleted_at IS NOT NULL)",
-    )
-    .bind(campaign.to_string())
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Follow-ups of a credential that is gone are not sent any more.
-pub async fn cancel_of_credential(
+/// Follow-ups of credentials that are gone are not sent any more, at most `limit` of them; gives their enrollments.
+pub async fn cancel_of_deleted_credentials(
     conn: &mut Conn,
     campaign: CampaignId,
-    credential: CredentialId,
     reason: &str,
-) -> Result<u64> {
-    let done = sqlx::query(
-        "UPDATE sends SET state = 'skipped', reason = $3 WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2",
+    limit: i64,
+) -> Result<Vec<EnrollmentId>> {
+    let rows = sqlx::query(
+        "UPDATE sends SET state = 'skipped', reason = $2 WHERE state = 'due' AND id IN
+            (SELECT s.id FROM smtp_credentials c JOIN sends s
+               ON s.campaign_id = c.campaign_id AND s.smtp_credential_id = c.id AND s.state = 'due'
+             WHERE c.campaign_id = $1 AND c.deleted_at IS NOT NULL LIMIT $3)
+         RETURNING enrollment_id",
     )
     .bind(campaign.to_string())
-    .bind(credential.to_string())
     .bind(reason)
-    .execute(conn)
+    .bind(limit)
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected())
+    rows.iter().map(|row| row.id("enrollment_id")).collect()
 }

@@ -2,7 +2,9 @@
 
 mod a_call_is_made_again;
 mod a_credential_goes_down;
+mod a_months_plan;
 mod a_person_answers;
+mod answers_instead_of_tickets;
 mod bounces;
 mod campaign_is_made;
 mod events_by_cursor;
@@ -18,6 +20,7 @@ mod stops_and_starts;
 mod the_database_goes_away;
 mod the_document_tells_the_truth;
 mod webhooks_are_told;
+mod writes_in_each_others_way;
 
 /// Tells a story, `async fn(Database) -> anyhow::Result<()>`, on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use ampout::app::App;
 use ampout::demo::certificates::Certificates;
 use ampout::demo::smtp_receiver::{ReceiverTls, SmtpReceiver};
 use ampout::domain::Timestamp;
+use ampout::domain::event::EventType;
+use ampout::store::{accounts, events};
 use ampout_tests::{
     Answer, Campaign, CampaignPlan, Database, Engine, ReceivedRequest, WebhookReceiver, credential, eventually,
     letters, provider, text,
@@ -16,13 +19,15 @@ use ampout_tests::{
 use anyhow::{Context, bail, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 super::on_both_databases!(
     the_published_libraries_believe_it,
     one_that_hangs_delays_no_other,
     what_is_refused_is_tried_again_by_the_schedule,
     an_enrollments_events_arrive_in_order,
-    one_that_is_gone_is_told_no_more_until_its_owner_says_so
+    one_that_is_gone_is_told_no_more_until_its_owner_says_so,
+    two_nodes_tell_each_event_once
 );
 
 const ADA: &str = "ada@lovelace.test";
@@ -233,6 +238,49 @@ async fn one_that_is_gone_is_told_no_more_until_its_owner_says_so(database: Data
     assert_eq!(told["data"]["contact_email"], "di@there.test");
     ensure!(app.requests().iter().all(|request| request.path == "/hook"), "a redirect was followed");
     world.engine.stop().await;
+    Ok(())
+}
+
+/// Two nodes over one database look for deliveries at the same time, again and again.
+async fn two_nodes_tell_each_event_once(database: Database) -> anyhow::Result<()> {
+    const SUBJECTS: usize = 10;
+    const EACH: usize = 12;
+    let engine = Engine::on(database).start().await?;
+    let app = WebhookReceiver::start().await?;
+    engine.api.post("/webhooks", json!({ "webhook": { "url": app.url() } })).await?;
+    let mut nodes = JoinSet::new();
+    let mut store = None;
+    for _ in 0..2 {
+        let node = App::start(engine.config(), engine.clock.clone(), &engine.base()).await?;
+        store = Some(node.store.clone());
+        nodes.spawn(async move {
+            while ampout::events::step(&node).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let store = store.context("no node")?;
+    let account = *accounts::list(&mut *store.read().await?).await?.first().context("no account")?;
+    for n in 0..EACH {
+        let mut tx = store.begin().await?;
+        for subject in 0..SUBJECTS {
+            let (name, data) = (subject.to_string(), json!({ "subject": subject, "n": n }));
+            events::insert(&mut tx, account, EventType::EnrollmentSent, &name, &data, engine.clock.now()).await?;
+        }
+        tx.commit().await?;
+    }
+    app.nth(SUBJECTS * EACH).await?;
+    ensure!(nodes.try_join_next().is_none(), "a node gave up");
+    let told = app.requests();
+    assert_eq!(told.len(), SUBJECTS * EACH, "none is told twice");
+    let told: Vec<Value> = told.iter().map(|request| request.json()).collect::<Result<_, _>>()?;
+    for subject in 0..SUBJECTS {
+        let of_it = told.iter().filter(|event| event["data"]["subject"] == subject);
+        let order: Vec<_> = of_it.map(|event| event["data"]["n"].clone()).collect();
+        assert_eq!(order, (0..EACH).map(Value::from).collect::<Vec<_>>(), "subject {subject}");
+    }
+    nodes.shutdown().await;
+    engine.stop().await;
     Ok(())
 }
 

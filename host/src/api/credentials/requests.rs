@@ -1,0 +1,80 @@
+//! The bodies of the credentials' calls, as the OpenAPI document shows them; `input` reads them.
+#![expect(dead_code, reason = "the shapes alone")]
+
+use utoipa::ToSchema;
+
+use crate::domain::status::TlsMode;
+
+/// A new credential.
+#[derive(ToSchema)]
+pub(super) struct NewCredential {
+    smtp_credential: CredentialFields,
+}
+
+/// An SMTP account, and the mailbox where its answers arrive: all four `imap_` fields, or none.
+#[derive(ToSchema)]
+pub(in super::super) struct CredentialFields {
+    #[schema(min_length = 1, max_length = 200)]
+    label: Option<String>,
+    smtp_host: String,
+    #[schema(minimum = 1)]
+    smtp_port: u16,
+    smtp_username: String,
+    /// Sealed at rest, and in no answer.
+    #[schema(format = Password)]
+    smtp_password: String,
+    /// `none` only where the operator allows it.
+    #[schema(default = "auto")]
+    smtp_tls: Option<TlsMode>,
+    #[schema(min_length = 1, max_length = 200)]
+    from_name: String,
+    #[schema(format = "email")]
+    from_email: String,
+    /// First-step sends of a UTC day.
+    #[schema(minimum = 0, maximum = 1000000000)]
+    daily_limit: u64,
+    imap_host: Option<String>,
+    #[schema(minimum = 1)]
+    imap_port: Option<u16>,
+    imap_username: Option<String>,
+    #[schema(format = Password)]
+    imap_password: Option<String>,
+    #[schema(default = "auto")]
+    imap_tls: Option<TlsMode>,
+}
+
+/// What to change.
+#[derive(ToSchema)]
+pub(super) struct CredentialChange {
+    smtp_credential: CredentialChanges,
+}
+
+#[derive(ToSchema)]
+struct CredentialChanges {
+    #[schema(min_length = 1, max_length = 200)]
+    label: Option<String>,
+    #[schema(nullable = false)]
+    smtp_host: Option<String>,
+    #[schema(nullable = false, minimum = 1)]
+    smtp_port: Option<u16>,
+    #[schema(nullable = false)]
+    smtp_username: Option<String>,
+    #[schema(nullable = false, format = Password)]
+    smtp_password: Option<String>,
+    #[schema(nullable = false)]
+    smtp_tls: Option<TlsMode>,
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    from_name: Option<String>,
+    #[schema(nullable = false, format = "email")]
+    from_email: Option<String>,
+    #[schema(nullable = false, minimum = 0, maximum = 1000000000)]
+    daily_limit: Option<u64>,
+    /// Null turns reply detection off.
+    imap_host: Option<String>,
+    #[schema(minimum = 1)]
+    imap_port: Option<u16>,
+    imap_username: Option<String>,
+    #[schema(format = Password)]
+    imap_password: Option<String>,
+    imap_tls: Option<TlsMode>,
+}
