@@ -174,3 +174,32 @@ fn keys_are_made_listed_and_revoked_but_the_last() {
     refused(&["keys", "create", "--account", "nobody"], 1, "is not an id");
     assert_eq!(json(&["keys", "list", "--json"]).len(), 1);
 }
+
+#[test]
+fn a_version_is_replayed_bound_and_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = ampout(folder.path(), args, &[]);
+        (
+            output.status.success(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
+    };
+    std::fs::write(folder.path().join("declines.rhai"), SCRIPT_WITH_EXAMPLES).unwrap();
+    assert!(run(&["script", "install", "declines.rhai"]).0);
+    let (rolled, told) = run(&["plugin", "rollback", "declines"]);
+    assert!(!rolled && told.contains("there is no version of declines before 1.0.0"), "{told}");
+    std::fs::write(folder.path().join("declines.rhai"), SCRIPT_WITH_EXAMPLES.replace("1.0.0", "1.1.0")).unwrap();
+    let (replayed, told) = run(&["replay", "declines.rhai", "--since", "24h"]);
+    assert!(replayed && told.contains("0 examined, 0 would change"), "{told}");
+    assert!(run(&["script", "install", "declines.rhai"]).0);
+    let (_, listed) = run(&["plugin", "list"]);
+    let one = listed.lines().find(|line| line.starts_with("declines@1.0.0")).unwrap();
+    assert!(one.contains("retired"), "the new version has its place: {listed}");
+    let (_, told) = run(&["plugin", "rollback", "declines"]);
+    assert!(told.contains("declines@1.0.0 has the place of declines@1.1.0 again"), "{told}");
+    let (_, told) = run(&["plugin", "bind", "declines@1.1.0", "--shadow", "--json"]);
+    assert!(told.contains(r#""version":"1.1.0""#) && told.contains(r#""mode":"shadow""#), "{told}");
+    let (replayed, told) = run(&["replay", "nobody"]);
+    assert!(!replayed && told.contains("no version nobody is stored; `ampout plugin list` shows them"), "{told}");
+}
