@@ -5,6 +5,7 @@ mod classify;
 mod config;
 mod demo;
 mod extension_file;
+mod ingest;
 pub(crate) mod keys;
 mod migrate;
 mod plugin;
@@ -55,6 +56,8 @@ enum Command {
     Accounts(accounts::AccountsCommand),
     /// Say what mails are: replies, vacations, bounces, complaints; one JSON line each
     Classify(classify::ClassifyArgs),
+    /// Say what a provider's captured request tells; one JSON line an event
+    Ingest(ingest::IngestArgs),
     /// Check, try, sign, list and install plugins (WebAssembly components)
     #[command(subcommand)]
     Plugin(plugin::ExtensionCommand),
@@ -106,6 +109,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys(command) => keys::run(command, &cli.settings.load()?).await,
         Command::Accounts(command) => accounts::run(command, &cli.settings.load()?).await,
         Command::Classify(args) => classify::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
         Command::Plugin(command) | Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }
 }
