@@ -102,6 +102,7 @@ impl TestApp {
             campaign_id: sender.campaign,
             label: None,
             smtp: endpoint(25, seal(credentials::SMTP_PASSWORD)),
+            provider: None,
             imap: imap.map(|port| endpoint(port, seal(credentials::IMAP_PASSWORD))),
             from_name: "Ada".to_owned(),
             from_email: "ada@sender.example".to_owned(),

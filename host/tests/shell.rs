@@ -91,6 +91,36 @@ fn mails_are_classified_in_order_and_one_that_is_missing_is_named() {
 }
 
 #[test]
+fn a_captured_request_is_read_by_its_provider_s_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = r#"[{"email":"nobody@example.net","event":"hard_bounce","ts_epoch":1785499200000,"reason":"550 5.1.1 no"},
+                   {"event":"levitated","email":"ada@example.net"}]"#;
+    std::fs::write(folder.path().join("body.json"), body).unwrap();
+    let ingest = |args: &[&str]| {
+        let output = ampout(folder.path(), &[&["ingest"], args].concat(), &[]);
+        (
+            output.status.code(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
+    };
+    let (code, text) =
+        ingest(&["brevo", "body.json", "--setting", "signing_secret=a=b", "--header", "Authorization: Bearer a=b"]);
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, lines.len()), (Some(0), 2), "{text}");
+    assert_eq!((&lines[0]["kind"], &lines[0]["smtp_code"]), (&"hard_bounce".into(), &550.into()));
+    assert_eq!((&lines[0]["status"], &lines[0]["at"]), (&"5.1.1".into(), &"2026-07-31T12:00:00.000Z".into()));
+    assert_eq!((&lines[1]["kind"], &lines[1]["send_id"]), (&"unknown".into(), &serde_json::Value::Null));
+    let (code, text) = ingest(&["brevo", "body.json", "--setting", "signing_secret=c"]);
+    assert!(code == Some(0) && text.contains(r#"{"error":"unauthorized""#), "{text}");
+    let (code, text) = ingest(&["ElasticEmail", "--method", "GET", "--url", "https://a.example/x/y"]);
+    assert!(code == Some(0) && text.contains(r#"{"respond":"#), "{text}");
+    let (code, text) = ingest(&["nobody", "body.json"]);
+    assert!(code == Some(1) && text.contains("the adapters are azure, brevo"), "{text}");
+    let (code, text) = ingest(&["brevo", "missing.json"]);
+    assert!(code == Some(1) && text.contains("missing.json"), "{text}");
+}
+
+#[test]
 fn the_first_key_makes_the_first_account() {
     let folder = tempfile::tempdir().unwrap();
     let made = ampout(folder.path(), &["keys", "create", "--json"], &[]);

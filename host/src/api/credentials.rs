@@ -23,6 +23,7 @@ use super::state::Api;
 use crate::domain::Timestamp;
 use crate::domain::credential::Credential;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
+use crate::domain::provider::Provider;
 use crate::domain::status::{CampaignStatus, TlsMode};
 use crate::store::{Conn, Tx, credentials, facts, inbox};
 use crate::wake::Wake;
@@ -49,6 +50,7 @@ pub(super) struct CredentialShown {
     smtp_port: u16,
     smtp_username: String,
     smtp_tls: TlsMode,
+    provider: Option<Provider>,
     from_name: String,
     from_email: String,
     /// First-step sends of a UTC day.
@@ -248,6 +250,7 @@ async fn shown(conn: &mut Conn, credential: Credential) -> Result<CredentialShow
     let (imap, disabled) = (credential.imap.as_ref(), credential.disabled.as_ref());
     Ok(CredentialShown {
         id: credential.id,
+        provider: credential.provider(),
         label: credential.label,
         smtp_host: credential.smtp.host,
         smtp_port: credential.smtp.port,

@@ -1,5 +1,7 @@
 //! Addresses that providers post their webhooks to.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,16 +15,17 @@ use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
-use super::input::read_wrapped;
+use super::input::{Fields, read_wrapped};
 use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
-use super::values::{line, secret};
+use super::values::{line, secret, texts};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, InboundEndpointId, InboundRequestId};
 use crate::extensions::CallScope;
-use crate::secrets::{SealedFor, random_bytes};
+use crate::extensions::manifest::Manifest;
+use crate::secrets::{SealedFor, SecretString, random_bytes};
 use crate::store::Conn;
-use crate::store::inbound::{self, InboundEndpoint, RequestState, SIGNING_SECRET};
+use crate::store::inbound::{self, InboundEndpoint, RequestState, SETTINGS, SIGNING_SECRET};
 use crate::store::inbound_fates::{self, Fate};
 
 /// Of an account.
@@ -82,6 +85,9 @@ struct EndpointFields {
     /// What the provider signs with; some adapters need one.
     #[schema(min_length = 1, max_length = 1024)]
     signing_secret: Option<String>,
+    /// What else the adapter needs, such as the topics of Amazon SES; its page says what.
+    #[schema(example = json!({"topic_arns": "arn:aws:sns:eu-west-1:111122223333:ses-events"}))]
+    settings: Option<BTreeMap<String, String>>,
 }
 
 /// Which requests.
@@ -134,24 +140,24 @@ pub(super) async fn create(
     let endpoint = read_wrapped(body, "inbound_endpoint", |fields| {
         let provider = fields.required("provider", line(1, 64));
         let given = fields.optional("signing_secret", secret);
+        let others = fields.optional("settings", texts).unwrap_or_default();
         let provider = provider?;
         let Some(adapter) = api.app.extensions.adapter(&scope, &provider) else {
             let providers = api.catalog.providers(caller.account).join(", ");
             fields.note("provider", format!("has no adapter here; the adapters are {providers}"));
             return None;
         };
-        let is_needed =
-            |setting: &crate::extensions::manifest::Setting| setting.key == "signing_secret" && setting.required;
-        if given.is_none() && adapter.manifest().settings.iter().any(is_needed) {
-            fields.note("signing_secret", format!("is required by {provider}"));
-        }
-        let place = SealedFor { column: SIGNING_SECRET, row: &id.to_string() };
+        check_settings(fields, adapter.manifest(), given.is_some(), &others);
+        let row = id.to_string();
+        let seal = |column, secret: &SecretString| api.app.sealer.seal(secret, SealedFor { column, row: &row });
+        let json = serde_json::to_string(&others).unwrap_or_default();
         Some(InboundEndpoint {
             id,
             account_id: caller.account,
             provider,
             token: BASE64.encode(random_bytes::<24>()),
-            signing_secret: given.map(|secret| api.app.sealer.seal(&secret, place)),
+            signing_secret: given.map(|secret| seal(SIGNING_SECRET, &secret)),
+            settings: (!others.is_empty()).then(|| seal(SETTINGS, &json.into())),
             created_at: now,
         })
     })?;
@@ -163,6 +169,25 @@ pub(super) async fn create(
     }
     inbound::insert_endpoint(tx.conn(), &endpoint).await?;
     caller.commit(tx, StatusCode::CREATED, &shown(&api, endpoint)).await
+}
+
+/// The adapter's manifest says what it needs and what it knows.
+fn check_settings(fields: &Fields<'_>, manifest: &Manifest, has_secret: bool, given: &BTreeMap<String, String>) {
+    let Manifest { name, settings, .. } = manifest;
+    for setting in settings.iter().filter(|setting| setting.required) {
+        match setting.key.as_str() {
+            "signing_secret" if !has_secret => fields.note("signing_secret", format!("is required by {name}")),
+            "signing_secret" => {}
+            key if !given.contains_key(key) => fields.note("settings", format!("{key} is required by {name}")),
+            _ => {}
+        }
+    }
+    let known = || settings.iter().map(|setting| setting.key.as_str()).filter(|key| *key != "signing_secret");
+    for key in given.keys().filter(|key| !known().any(|known| known == key.as_str())) {
+        let keys: Vec<&str> = known().collect();
+        let mend = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+        fields.note("settings", format!("{key:?} is no setting of {name}; beside signing_secret it has {mend}"));
+    }
 }
 
 /// Delete an inbound endpoint

@@ -12,6 +12,7 @@ use crate::domain::event::EventType;
 use crate::domain::explain::{ExplainState, ReasonCode};
 use crate::domain::forecast::{Assumption, Limit};
 use crate::domain::ids;
+use crate::domain::provider::Provider;
 use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, SendState, TlsMode};
 use crate::store::facts::enrolled::SkipReason;
 use crate::store::inbound::RequestState;
@@ -52,5 +53,5 @@ text_schemas! { SchemaFormat::KnownFormat(KnownFormat::DateTime), "2026-11-23T08
 
 word_schemas! {
     Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, SendState, EventType,
-    DisabledReason, RequestState, SkipReason, ExplainState, ReasonCode, Limit, Assumption,
+    DisabledReason, RequestState, SkipReason, ExplainState, ReasonCode, Limit, Assumption, Provider,
 }

@@ -1,5 +1,6 @@
 //! Readers of single values: each gives the value in its own type, or says what it should have been.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -117,6 +118,21 @@ pub(super) fn host(value: &Value) -> Reading<String> {
 /// A secret; it never stands in a message.
 pub(super) fn secret(value: &Value) -> Reading<SecretString> {
     text(1, 1024)(value).map(SecretString::from)
+}
+
+/// A few named texts, such as the settings of an adapter.
+pub(super) fn texts(value: &Value) -> Reading<BTreeMap<String, String>> {
+    const MOST: usize = 32;
+    let Value::Object(map) = value else { return Err(format!("must be an object, not {}", kind_of(value))) };
+    if map.len() > MOST {
+        return Err(format!("must have at most {MOST} fields"));
+    }
+    let one = |(key, value): (&String, &Value)| match text(1, 8192)(value) {
+        Ok(text) if key.len() <= 64 => Ok((key.clone(), text)),
+        Ok(_) => Err("has a field whose name is too long".to_owned()),
+        Err(problem) => Err(format!("{key:?} {problem}")),
+    };
+    map.iter().map(one).collect()
 }
 
 /// Where we may post: https, and http only where the operator allows it.

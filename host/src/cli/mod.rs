@@ -5,6 +5,7 @@ mod classify;
 mod config;
 mod demo;
 mod extension_file;
+mod ingest;
 pub(crate) mod keys;
 mod migrate;
 mod plugin;
@@ -58,6 +59,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Say which stored messages and requests an extension would decide otherwise
     Replay(replay::ReplayArgs),
+    /// Say what a provider's captured request tells; one JSON line an event
+    Ingest(ingest::IngestArgs),
     /// Check, try, sign, list, install and bind plugins (WebAssembly components)
     #[command(subcommand)]
     Plugin(plugin::ExtensionCommand),
@@ -110,6 +113,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Accounts(command) => accounts::run(command, &cli.settings.load()?).await,
         Command::Classify(args) => classify::run(args).await,
         Command::Replay(args) => replay::run(&args, cli.settings.load()?).await,
+        Command::Ingest(args) => ingest::run(args).await,
         Command::Plugin(command) | Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }
 }

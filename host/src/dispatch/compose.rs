@@ -51,10 +51,16 @@ pub(super) fn compose(parts: Parts<'_>) -> Result<(Envelope, Vec<u8>), String> {
         date,
         list_unsubscribe_url: Some(unsubscribe),
         send_id,
-        extra_headers: Vec::new(),
+        extra_headers: provider_headers(credential, send_id),
     };
     let bytes = message.build().map_err(|error| error.to_string())?;
     Ok((Envelope { from, to }, bytes))
+}
+
+/// What the credential's provider needs, to tell us later which send it speaks of.
+fn provider_headers(credential: &Credential, send: SendId) -> Vec<(String, String)> {
+    let header = credential.provider().and_then(|provider| provider.header(send));
+    header.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn display_name(contact: &Contact) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Credentials: the SMTP (and perhaps IMAP) accounts that a campaign sends through.
 
 use super::ids::{AccountId, CampaignId, CredentialId};
+use super::provider::Provider;
 use super::status::TlsMode;
 use super::time::Timestamp;
 
@@ -17,6 +18,8 @@ pub struct Credential {
     pub label: Option<String>,
     /// Where it sends.
     pub smtp: Endpoint,
+    /// Whose server that is, where a person said so.
+    pub provider: Option<Provider>,
     /// Where its answers arrive; reply detection is on when it is there.
     pub imap: Option<Endpoint>,
     /// The name in From.
@@ -69,6 +72,11 @@ impl Credential {
     /// The limit that binds.
     pub fn effective_limit(&self) -> u64 {
         self.throttled_limit.map_or(self.daily_limit, |throttled| throttled.min(self.daily_limit))
+    }
+
+    /// Whose server it sends through: what a person said, or what the host name tells.
+    pub fn provider(&self) -> Option<Provider> {
+        self.provider.or_else(|| Provider::of_host(&self.smtp.host))
     }
 
     /// Whether it may send at `now`.

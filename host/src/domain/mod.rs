@@ -15,6 +15,7 @@ pub mod message_id;
 pub mod open;
 pub mod pacing;
 pub mod plan;
+pub mod provider;
 pub mod queue_id;
 pub mod rates;
 pub mod rotation;

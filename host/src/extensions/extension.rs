@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::breaker::Breaker;
 use super::error::LoadError;
+use super::later::Later;
 use super::manifest::Manifest;
 use super::rhai::ScriptProgram;
 use super::signature::Vouched;
@@ -33,6 +34,8 @@ pub struct LoadedExtension {
 pub(super) enum Program {
     Component(ComponentProgram),
     Script(ScriptProgram),
+    /// A shipped component that nobody has asked yet.
+    Later(Later),
 }
 
 impl LoadedExtension {
@@ -49,7 +52,7 @@ impl LoadedExtension {
     /// What runs it.
     pub fn engine(&self) -> EngineKind {
         match self.program {
-            Program::Component(_) => EngineKind::Component,
+            Program::Component(_) | Program::Later(_) => EngineKind::Component,
             Program::Script(_) => EngineKind::Script,
         }
     }
@@ -101,7 +104,7 @@ impl LoadedExtension {
     pub(super) fn may_fetch(&self) -> bool {
         match &self.program {
             Program::Component(program) => program.may_fetch(),
-            Program::Script(_) => false,
+            Program::Script(_) | Program::Later(_) => false,
         }
     }
 

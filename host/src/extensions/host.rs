@@ -199,6 +199,17 @@ impl ExtensionHost {
         access: Access,
     ) -> Called {
         let mut record = CallRecord::default();
+        let loaded;
+        let extension = match &extension.program {
+            Program::Later(later) => match later.get(self).await {
+                Ok(ready) => {
+                    loaded = ready;
+                    &*loaded
+                }
+                Err(error) => return Called { answer: Err(CallError::Engine { reason: error.to_string() }), record },
+            },
+            _ => extension,
+        };
         let turn = tokio::time::timeout(self.0.options.limits.queue_wait, self.turn(extension)).await;
         let Ok(Some(_permits)) = turn else {
             return Called { answer: Err(CallError::Busy), record };
@@ -207,6 +218,7 @@ impl ExtensionHost {
         let answer = match &extension.program {
             Program::Component(program) => program.call(input, now, access, &mut record).await,
             Program::Script(program) => program.call(&self.0.scripts, input, now, &mut record).await,
+            Program::Later(_) => Err(CallError::Engine { reason: "it was not loaded".to_owned() }),
         };
         record.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         Called { answer, record }

@@ -20,6 +20,7 @@ mod fetch;
 mod grants;
 pub mod hooks;
 mod host;
+mod later;
 mod limits;
 mod load;
 pub mod manifest;

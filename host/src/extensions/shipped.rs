@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 use super::error::LoadError;
 use super::extension::{EngineKind, LoadedExtension};
 use super::host::ExtensionHost;
+use super::later::Later;
 use super::load;
+use super::manifest::Manifest;
 use crate::domain::status::Hook;
 
 /// An extension inside the binary.
@@ -29,6 +31,18 @@ pub fn bytes_of(sha256: &str) -> Option<&'static [u8]> {
     SHIPPED.iter().map(|shipped| shipped.bytes).find(|bytes| hex::encode(Sha256::digest(bytes)) == sha256)
 }
 
+impl Shipped {
+    /// Its name, which is its file's.
+    pub fn name(&self) -> &'static str {
+        self.file.split_once('.').map_or(self.file, |(name, _)| name)
+    }
+
+    /// What it says of itself; told without compiling it.
+    pub fn manifest(&self) -> Result<Manifest, LoadError> {
+        load::manifest_of(self.bytes, self.engine, self.file)
+    }
+}
+
 impl ExtensionHost {
     /// Loads what is shipped and puts it behind all bindings.
     pub async fn load_shipped(&self) -> Result<Vec<Arc<LoadedExtension>>, LoadError> {
@@ -39,16 +53,19 @@ impl ExtensionHost {
     pub async fn load_shipped_for(&self, hook: Hook) -> Result<Vec<Arc<LoadedExtension>>, LoadError> {
         let mut serving = Vec::new();
         for shipped in SHIPPED {
-            let manifest = load::manifest_of(shipped.bytes, shipped.engine, shipped.file)?;
-            serving.extend(manifest.hooks.contains(&hook).then_some(*shipped));
+            serving.extend(shipped.manifest()?.hooks.contains(&hook).then_some(*shipped));
         }
         self.load_of(&serving).await
     }
 
+    /// Adapters are compiled when they are first asked, see [`Later`].
     async fn load_of(&self, all: &[Shipped]) -> Result<Vec<Arc<LoadedExtension>>, LoadError> {
         let mut loaded = Vec::with_capacity(all.len());
         for shipped in all {
-            loaded.push(self.load(shipped.bytes, shipped.engine, shipped.file).await?);
+            loaded.push(match Later::may_wait(shipped)? {
+                true => Arc::new(Later::extension(self, *shipped)?),
+                false => self.load(shipped.bytes, shipped.engine, shipped.file).await?,
+            });
         }
         self.set_shipped(&loaded);
         Ok(loaded)

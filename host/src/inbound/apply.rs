@@ -44,11 +44,10 @@ async fn matched_event(tx: &mut Tx, send: &Send, by: &str, event: &Event, now: T
     if let Some(id) = event.provider_message_id.as_deref().filter(|id| !id.is_empty() && proven.is_some()) {
         sends::learn_provider_message_id(tx.conn(), send.id, id).await?;
     }
-    let bounce = |class| Bounce { class, source: Source::Provider, reason: reason_of(event) };
     match event.kind {
-        EventKind::HardBounce => bounce::bounced(tx, send, &bounce(BounceClass::Hard), now).await.map(|_| ()),
-        EventKind::SoftBounce => bounce::bounced(tx, send, &bounce(BounceClass::Soft), now).await.map(|_| ()),
-        EventKind::PolicyBounce => bounce::bounced(tx, send, &bounce(BounceClass::Policy), now).await.map(|_| ()),
+        EventKind::HardBounce => bounced(tx, send, proven, BounceClass::Hard, event, now).await,
+        EventKind::SoftBounce => bounced(tx, send, proven, BounceClass::Soft, event, now).await,
+        EventKind::PolicyBounce => bounced(tx, send, proven, BounceClass::Policy, event, now).await,
         EventKind::Complaint => {
             bounce::complained(tx, send, Source::Provider, &reason_of(event), now).await?;
             has_left(tx, proven, now).await
@@ -69,6 +68,20 @@ async fn matched_event(tx: &mut Tx, send: &Send, by: &str, event: &Event, now: T
         // They are in the timeline. Nothing automatic takes an opt-out back.
         EventKind::Resubscribe | EventKind::Reject | EventKind::Unknown => Ok(()),
     }
+}
+
+/// What bounced had left: told before the delivery or after it, it comes to the same.
+async fn bounced(
+    tx: &mut Tx,
+    send: &Send,
+    proven: Option<&Send>,
+    class: BounceClass,
+    event: &Event,
+    now: Timestamp,
+) -> Result<()> {
+    has_left(tx, proven, now).await?;
+    let bounce = Bounce { class, source: Source::Provider, reason: reason_of(event) };
+    bounce::bounced(tx, send, &bounce, now).await.map(|_| ())
 }
 
 /// The provider speaks of this very message: if there was a doubt whether it had left, it had.

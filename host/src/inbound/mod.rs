@@ -7,6 +7,8 @@ mod matching;
 mod read;
 
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

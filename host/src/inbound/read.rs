@@ -1,9 +1,11 @@
 //! Reading one stored request: the adapter is asked, and what it says is written in one transaction with what follows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use secrecy::ExposeSecret as _;
 
 use super::answer::Answer;
 use super::apply;
@@ -14,7 +16,7 @@ use crate::extensions::hooks::Extra;
 use crate::extensions::hooks::ingest::{Event, Outcome, Refusal, Request, Settings};
 use crate::extensions::{CallScope, Decided, Ingested};
 use crate::rounds;
-use crate::secrets::{SealedFor, SecretError};
+use crate::secrets::{SealedFor, SecretError, SecretString};
 use crate::store::decisions::{self, Decision};
 use crate::store::inbound::{self, InboundEndpoint, InboundRequest, RequestState};
 use crate::store::{Result, Tx, inbound_fates};
@@ -24,7 +26,7 @@ use crate::telemetry::Metrics;
 const MOST_ATTEMPTS: u32 = 20;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
-/// The name of the one setting that an endpoint has.
+/// The name of the setting that every endpoint may have.
 const SIGNING_SECRET: &str = "signing_secret";
 
 /// What became of a reading.
@@ -159,10 +161,16 @@ fn scope_of(endpoint: &InboundEndpoint) -> CallScope {
 }
 
 fn settings(app: &App, endpoint: &InboundEndpoint) -> std::result::Result<Settings, SecretError> {
-    let Some(sealed) = &endpoint.signing_secret else { return Ok(Settings::default()) };
     let row = endpoint.id.to_string();
-    let secret = app.sealer.open(sealed, SealedFor { column: inbound::SIGNING_SECRET, row: &row })?;
-    Ok(Settings::new([(SIGNING_SECRET.to_owned(), secret)]))
+    let open = |sealed: &Option<String>, column| {
+        sealed.as_ref().map(|sealed| app.sealer.open(sealed, SealedFor { column, row: &row })).transpose()
+    };
+    let secret = open(&endpoint.signing_secret, inbound::SIGNING_SECRET)?;
+    let others: BTreeMap<String, String> = open(&endpoint.settings, inbound::SETTINGS)?
+        .and_then(|json| serde_json::from_str(json.expose_secret()).ok())
+        .unwrap_or_default();
+    let others = others.into_iter().map(|(key, value)| (key, SecretString::from(value)));
+    Ok(Settings::new(secret.map(|secret| (SIGNING_SECRET.to_owned(), secret)).into_iter().chain(others)))
 }
 
 /// What everybody said who was asked.

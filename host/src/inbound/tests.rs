@@ -43,7 +43,7 @@ fn ingest(request, settings) {
 "#;
 const SECRET: &str = "s3cret";
 
-async fn start() -> (TestApp, AccountId) {
+pub(super) async fn start() -> (TestApp, AccountId) {
     let app = TestApp::start().await;
     let account = app.account().await;
     let adapter = app.extensions.load(ADAPTER.as_bytes(), EngineKind::Script, "test-provider.rhai").await.unwrap();
@@ -63,6 +63,7 @@ async fn start() -> (TestApp, AccountId) {
         provider: "test-provider".to_owned(),
         token: "t0ken".to_owned(),
         signing_secret: Some(app.sealer.seal(&SECRET.into(), SealedFor { column: inbound::SIGNING_SECRET, row: &row })),
+        settings: None,
         created_at: START,
     };
     let mut tx = app.store.begin().await.unwrap();
@@ -88,7 +89,7 @@ async fn receive(app: &TestApp, request: Received) -> Result<Answer> {
     super::receive(app, endpoint, request).await
 }
 
-async fn tell(app: &TestApp, body: &str) {
+pub(super) async fn tell(app: &TestApp, body: &str) {
     assert_eq!(receive(app, request("", body)).await.unwrap().status, 200);
 }
 
@@ -227,6 +228,23 @@ async fn a_bounce_of_somebody_who_was_deleted_keeps_the_address_from_being_maile
     let kept = crate::store::suppressions::list(&mut conn, account, &Page::first(10)).await.unwrap();
     let kept: Vec<_> = kept.iter().map(|one| (one.value.as_str(), one.reason.as_str())).collect();
     assert_eq!(kept, [("bob@example.com", "hard bounce")]);
+}
+
+#[tokio::test]
+async fn a_complaint_counts_months_later_and_what_was_not_tried_never_does() {
+    let (app, account) = start().await;
+    let sender = app.sender(account, None).await;
+    let send = app.sent(sender, "bob@example.com").await;
+    tell(&app, &format!("kind=reject&send_id={}", send.id)).await;
+    app.clock.advance(Duration::from_secs(90 * 24 * 3600));
+    tell(&app, "kind=complaint&recipient=bob%40example.com").await;
+    let counted = counters::lifetime(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap();
+    assert_eq!((counted.complaints, counted.hard_bounces + counted.soft_bounces + counted.policy_bounces), (1, 0));
+    assert_eq!(app.enrollment(send.enrollment_id).await.stop_reason.as_deref(), Some("complaint"));
+    tell(&app, &format!("kind=resubscribe&send_id={}", send.id)).await;
+    let mut conn = app.store.read().await.unwrap();
+    let contact = contacts::find(&mut conn, account, send.contact_id).await.unwrap().unwrap();
+    assert!(contact.unsubscribed_at.is_some(), "an opt-out was taken back");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::row::RowExt;
 use super::{Conn, Result};
 use crate::domain::Timestamp;
 use crate::domain::ids::{CredentialId, SendId};
+use crate::domain::status::BounceClass;
 use crate::store::sends::Send;
 
 /// Records a charge; false when the send has one of this kind already.
@@ -33,13 +34,35 @@ pub async fn insert(
     Ok(done.rows_affected() > 0)
 }
 
-/// A bounce that is charged already turns out to mean a dead address; false when it was known.
-pub async fn harden_bounce(conn: &mut Conn, send: SendId) -> Result<bool> {
-    let done =
-        sqlx::query("UPDATE charges SET class = 'hard' WHERE send_id = $1 AND kind = 'bounce' AND class <> 'hard'")
-            .bind(send.to_string())
-            .execute(conn)
-            .await?;
+/// The class under which a send's bounce is charged, and since when; nothing when none is.
+pub async fn bounce_of(conn: &mut Conn, send: SendId) -> Result<Option<(BounceClass, Timestamp)>> {
+    let row = sqlx::query("SELECT class, at FROM charges WHERE send_id = $1 AND kind = 'bounce'")
+        .bind(send.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| Ok((row.word("class", BounceClass::parse)?, row.time("at")?))).transpose()
+}
+
+/// A send's bounce is of another class than was told first; false when somebody else has just changed it.
+pub async fn reclass_bounce(
+    conn: &mut Conn,
+    send: SendId,
+    from: BounceClass,
+    to: BounceClass,
+    source: &str,
+    reason: &str,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE charges SET class = $3, source = $4, reason = $5
+         WHERE send_id = $1 AND kind = 'bounce' AND class = $2",
+    )
+    .bind(send.to_string())
+    .bind(from.as_str())
+    .bind(to.as_str())
+    .bind(source)
+    .bind(reason)
+    .execute(conn)
+    .await?;
     Ok(done.rows_affected() > 0)
 }
 

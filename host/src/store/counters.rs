@@ -289,6 +289,33 @@ pub async fn credential(
     Ok(())
 }
 
+/// A bounce that was counted at `at` turns out to be of another class. Counts that began anew since then have no place to
+/// take it from.
+pub async fn reclassed(
+    conn: &mut Conn,
+    credential: CredentialId,
+    from: BounceClass,
+    to: BounceClass,
+    at: Timestamp,
+) -> Result<()> {
+    let (from, to) = (CredentialCounter::Bounce(from).column(), CredentialCounter::Bounce(to).column());
+    let moved = format!("SET {from} = {from} - 1, {to} = {to} + 1");
+    let sql = format!("UPDATE credential_counters {moved} WHERE credential_id = $1 AND {from} > 0");
+    sqlx::query(AssertSqlSafe(sql)).bind(credential.to_string()).execute(&mut *conn).await?;
+    let sql = format!("UPDATE credential_slots {moved} WHERE credential_id = $1 AND slot = $2 AND {from} > 0");
+    sqlx::query(AssertSqlSafe(sql)).bind(credential.to_string()).bind(slot_of(at)).execute(conn).await?;
+    Ok(())
+}
+
+/// An enrollment was looked at that had gone on from there: it is in no other status for that.
+pub async fn opened_late(conn: &mut Conn, campaign: CampaignId) -> Result<()> {
+    sqlx::query("UPDATE campaign_counters SET opened_ever = opened_ever + 1 WHERE campaign_id = $1")
+        .bind(campaign.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// The counts since it was enabled begin anew.
 pub async fn restart_since_enabled(conn: &mut Conn, credential: CredentialId) -> Result<()> {
     sqlx::query(

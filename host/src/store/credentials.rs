@@ -9,6 +9,7 @@ use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::Timestamp;
 use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
+use crate::domain::provider::Provider;
 use crate::domain::status::TlsMode;
 
 /// What the SMTP password of a row is sealed for.
@@ -22,8 +23,8 @@ pub async fn insert(conn: &mut Conn, credential: &Credential) -> Result<()> {
     sqlx::query(
         "INSERT INTO smtp_credentials (id, account_id, campaign_id, label, smtp_host, smtp_port, smtp_username,
              smtp_password, smtp_tls, from_name, from_email, daily_limit, imap_host, imap_port, imap_username,
-             imap_password, imap_tls, enabled_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+             imap_password, imap_tls, enabled_at, created_at, provider)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
     )
     .bind(credential.id.to_string())
     .bind(credential.account_id.to_string())
@@ -44,6 +45,7 @@ pub async fn insert(conn: &mut Conn, credential: &Credential) -> Result<()> {
     .bind(imap.map(|imap| imap.tls.as_str()))
     .bind(credential.enabled_at.as_millis())
     .bind(credential.created_at.as_millis())
+    .bind(credential.provider.map(Provider::as_str))
     .execute(&mut *conn)
     .await?;
     counters::start_credential(conn, credential.id).await
@@ -55,7 +57,8 @@ pub async fn update(conn: &mut Conn, credential: &Credential) -> Result<()> {
     sqlx::query(
         "UPDATE smtp_credentials SET label = $2, smtp_host = $3, smtp_port = $4, smtp_username = $5, smtp_password = $6,
                 smtp_tls = $7, from_name = $8, from_email = $9, daily_limit = $10, imap_host = $11, imap_port = $12,
-                imap_username = $13, imap_password = $14, imap_tls = $15, resting_until = NULL, rests = 0
+                imap_username = $13, imap_password = $14, imap_tls = $15, provider = $16, resting_until = NULL,
+                rests = 0
          WHERE id = $1",
     )
     .bind(credential.id.to_string())
@@ -73,6 +76,7 @@ pub async fn update(conn: &mut Conn, credential: &Credential) -> Result<()> {
     .bind(imap.map(|imap| imap.username.clone()))
     .bind(imap.map(|imap| imap.sealed_password.clone()))
     .bind(imap.map(|imap| imap.tls.as_str()))
+    .bind(credential.provider.map(Provider::as_str))
     .execute(conn)
     .await?;
     Ok(())
@@ -346,6 +350,7 @@ fn credential_of(row: &AnyRow) -> Result<Credential> {
             sealed_password: row.text("smtp_password")?,
             tls: row.word("smtp_tls", TlsMode::parse)?,
         },
+        provider: row.opt_text("provider")?.as_deref().and_then(Provider::parse),
         imap,
         from_name: row.text("from_name")?,
         from_email: row.text("from_email")?,

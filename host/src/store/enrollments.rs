@@ -387,6 +387,19 @@ pub async fn stop_many(tx: &mut Tx, ids: &[EnrollmentId], reason: &str, now: Tim
     Ok(())
 }
 
+/// A stopped one has another reason, which takes the place of some that are weaker.
+pub async fn replace_stop_reason(conn: &mut Conn, id: EnrollmentId, reason: &str, weaker: &[&str]) -> Result<()> {
+    for weak in weaker {
+        sqlx::query("UPDATE enrollments SET stop_reason = $3 WHERE id = $1 AND stop_reason = $2")
+            .bind(id.to_string())
+            .bind(*weak)
+            .bind(reason)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Writes its status; the counters are the caller's (see `facts`).
 pub(super) async fn set_status(conn: &mut Conn, id: EnrollmentId, status: EnrollmentStatus) -> Result<()> {
     sqlx::query("UPDATE enrollments SET status = $2 WHERE id = $1")

@@ -30,6 +30,9 @@ words! {
     }
 }
 
+/// What the settings of a row are sealed for.
+pub const SETTINGS: &str = "inbound_endpoints.settings";
+
 /// A provider's webhook address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundEndpoint {
@@ -43,6 +46,8 @@ pub struct InboundEndpoint {
     pub token: String,
     /// Sealed.
     pub signing_secret: Option<String>,
+    /// Sealed: a JSON object of what else its adapter needs.
+    pub settings: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -112,14 +117,15 @@ pub struct ProviderEvent {
 /// Makes an endpoint.
 pub async fn insert_endpoint(conn: &mut Conn, endpoint: &InboundEndpoint) -> Result<()> {
     sqlx::query(
-        "INSERT INTO inbound_endpoints (id, account_id, provider, token, signing_secret, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO inbound_endpoints (id, account_id, provider, token, signing_secret, settings, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(endpoint.id.to_string())
     .bind(endpoint.account_id.to_string())
     .bind(&endpoint.provider)
     .bind(&endpoint.token)
     .bind(endpoint.signing_secret.as_deref())
+    .bind(endpoint.settings.as_deref())
     .bind(endpoint.created_at.as_millis())
     .execute(conn)
     .await?;
@@ -328,6 +334,7 @@ fn endpoint_of(row: &AnyRow) -> Result<InboundEndpoint> {
         provider: row.text("provider")?,
         token: row.text("token")?,
         signing_secret: row.opt_text("signing_secret")?,
+        settings: row.opt_text("settings")?,
         created_at: row.time("created_at")?,
     })
 }

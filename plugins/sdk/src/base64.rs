@@ -1,4 +1,4 @@
-//! Base64 (RFC 4648), decoding only: what Authorization headers and signatures come in.
+//! Base64 (RFC 4648): what Authorization headers and signatures come in.
 
 /// The bytes that `text` stands for, in the standard or the URL-safe alphabet, padded or not; nothing when it is neither.
 ///
@@ -25,6 +25,21 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The text form of `bytes` in the standard alphabet, padded.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let held = chunk.iter().fold(0_usize, |held, byte| held << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = char::from(DIGITS[held >> (18 - 6 * place) & 0x3f]);
+            text.push(if place <= chunk.len() { digit } else { '=' });
+        }
+    }
+    text
+}
+
 fn value_of(digit: u8) -> Option<u8> {
     match digit {
         b'A'..=b'Z' => Some(digit - b'A'),
@@ -38,7 +53,7 @@ fn value_of(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::*;
 
     #[track_caller]
     fn check(text: &str, expected: Option<&[u8]>) {
@@ -52,6 +67,9 @@ mod tests {
         check("Zm8=", Some(b"fo"));
         check("Zm9vYmFy", Some(b"foobar"));
         check("-_-_", Some(&[0xfb, 0xff, 0xbf]));
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(encode(bytes.as_bytes()), text);
+        }
     }
 
     #[test]

@@ -3,8 +3,17 @@
 
 use serde_json::{Map, Value};
 
+use crate::form;
+
 /// More events than this in one body, or more fields in one form, are refused.
 const MOST_FIELDS: usize = 4096;
+
+/// JSON with more values than this is refused before it is parsed: parsed, each takes many times its bytes, and a plugin has
+/// 16 MiB. A batch of a thousand events has a third of them.
+const MOST_VALUES: usize = 100_000;
+
+/// The names under which our own id travels: the header's, and the metadata's.
+const SEND_ID_NAMES: [&str; 3] = ["X-Ampout-Send-Id", "ampout_send_id", "send_id"];
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +61,11 @@ impl Fields {
     /// # Errors
     /// When it is not JSON, nests deeper than 128, or is something else than objects.
     pub fn from_json(body: &[u8]) -> Result<Vec<Self>, UnreadableBody> {
+        if values_in(body) > MOST_VALUES {
+            return Err(UnreadableBody::TooMany);
+        }
+        // What some senders put in front of UTF-8 says nothing.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let values = match serde_json::from_slice(body).map_err(|error| UnreadableBody::Json(error.to_string()))? {
             Value::Object(values) => return Ok(vec![Self { values }]),
             Value::Array(values) => values,
@@ -73,13 +87,10 @@ impl Fields {
     /// When there are too many fields.
     pub fn from_form(body: &[u8]) -> Result<Self, UnreadableBody> {
         let mut fields = Self::default();
-        for (count, pair) in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).enumerate() {
+        for (count, (key, value)) in form::pairs(body).enumerate() {
             if count == MOST_FIELDS {
                 return Err(UnreadableBody::TooMany);
             }
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let key = form_decoded(halves.next().unwrap_or_default());
-            let value = form_decoded(halves.next().unwrap_or_default());
             fields.add(&key, Value::String(value));
         }
         Ok(fields)
@@ -89,6 +100,12 @@ impl Fields {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         scalar(self.values.get(name)?)
+    }
+
+    /// A field that is text, to the last blank, as a signature covers it.
+    #[must_use]
+    pub fn raw_text(&self, name: &str) -> Option<&str> {
+        self.values.get(name)?.as_str()
     }
 
     /// The first of several spellings that holds text.
@@ -114,6 +131,18 @@ impl Fields {
         }
     }
 
+    /// A field that is text or a list of texts, as one text.
+    #[must_use]
+    pub fn list_text(&self, name: &str) -> Option<String> {
+        match self.values.get(name)? {
+            Value::Array(values) => {
+                let text = values.iter().filter_map(scalar).collect::<Vec<_>>().join("; ");
+                (!text.is_empty()).then_some(text)
+            }
+            value => scalar(value),
+        }
+    }
+
     /// A field as a number, given as a number or as text.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<i64> {
@@ -124,13 +153,82 @@ impl Fields {
         }
     }
 
-    /// The fields of a nested object.
+    /// A field that is a word of the provider's vocabulary: in lower case, empty when absent.
+    #[must_use]
+    pub fn word(&self, name: &str) -> String {
+        self.text(name).unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// Whether a field is true, given as a boolean, as a number or as text.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.word(name).as_str(), "true" | "1")
+    }
+
+    /// The fields of a nested object, also where it is written as JSON text or stands alone in a list.
     #[must_use]
     pub fn object(&self, name: &str) -> Option<Self> {
-        match self.values.get(name)? {
-            Value::Object(values) => Some(Self { values: values.clone() }),
-            _ => None,
+        objects(self.values.get(name)?).next()
+    }
+
+    /// The fields of the object at the end of a path; empty when there is none.
+    #[must_use]
+    pub fn inside(&self, path: &[&str]) -> Self {
+        let mut found = &self.values;
+        let Some((last, first)) = path.split_last() else { return self.clone() };
+        for name in first {
+            match found.get(*name) {
+                Some(Value::Object(values)) => found = values,
+                _ => return Self::default(),
+            }
         }
+        found.get(*last).and_then(|value| objects(value).next()).unwrap_or_default()
+    }
+
+    /// The objects of a list; one that is not in a list is a list of one.
+    #[must_use]
+    pub fn objects(&self, name: &str) -> Vec<Self> {
+        self.values.get(name).map(|value| objects(value).take(MOST_FIELDS).collect()).unwrap_or_default()
+    }
+
+    /// Our own id, where it is among these fields: under the header's name or the metadata's, in any case.
+    #[must_use]
+    pub fn send_id(&self) -> Option<String> {
+        SEND_ID_NAMES.iter().find_map(|name| self.text_any_case(name))
+    }
+
+    /// Our own id out of the one text that some providers echo: JSON fields, or the id itself.
+    #[must_use]
+    pub fn send_id_in_text(text: &str) -> Option<String> {
+        let text = text.trim();
+        match text.as_bytes().first()? {
+            b'{' | b'[' => Self::from_json(text.as_bytes()).ok()?.iter().find_map(Self::send_id),
+            _ => Some(text.to_owned()),
+        }
+    }
+
+    /// Our own id out of a list of headers, `[{"name": …, "value": …}]`, or out of a map of them.
+    #[must_use]
+    pub fn send_id_in_headers(&self, name: &str) -> Option<String> {
+        if let Some(Value::Object(_)) = self.values.get(name) {
+            return self.object(name)?.send_id();
+        }
+        let is_ours = |header: &Self| header.text("name").is_some_and(|key| same_name(&key, SEND_ID_NAMES[0]));
+        self.objects(name).iter().find(|header| is_ours(header))?.text("value")
+    }
+
+    /// The last value of a form's key that came several times; other values as [`text`](Self::text).
+    #[must_use]
+    pub fn last_text(&self, name: &str) -> Option<String> {
+        match self.values.get(name)? {
+            Value::Array(values) => scalar(values.last()?),
+            value => scalar(value),
+        }
+    }
+
+    /// The names of the fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
     }
 
     /// Whether there is such a field at all.
@@ -153,6 +251,40 @@ impl Fields {
             }
         }
     }
+}
+
+/// The object that a value is, or those in it; JSON in a text is read.
+fn objects(value: &Value) -> impl Iterator<Item = Fields> {
+    let found = match value {
+        Value::Object(values) => vec![Fields { values: values.clone() }],
+        Value::Array(list) => list
+            .iter()
+            .filter_map(|value| match value {
+                Value::Object(values) => Some(Fields { values: values.clone() }),
+                _ => None,
+            })
+            .collect(),
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            Fields::from_json(text.as_bytes()).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    found.into_iter()
+}
+
+/// How many values JSON can hold, by its commas, colons and brackets outside strings.
+fn values_in(json: &[u8]) -> usize {
+    let (mut count, mut in_string, mut escaped) = (0, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b',' | b'[' | b'{') => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -179,37 +311,6 @@ fn items(text: &str) -> Vec<String> {
 fn same_name(left: &str, right: &str) -> bool {
     let alike = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     left.len() == right.len() && left.bytes().map(alike).eq(right.bytes().map(alike))
-}
-
-/// Undoes `+` and `%XX`; a percent sign without two digits stays, bytes that are not UTF-8 become U+FFFD.
-fn form_decoded(encoded: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded;
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                bytes.push(hex_value(*high) << 4 | hex_value(*low));
-                rest = after;
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = tail;
-            }
-            (other, _) => {
-                bytes.push(*other);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex_value(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => digit.saturating_sub(b'A') + 10,
-    }
 }
 
 #[cfg(test)]
@@ -246,11 +347,38 @@ mod tests {
     }
 
     #[test]
+    fn our_id_is_found_wherever_a_provider_puts_it() {
+        let of = |json: &str| Fields::from_json(json.as_bytes()).unwrap().remove(0);
+        assert_eq!(of(r#"{"x_ampout_send_id":"snd_1"}"#).send_id().as_deref(), Some("snd_1"));
+        assert_eq!(of(r#"{"send_id":["snd_1"]}"#).send_id().as_deref(), Some("snd_1"));
+        assert_eq!(Fields::send_id_in_text(r#"{"send_id":"snd_1"}"#).as_deref(), Some("snd_1"));
+        assert_eq!(Fields::send_id_in_text(" snd_1 ").as_deref(), Some("snd_1"));
+        assert_eq!(Fields::send_id_in_text(r#"{"other":"snd_1"}"#), None);
+        let list = of(r#"{"headers":[{"name":"X","value":"y"},{"name":"X-Ampout-Send-ID","value":"snd_1"}]}"#);
+        assert_eq!(list.send_id_in_headers("headers").as_deref(), Some("snd_1"));
+        let map = of(r#"{"headers":{"x-ampout-send-id":"snd_1"}}"#);
+        assert_eq!(map.send_id_in_headers("headers").as_deref(), Some("snd_1"));
+    }
+
+    #[test]
+    fn a_path_leads_inside_or_to_nothing() {
+        let fields = &Fields::sniff(br#"{"a":{"b":[{"c":1}],"d":"{\"c\":2}"}}"#).unwrap()[0];
+        assert_eq!(fields.inside(&["a", "b"]).number("c"), Some(1));
+        assert_eq!(fields.inside(&["a", "d"]).number("c"), Some(2));
+        assert_eq!(fields.inside(&["a", "x", "y"]), Fields::default());
+        assert_eq!(fields.inside(&["a"]).objects("b").len(), 1);
+    }
+
+    #[test]
     fn what_is_no_event_is_refused_with_the_reason() {
         assert!(matches!(Fields::sniff(b"{\"a\":"), Err(UnreadableBody::Json(_))));
         assert!(matches!(Fields::sniff(&[b'['; 100_000]), Err(UnreadableBody::Json(_))));
         assert_eq!(Fields::sniff(b"[1]"), Err(UnreadableBody::NotObjects));
         assert_eq!(Fields::sniff("a=&".repeat(5000).as_bytes()), Err(UnreadableBody::TooMany));
+        let many = format!("{{\"a\":[{}0]}}", "0,".repeat(MOST_VALUES));
+        assert_eq!(Fields::sniff(many.as_bytes()), Err(UnreadableBody::TooMany));
+        let text = format!("{{\"a\":\"{}\"}}", "\\\",[{".repeat(MOST_VALUES));
+        assert!(Fields::sniff(text.as_bytes()).is_ok());
         assert_eq!(Fields::sniff(b"").unwrap(), [Fields::default()]);
     }
 }

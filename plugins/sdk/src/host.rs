@@ -1,10 +1,15 @@
 //! What the host does for a plugin: log lines, the clock, the cryptography of signatures, HTTPS. In a native test there is
-//! no host: the log goes to standard error, the clock stands still and digests are computed here, so that the same
-//! plugin code runs; signatures by public keys and `fetch` answer with an error that says so.
+//! no host: the log goes to standard error, the clock stands still, cryptography is computed here, and `fetch` is answered
+//! by what the test laid out with [`testkit::with_fetch`](crate::testkit::with_fetch), so that the same plugin code runs.
 
 pub use crate::bindings::host::ampout::extension::crypto::Digest;
 pub use crate::bindings::host::ampout::extension::http::{FetchError, FetchRequest, FetchResponse};
 pub use crate::bindings::host::ampout::extension::log::Level;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod keys;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
 
 #[cfg(not(target_arch = "wasm32"))]
 use native as engine;
@@ -88,59 +93,4 @@ mod wasm {
     };
     pub(super) use crate::bindings::host::ampout::extension::http::fetch;
     pub(super) use crate::bindings::host::ampout::extension::log::write as log;
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-mod native {
-    use super::{Digest, FetchError, FetchRequest, FetchResponse, Level};
-
-    const NO_HOST: &str = "a native test has no host: run `ampout plugin test` for signatures by public keys";
-
-    pub(super) fn log(level: Level, message: &str) {
-        eprintln!("{level:?}: {message}");
-    }
-
-    pub(super) fn now() -> String {
-        crate::testkit::NOW.to_owned()
-    }
-
-    pub(super) fn hash(digest: Digest, data: &[u8]) -> Vec<u8> {
-        let algorithm = match digest {
-            Digest::Sha1 => &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
-            Digest::Sha256 => &ring::digest::SHA256,
-        };
-        ring::digest::digest(algorithm, data).as_ref().to_vec()
-    }
-
-    pub(super) fn hmac(digest: Digest, key: &[u8], data: &[u8]) -> Vec<u8> {
-        let algorithm = match digest {
-            Digest::Sha1 => ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Digest::Sha256 => ring::hmac::HMAC_SHA256,
-        };
-        ring::hmac::sign(&ring::hmac::Key::new(algorithm, key), data).as_ref().to_vec()
-    }
-
-    pub(super) fn constant_time_equal(left: &[u8], right: &[u8]) -> bool {
-        left == right
-    }
-
-    pub(super) fn verify_ecdsa_p256(_: &[u8], _: &[u8], _: &[u8]) -> Result<bool, String> {
-        Err(NO_HOST.to_owned())
-    }
-
-    pub(super) fn verify_ed25519(_: &[u8], _: &[u8], _: &[u8]) -> Result<bool, String> {
-        Err(NO_HOST.to_owned())
-    }
-
-    pub(super) fn verify_rsa_pkcs1(_: &[u8], _: Digest, _: &[u8], _: &[u8]) -> Result<bool, String> {
-        Err(NO_HOST.to_owned())
-    }
-
-    pub(super) fn certificate_public_key(_: &[u8]) -> Result<Vec<u8>, String> {
-        Err(NO_HOST.to_owned())
-    }
-
-    pub(super) fn fetch(_: &FetchRequest) -> Result<FetchResponse, FetchError> {
-        Err(FetchError::Denied(NO_HOST.to_owned()))
-    }
 }

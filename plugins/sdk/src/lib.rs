@@ -18,8 +18,8 @@
 //!
 //! - hooks: [`reply_classifier!`], [`provider_adapter!`], [`bounce_policy!`], [`send_gate!`]
 //! - mail: [`delivery_status`], [`feedback_report`], [`smtp_reply`], [`BounceClass`], [`address`], [`text`], [`phrases`]
-//! - webhooks: [`fields`], [`base64`], [`time`], [`dedupe_key`]
-//! - tests: [`testkit`], which runs the examples of `plugin.toml` natively
+//! - webhooks: [`fields`], [`form`], [`signature`], [`base64`], [`hex`], [`time`], [`EventKind`], [`dedupe_key`]
+//! - tests: [`testkit`], which runs the examples of `plugin.toml` natively, and the conformance kit of provider adapters
 
 pub mod address;
 pub mod base64;
@@ -30,8 +30,11 @@ mod bounce_phrases;
 #[cfg(not(target_arch = "wasm32"))]
 mod decision_json;
 pub mod delivery_status;
+mod event;
 pub mod feedback_report;
 pub mod fields;
+pub mod form;
+pub mod hex;
 mod hooks;
 pub mod host;
 #[cfg(not(target_arch = "wasm32"))]
@@ -39,6 +42,7 @@ mod input_json;
 mod message;
 pub mod phrases;
 mod report_fields;
+pub mod signature;
 pub mod smtp_reply;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testkit;
@@ -59,5 +63,6 @@ pub use bindings::send_gate::exports::ampout::extension::send_admission::{
 pub use bounce_class::{BounceClass, BounceWords};
 #[cfg(not(target_arch = "wasm32"))]
 pub use decision_json::DecisionJson;
+pub use event::{Claim, EventKind};
 pub use message::AutoReplyKind;
-pub use webhook::{EventKind, Settings, dedupe_key};
+pub use webhook::{Settings, dedupe_key};

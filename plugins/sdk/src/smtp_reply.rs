@@ -86,6 +86,17 @@ impl SmtpReply {
     }
 }
 
+/// One reply from the pieces in which a provider tells it, such as a code, a status and the words.
+///
+/// ```
+/// use ampout_plugin::smtp_reply::joined;
+/// assert_eq!(joined(&[Some("550".into()), None, Some("no such user".into())]), "550 no such user");
+/// ```
+#[must_use]
+pub fn joined(pieces: &[Option<String>]) -> String {
+    pieces.iter().flatten().map(|piece| piece.trim()).filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 fn find_code(text: &str) -> Option<u16> {
     let bytes = text.as_bytes();
     (0..bytes.len().saturating_sub(2)).find_map(|start| {

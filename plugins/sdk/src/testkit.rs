@@ -16,6 +16,9 @@
 //! }
 //! ```
 
+pub mod conformance;
+mod fetch;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +27,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::decision_json::DecisionJson;
+use crate::host::{FetchError, FetchRequest, FetchResponse};
 use crate::input_json::IngestInput;
 use crate::{Admission, Classification, Judgement, Message, Outcome, Refusal, Request, Send, Settings, Stats};
+
+pub(crate) use fetch::fetched;
+pub use fetch::with_fetch;
 
 /// The time at which the host's clock stands still in a native test.
 pub const NOW: &str = "2026-11-23T08:00:00.000Z";
@@ -46,6 +53,23 @@ struct Example {
     hook: Option<String>,
     input: Value,
     expect: Value,
+    /// What the addresses answer that it fetches from.
+    #[serde(default)]
+    fetches: Vec<Fetch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fetch {
+    url: String,
+    #[serde(default = "ok")]
+    status: u16,
+    #[serde(default)]
+    body: String,
+}
+
+fn ok() -> u16 {
+    200
 }
 
 /// Runs a reply classifier over the examples of the package in `directory`.
@@ -64,7 +88,14 @@ pub fn check_reply_classifier(directory: impl AsRef<Path>, classify: fn(Message)
 /// As [`check_reply_classifier`].
 pub fn check_provider_adapter(directory: impl AsRef<Path>, ingest: fn(Request, Settings) -> Result<Outcome, Refusal>) {
     check(directory.as_ref(), "provider-adapter", |input| {
-        read::<IngestInput>(input).map(|input| ingest(input.request, Settings(input.settings)).to_json())
+        read::<IngestInput>(input).map(|input| {
+            let mut request = input.request;
+            // As in the engine, what is not said is a POST.
+            if request.method.is_empty() {
+                request.method = "POST".to_owned();
+            }
+            ingest(request, Settings(input.settings)).to_json()
+        })
     });
 }
 
@@ -105,7 +136,13 @@ fn check(directory: &Path, hook: &str, decide: impl Fn(Value) -> Result<Value, S
 }
 
 fn complaint(example: Example, decide: impl Fn(Value) -> Result<Value, String>) -> Option<String> {
-    match decide(example.input) {
+    let answer = move |request: &FetchRequest| match example.fetches.iter().find(|fetch| fetch.url == request.url) {
+        Some(Fetch { status, body, .. }) => {
+            Ok(FetchResponse { status: *status, headers: Vec::new(), body: body.clone().into_bytes() })
+        }
+        None => Err(FetchError::Denied(format!("the example has no answer of {}", request.url))),
+    };
+    match with_fetch(answer, || decide(example.input)) {
         Ok(decision) if holds(&example.expect, &decision) => None,
         Ok(decision) => Some(format!("{}\n  expected {}\n  got      {decision}", example.name, example.expect)),
         Err(error) => Some(format!("{}: the input can't be read: {error}", example.name)),
@@ -113,7 +150,7 @@ fn complaint(example: Example, decide: impl Fn(Value) -> Result<Value, String>) 
 }
 
 /// Whether a decision is what was expected: maps may hold more keys, lists may not hold more items.
-fn holds(expected: &Value, decision: &Value) -> bool {
+pub(crate) fn holds(expected: &Value, decision: &Value) -> bool {
     match (expected, decision) {
         (Value::Object(expected), Value::Object(decision)) => {
             expected.iter().all(|(key, value)| holds(value, decision.get(key).unwrap_or(&Value::Null)))

@@ -58,6 +58,61 @@ pub fn normalize_rfc3339(text: &str) -> Option<String> {
     rfc3339_from_unix_millis((local - offset_seconds(zone)?) * 1000 + milliseconds)
 }
 
+/// The contract's timestamp for an instant in any form that a provider writes: RFC 3339 as [`normalize_rfc3339`] reads it,
+/// Unix seconds with or without decimals, Unix milliseconds, or the American `7/31/2026 12:00:00 PM`, taken as UTC.
+///
+/// ```
+/// use ampout_plugin::time::instant;
+/// assert_eq!(instant("1785499200.5").as_deref(), Some("2026-07-31T12:00:00.500Z"));
+/// assert_eq!(instant("1785499200000").as_deref(), Some("2026-07-31T12:00:00.000Z"));
+/// assert_eq!(instant("7/31/2026 12:00:00 PM").as_deref(), Some("2026-07-31T12:00:00.000Z"));
+/// ```
+#[must_use]
+pub fn instant(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.contains('/') {
+        return american(text);
+    }
+    if !text.starts_with(|c: char| c.is_ascii_digit()) || text.contains([':', '-']) {
+        return normalize_rfc3339(text);
+    }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, fraction) = (digits(whole)?, format!(".{fraction}"));
+    let (milliseconds, rest) = split_fraction(&fraction);
+    // Seconds of this size are beyond the year 9999, and milliseconds of it are from 1978.
+    let milliseconds = if whole > LAST_SECOND { whole } else { whole * 1000 + milliseconds };
+    rest.is_empty().then_some(milliseconds).and_then(rfc3339_from_unix_millis)
+}
+
+/// The Unix time in seconds of a timestamp in the contract's form, or in any that [`normalize_rfc3339`] reads.
+#[must_use]
+pub fn unix_seconds(timestamp: &str) -> Option<i64> {
+    let text = normalize_rfc3339(timestamp)?;
+    let date = CivilDate::parse(&text[..10])?;
+    let (hour, minute, second) = (digits(&text[11..13])?, digits(&text[14..16])?, digits(&text[17..19])?);
+    Some(date.days_since_1970() * SECONDS_A_DAY + hour * 3600 + minute * 60 + second)
+}
+
+fn american(text: &str) -> Option<String> {
+    let mut words = text.split_whitespace();
+    let mut date = words.next()?.split('/').map(digits);
+    let (month, day, year) = (date.next()??, date.next()??, date.next()??);
+    let mut clock = words.next().unwrap_or("0:00").split(':').map(digits);
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next().unwrap_or(Some(0))?);
+    let hour = match words.next() {
+        None => hour,
+        Some(half) if !(1..=12).contains(&hour) || half.len() != 2 => return None,
+        Some(half) if half.eq_ignore_ascii_case("am") => hour % 12,
+        Some(half) if half.eq_ignore_ascii_case("pm") => hour % 12 + 12,
+        Some(_) => return None,
+    };
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let date = CivilDate::new(i32::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?)?;
+    rfc3339_from_unix(date.days_since_1970() * SECONDS_A_DAY + hour * 3600 + minute * 60 + second.min(59))
+}
+
 fn split_fraction(text: &str) -> (i64, &str) {
     let Some(fraction) = text.strip_prefix('.').or_else(|| text.strip_prefix(',')) else { return (0, text) };
     let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
@@ -217,6 +272,25 @@ mod tests {
         }
         assert_eq!(rfc3339_from_unix(i64::MAX), None);
         assert_eq!(rfc3339_from_unix(-1), None);
+    }
+
+    #[test]
+    fn an_instant_is_read_in_each_provider_s_way() {
+        let check = |text: &str, expected: Option<&str>| assert_eq!(instant(text).as_deref(), expected, "of {text:?}");
+        check("1785499200", Some("2026-07-31T12:00:00.000Z"));
+        check("1785499200.25", Some("2026-07-31T12:00:00.250Z"));
+        check("1785499200123", Some("2026-07-31T12:00:00.123Z"));
+        check("7/31/2026 1:05:09 AM", Some("2026-07-31T01:05:09.000Z"));
+        check("7/31/2026 12:00 AM", Some("2026-07-31T00:00:00.000Z"));
+        check("07/31/2026 13:30:00", Some("2026-07-31T13:30:00.000Z"));
+        check("2026-07-31T12:00:00.2855749+00:00", Some("2026-07-31T12:00:00.285Z"));
+        for text in
+            ["", "-1", "1e9", "13/31/2026 1:00 PM", "7/31/2026 13:00 PM", "7/31", "99999999999999999999", "1.2.3", "//"]
+        {
+            check(text, None);
+        }
+        assert_eq!(unix_seconds("2026-07-31T12:00:00.999Z"), Some(1_785_499_200));
+        assert_eq!(unix_seconds("soon"), None);
     }
 
     #[test]

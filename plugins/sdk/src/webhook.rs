@@ -1,6 +1,9 @@
 //! Conveniences on what a provider adapter is given and what it answers.
 
-use crate::{Event, Outcome, Refusal, Request, base64, host};
+use crate::{Event, Outcome, Refusal, Request, Response, base64, form, hex, host};
+
+/// More query parameters are not looked at.
+const MOST_PARAMETERS: usize = 256;
 
 /// The settings of one webhook endpoint, as the operator gave them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,10 +30,48 @@ impl Request {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the Authorization header presents `secret`: as a bearer token, as the password of Basic (RFC 7617), or
-    /// as Basic's `user:password` where the secret itself has that form. Compared in constant time.
+    /// A request as a test makes it: a POST of `body`, received at the time at which tests stand still.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[must_use]
+    pub fn post(body: &[u8]) -> Self {
+        Self {
+            method: "POST".to_owned(),
+            body: body.to_vec(),
+            received_at: crate::testkit::NOW.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Refuses everything but POST: whoever opens the address in a browser tells of no event.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn need_post(&self) -> Result<(), Refusal> {
+        if self.method == "POST" {
+            return Ok(());
+        }
+        Err(Refusal::malformed("events come by POST"))
+    }
+
+    /// The value of a query parameter, decoded; nothing when absent or empty.
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        let found = form::pairs(self.query.as_bytes()).take(MOST_PARAMETERS).find(|(key, _)| key == name);
+        found.map(|(_, value)| value).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the request presents `secret`: in the Authorization header as a bearer token, as the password of Basic
+    /// (RFC 7617) or as Basic's `user:password` where the secret itself has that form; or as the header
+    /// `X-Webhook-Secret`; or as the query parameter `secret`. Compared in constant time.
     #[must_use]
     pub fn presents_secret(&self, secret: &str) -> bool {
+        let is_it = |given: &str| host::constant_time_equal(given.as_bytes(), secret.as_bytes());
+        self.authorizes(secret)
+            || self.header("x-webhook-secret").is_some_and(|given| is_it(given.trim()))
+            || self.query_value("secret").is_some_and(|given| is_it(&given))
+    }
+
+    fn authorizes(&self, secret: &str) -> bool {
         let Some((scheme, credentials)) = self.header("authorization").and_then(|value| value.trim().split_once(' '))
         else {
             return false;
@@ -50,88 +91,18 @@ impl Request {
     }
 }
 
-/// What a provider says happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventKind {
-    /// The recipient's server took it.
-    Delivered,
-    /// The provider took it and is trying.
-    Processed,
-    /// Put off; the provider tries again.
-    Deferred,
-    /// The address or its domain is dead.
-    HardBounce,
-    /// Given up on something that may pass.
-    SoftBounce,
-    /// Refused for what it is or who sent it; the address lives.
-    PolicyBounce,
-    /// Called unwanted.
-    Complaint,
-    /// Asked to be let go.
-    Unsubscribe,
-    /// Took that back.
-    Resubscribe,
-    /// Opened by a person, as far as the provider can tell.
-    Open,
-    /// Opened by a proxy or a scanner.
-    OpenMachine,
-    /// A link was followed.
-    Click,
-    /// Not tried, because of what the provider knew before: no new evidence.
-    Reject,
-    /// A machine answered.
-    AutoReply,
-    /// Something this adapter doesn't know; kept, never an error.
-    Unknown,
-}
-
-impl EventKind {
-    /// The word of the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Processed => "processed",
-            Self::Deferred => "deferred",
-            Self::HardBounce => "hard_bounce",
-            Self::SoftBounce => "soft_bounce",
-            Self::PolicyBounce => "policy_bounce",
-            Self::Complaint => "complaint",
-            Self::Unsubscribe => "unsubscribe",
-            Self::Resubscribe => "resubscribe",
-            Self::Open => "open",
-            Self::OpenMachine => "open_machine",
-            Self::Click => "click",
-            Self::Reject => "reject",
-            Self::AutoReply => "auto_reply",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl Event {
-    /// An event of a kind, with everything else unknown.
-    #[must_use]
-    pub fn new(kind: EventKind) -> Self {
-        Self {
-            kind: kind.as_str().to_owned(),
-            recipient: None,
-            send_id: None,
-            message_id: None,
-            provider_message_id: None,
-            at: None,
-            smtp_code: None,
-            status: None,
-            reason: None,
-            dedupe_key: None,
-            extra: Vec::new(),
-        }
-    }
-}
-
 impl From<Vec<Event>> for Outcome {
     fn from(events: Vec<Event>) -> Self {
         Self::Events(events)
+    }
+}
+
+impl Response {
+    /// An answer for a handshake.
+    #[must_use]
+    pub fn text(status: u16, content_type: &str, body: &str) -> Outcome {
+        let headers = vec![("content-type".to_owned(), content_type.to_owned())];
+        Outcome::Respond(Self { status, headers, body: body.as_bytes().to_vec() })
     }
 }
 
@@ -147,6 +118,12 @@ impl Refusal {
     pub fn malformed(reason: impl ToString) -> Self {
         Self::Malformed(reason.to_string())
     }
+
+    /// Not now, such as when a certificate can't be fetched: the request is kept, and the provider tries again, too.
+    #[must_use]
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry(reason.into())
+    }
 }
 
 /// A key that is the same for the same event and for no other, where the provider gives none: the SHA-256 of the parts,
@@ -160,5 +137,5 @@ pub fn dedupe_key(parts: &[&str]) -> String {
         data.extend_from_slice(part.as_bytes());
     }
     let digest = host::hash(host::Digest::Sha256, &data);
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest[..digest.len().min(16)])
 }

@@ -9,6 +9,7 @@ use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
 use crate::domain::credential::{Credential, Endpoint};
 use crate::domain::ids::CredentialId;
+use crate::domain::provider::Provider;
 use crate::domain::status::TlsMode;
 use crate::secrets::{SealedFor, SecretString};
 use crate::store::credentials::{IMAP_PASSWORD, SMTP_PASSWORD};
@@ -35,6 +36,7 @@ pub(in super::super) fn new_credential(
     let from_name = fields.required("from_name", line(1, 200));
     let from_email = fields.required("from_email", email);
     let daily_limit = fields.required("daily_limit", whole(0, LARGEST_DAILY_LIMIT));
+    let provider = fields.optional("provider", word(Provider::parse, Provider::ALL));
     let imap = imap(fields, api, id, None);
     let smtp = Endpoint {
         host: smtp_host?,
@@ -49,6 +51,7 @@ pub(in super::super) fn new_credential(
         campaign_id: campaign.id,
         label,
         smtp,
+        provider,
         imap: imap?,
         from_name: from_name?,
         from_email: from_email?.to_string(),
@@ -73,6 +76,7 @@ pub(super) fn change(fields: &mut Fields<'_>, api: &Api, credential: &mut Creden
     let sealed = |column| move |value: &Value| -> Reading<String> { Ok(seal(api, column, id, &secret(value)?)) };
     fields.change("smtp_password", &mut credential.smtp.sealed_password, sealed(SMTP_PASSWORD));
     fields.change("smtp_tls", &mut credential.smtp.tls, tls_mode(api));
+    fields.change_or_clear("provider", &mut credential.provider, word(Provider::parse, Provider::ALL));
     fields.change("from_name", &mut credential.from_name, line(1, 200));
     fields.change("from_email", &mut credential.from_email, |value| email(value).map(|address| address.to_string()));
     fields.change("daily_limit", &mut credential.daily_limit, whole(0, LARGEST_DAILY_LIMIT));

@@ -3,6 +3,7 @@
 
 use utoipa::ToSchema;
 
+use crate::domain::provider::Provider;
 use crate::domain::status::TlsMode;
 
 /// A new credential.
@@ -26,6 +27,8 @@ pub(in super::super) struct CredentialFields {
     /// `none` only where the operator allows it.
     #[schema(default = "auto")]
     smtp_tls: Option<TlsMode>,
+    /// Whose server it is, where its host name does not tell: which header our id travels in.
+    provider: Option<Provider>,
     #[schema(min_length = 1, max_length = 200)]
     from_name: String,
     #[schema(format = "email")]
@@ -63,6 +66,8 @@ struct CredentialChanges {
     smtp_password: Option<String>,
     #[schema(nullable = false)]
     smtp_tls: Option<TlsMode>,
+    /// Null leaves it to the host name.
+    provider: Option<Provider>,
     #[schema(nullable = false, min_length = 1, max_length = 200)]
     from_name: Option<String>,
     #[schema(nullable = false, format = "email")]

@@ -198,6 +198,31 @@ async fn an_inbound_request_is_bounded_in_all_its_parts() {
 }
 
 #[tokio::test]
+async fn an_inbound_endpoint_has_the_settings_of_its_adapter_and_no_others() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let make =
+        async |body: serde_json::Value| api.post(&key, "/inbound_endpoints", json!({"inbound_endpoint": body})).await;
+    let details = make(json!({"provider": "ses"})).await.expect_error(422, "validation_failed");
+    assert_eq!(details["inbound_endpoint.settings"], json!(["topic_arns is required by ses"]));
+    let odd = json!({"provider": "ses", "settings": {"topic_arns": "arn:x", "topics": "arn:x"}});
+    let details = make(odd).await.expect_error(422, "validation_failed");
+    let told = details["inbound_endpoint.settings"][0].as_str().unwrap();
+    assert!(told.contains("\"topics\" is no setting of ses; beside signing_secret it has topic_arns"), "{told}");
+    make(json!({"provider": "ses", "settings": {"topic_arns": 7}})).await.expect_error(422, "validation_failed");
+    let details = make(json!({"provider": "mailgun"})).await.expect_error(422, "validation_failed");
+    assert_eq!(details["inbound_endpoint.signing_secret"], json!(["is required by mailgun"]));
+
+    // The setting reaches the adapter: another topic is refused, this one only for its signature.
+    let made = make(json!({"provider": "ses", "settings": {"topic_arns": "arn:mine"}})).await;
+    let url = made.expect(StatusCode::CREATED)["url"].as_str().unwrap().to_owned();
+    let path = url.strip_prefix("http://ampout.example").unwrap();
+    let told = json!({"Type": "Notification", "TopicArn": "arn:mine"});
+    let answer = api.post(&key, path, told).await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::UNAUTHORIZED, ""));
+}
+
+#[tokio::test]
 async fn an_unknown_inbound_address_is_not_found() {
     let api = TestApi::start().await;
     let key = api.key().await;

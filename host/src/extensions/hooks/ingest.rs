@@ -27,7 +27,8 @@ pub struct Request {
     pub query: String,
     /// The address that the provider called, as the operator published it.
     pub url: String,
-    /// Names in lower case, in the order of the request.
+    /// Names in lower case, in the order of the request. In JSON a list of pairs, or a map where no name repeats.
+    #[serde(deserialize_with = "pairs")]
     pub headers: Vec<(String, String)>,
     /// The raw bytes, at most 1 MiB: verify them before parsing. In JSON a text, or `{"base64": "…"}`.
     #[serde(with = "bytes_form")]
@@ -51,6 +52,19 @@ impl Default for Request {
             extra: Extra::default(),
         }
     }
+}
+
+fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a list of pairs of texts, or a map of texts")]
+    enum Pairs {
+        List(Vec<(String, String)>),
+        Map(BTreeMap<String, String>),
+    }
+    Ok(match Pairs::deserialize(deserializer)? {
+        Pairs::List(pairs) => pairs,
+        Pairs::Map(map) => map.into_iter().collect(),
+    })
 }
 
 /// The endpoint's settings, its signing secret among them: they print as nothing.

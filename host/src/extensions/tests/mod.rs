@@ -3,6 +3,7 @@
 
 mod binding;
 mod component;
+mod conformance;
 mod fetch;
 mod frozen;
 mod guests;

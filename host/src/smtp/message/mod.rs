@@ -111,7 +111,7 @@ impl OutgoingMessage {
         }
         builder = builder.raw_header(literal("X-Ampout-Send-Id", self.send_id.to_string()));
         for (name, value) in &self.extra_headers {
-            builder = builder.raw_header(HeaderValue::new(extra_name(name)?, one_line(value)));
+            builder = builder.raw_header(extra_header(extra_name(name)?, one_line(value)));
         }
 
         let bodies = MultiPart::alternative()
@@ -166,6 +166,16 @@ fn token<'a>(header: &str, value: &'a str) -> Result<&'a str, BuildError> {
 /// is none.
 fn literal(name: &'static str, value: String) -> HeaderValue {
     HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), value.clone(), value)
+}
+
+/// A header for a provider. What fits on a line stays as it is: providers read their headers raw, and JSON that was folded
+/// or encoded as RFC 2047 says is none to them.
+fn extra_header(name: HeaderName, value: String) -> HeaderValue {
+    const FITS: usize = MAX_LINE_BYTES - 100;
+    if value.is_ascii() && value.len() <= FITS {
+        return HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value);
+    }
+    HeaderValue::new(name, value)
 }
 
 fn extra_name(name: &str) -> Result<HeaderName, BuildError> {

@@ -41,7 +41,10 @@ fn the_headers_are_those_that_were_asked_for() {
         in_reply_to: Some("first@sender.example".to_owned()),
         references: vec!["first@sender.example".to_owned(), "second@sender.example".to_owned()],
         list_unsubscribe_url: Some(format!("https://example.org/u/{}", "t".repeat(200))),
-        extra_headers: vec![("X-PM-Tag".to_owned(), "cold".to_owned())],
+        extra_headers: vec![
+            ("X-PM-Tag".to_owned(), "cold".to_owned()),
+            ("X-SMTPAPI".to_owned(), format!("{{\"unique_args\":{{\"ampout_send_id\":\"{}\"}}}}", "x".repeat(100))),
+        ],
         ..message()
     };
     check(
@@ -57,6 +60,7 @@ fn the_headers_are_those_that_were_asked_for() {
             " <second@sender.example>",
             &format!("List-Unsubscribe: <https://example.org/u/{}>", "t".repeat(200)),
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+            &format!("X-SMTPAPI: {{\"unique_args\":{{\"ampout_send_id\":\"{}\"}}}}", "x".repeat(100)),
             "X-Ampout-Send-Id: 019ab7c0-0000-7000-8000-000000000000",
             "X-PM-Tag: cold",
             "MIME-Version: 1.0",

@@ -46,17 +46,13 @@ impl Source {
     }
 }
 
-/// A send bounced; false when that was known.
+/// A send bounced; false when that was known. Told several times in several classes it is one bounce of the gravest,
+/// whichever came first.
 pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<bool> {
     let source = bounce.source.as_str();
     let class = bounce.class;
     if !charges::insert(tx.conn(), send, "bounce", class.as_str(), source, &bounce.reason, now).await? {
-        // Whoever came first charged it, and it counts as what it was then. That the address is dead must not be lost: a
-        // report may tell more than the reply or the event before it.
-        if class == BounceClass::Hard && charges::harden_bounce(tx.conn(), send.id).await? {
-            suppress_contact(tx, send, "hard bounce", now).await?;
-        }
-        return Ok(false);
+        return graver(tx, send, bounce, now).await.map(|()| false);
     }
     let is_uncounted = settle(tx, send, bounce).await?;
     if let Some(credential) = send.smtp_credential_id {
@@ -72,6 +68,34 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
         suppress_contact(tx, send, "hard bounce", now).await?;
     }
     Ok(true)
+}
+
+/// A bounce that is charged already turns out to be worse: a hard one after a soft one still says that the address is dead.
+async fn graver(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<()> {
+    let Some((charged, at)) = charges::bounce_of(tx.conn(), send.id).await? else { return Ok(()) };
+    let (to, source) = (bounce.class, bounce.source.as_str());
+    if gravity(to) <= gravity(charged)
+        || !charges::reclass_bounce(tx.conn(), send.id, charged, to, source, &bounce.reason).await?
+    {
+        return Ok(());
+    }
+    if let Some(credential) = send.smtp_credential_id {
+        counters::reclassed(tx.conn(), credential, charged, to, at).await?;
+        credentials::judge_by(tx.conn(), credential, now).await?;
+        tx.wake(Wake::Health);
+    }
+    if to == BounceClass::Hard {
+        suppress_contact(tx, send, "hard bounce", now).await?;
+    }
+    Ok(())
+}
+
+fn gravity(class: BounceClass) -> u8 {
+    match class {
+        BounceClass::Soft => 0,
+        BounceClass::Policy => 1,
+        BounceClass::Hard => 2,
+    }
 }
 
 /// A recipient reported it as spam: never mailed again; false when that was known. Who is known to speak of this very

@@ -47,9 +47,16 @@ async fn move_status(tx: &mut Tx, enrollment: &Enrollment, to: EnrollmentStatus,
     counters::moved(tx.conn(), enrollment.campaign_id, enrollment.batch_number, enrollment.status, to, first_time).await
 }
 
-/// Nothing more is sent to an enrollment.
+/// What a provider may tell of one message in any order, the weakest first.
+const STOP_REASONS: [&str; 3] = ["bounced", "unsubscribed", "complaint"];
+
+/// Nothing more is sent to an enrollment; false when that was so. Of several reasons the strongest stands, whichever was
+/// told first.
 pub(in crate::store) async fn stop(tx: &mut Tx, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<bool> {
     let stopped = enrollments::stop(tx.conn(), id, reason, now).await?;
+    if let (false, Some(rank)) = (stopped, STOP_REASONS.iter().position(|known| *known == reason)) {
+        enrollments::replace_stop_reason(tx.conn(), id, reason, &STOP_REASONS[..rank]).await?;
+    }
     sends::cancel_due(tx.conn(), id, reason).await?;
     Ok(stopped)
 }

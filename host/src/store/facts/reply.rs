@@ -6,7 +6,7 @@ use crate::domain::event::EventType;
 use crate::domain::ids::EnrollmentId;
 use crate::domain::status::EnrollmentStatus;
 use crate::store::sends::Send;
-use crate::store::{Result, Tx, enrollments};
+use crate::store::{Result, Tx, counters, enrollments};
 
 /// A person answered: the sequence ends; false when that was known.
 pub async fn replied(tx: &mut Tx, id: EnrollmentId, send: Option<&Send>, now: Timestamp) -> Result<bool> {
@@ -53,8 +53,14 @@ pub async fn opened(tx: &mut Tx, id: EnrollmentId, send: Option<&Send>, draw: f6
         return Ok(false);
     }
     enrollments::set_opened(tx.conn(), id, now).await?;
-    if enrollment.status == EnrollmentStatus::Sent {
-        move_status(tx, &enrollment, EnrollmentStatus::Opened, true).await?;
+    match enrollment.status {
+        EnrollmentStatus::Sent => move_status(tx, &enrollment, EnrollmentStatus::Opened, true).await?,
+        // Told after the bounce, it was a look all the same.
+        EnrollmentStatus::Replied | EnrollmentStatus::Bounced => {
+            counters::opened_late(tx.conn(), enrollment.campaign_id).await?;
+        }
+        // Counted when it is known to have left.
+        EnrollmentStatus::Pending | EnrollmentStatus::Opened => {}
     }
     tell(tx, id, EventType::EnrollmentOpened, now).await?;
     Ok(true)

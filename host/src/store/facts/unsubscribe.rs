@@ -22,16 +22,15 @@ pub async fn unsubscribed(
     {
         suppressions::add_address(tx.conn(), account, &address.key(), reason, now).await?;
     }
-    if !contacts::unsubscribe(tx.conn(), account, contact, now).await? {
-        return Ok(false);
-    }
+    let is_new = contacts::unsubscribe(tx.conn(), account, contact, now).await?;
     for enrollment in contacts::enrollments(tx.conn(), contact).await? {
+        // A complaint after an opt-out is the stronger reason, though it is no news.
         let was_running = stop(tx, enrollment.id, reason, now).await?;
-        if was_running || about == Some(enrollment.id) {
+        if is_new && (was_running || about == Some(enrollment.id)) {
             tell(tx, enrollment.id, EventType::EnrollmentUnsubscribed, now).await?;
         }
     }
-    Ok(true)
+    Ok(is_new)
 }
 
 /// Whoever reads mail at an address does not want more, and no send is known that it is about: the address is never

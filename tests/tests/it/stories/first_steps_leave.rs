@@ -174,7 +174,8 @@ async fn a_message_is_complete(database: Database) -> anyhow::Result<()> {
     let certificates = Certificates::generate()?;
     let ada = provider(ADA, ReceiverTls::Implicit, &certificates).await?;
     let engine = Engine::on(database).trust(certificates.ca_pem()).start().await?;
-    let plan = CampaignPlan::new("Complete").credential(credential(ADA, &ada, "implicit"));
+    let of_mailgun = altered(credential(ADA, &ada, "implicit"), json!({ "provider": "mailgun" }));
+    let plan = CampaignPlan::new("Complete").credential(of_mailgun);
     let html = "<p>Hi {{first_name}}{{last_name}} of {{company}}, is <b>{{email}}</b> yours?</p>";
     let campaign = plan.step(0, "{{first_name}} at {{company}}", html).make(&engine.api).await?;
     let bo = json!({ "email": "bo@there.test", "first_name": "Bø <b>", "company": "Smith & Sons" });
@@ -190,6 +191,8 @@ async fn a_message_is_complete(database: Database) -> anyhow::Result<()> {
     ensure!(letter.header("Content-Type").starts_with("multipart/alternative"), "{}", letter.header("Content-Type"));
     let send_id = letter.header("X-Ampout-Send-Id");
     assert_eq!(letter.header("Message-ID"), format!("<{send_id}@lovelace.test>"));
+    let variables: Value = serde_json::from_str(letter.header("X-Mailgun-Variables"))?;
+    assert_eq!(variables, json!({ "ampout_send_id": send_id }));
     assert_eq!(letter.header("List-Unsubscribe-Post"), "List-Unsubscribe=One-Click");
     ensure!(letter.unsubscribe_link().starts_with(&format!("{}/u/", engine.base())), "{}", letter.unsubscribe_link());
     ensure!(letter.header("From").contains("Ada Lovelace") && letter.header("Date").ends_with("+0000"), "{letter:?}");
