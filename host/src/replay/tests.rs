@@ -135,6 +135,7 @@ async fn a_providers_requests_are_replayed_to_its_adapter() {
         provider: "test-provider".to_owned(),
         token: "token".to_owned(),
         signing_secret: None,
+        settings: None,
         created_at: START,
     };
     let mut tx = app.store.begin().await.unwrap();

@@ -33,6 +33,7 @@ fn credential() -> CredentialFacts {
             sealed_password: String::new(),
             tls: TlsMode::Auto,
         },
+        provider: None,
         imap: None,
         from_name: "Ada".to_owned(),
         from_email: "ada@example.com".to_owned(),
