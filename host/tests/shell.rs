@@ -56,6 +56,41 @@ fn a_broken_script_is_told_with_its_line() {
 }
 
 #[test]
+fn mails_are_classified_in_order_and_one_that_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("mails")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join("mails").join(name), text).unwrap();
+    for number in 0..40 {
+        write(&format!("{number:02}.eml"), "From: bob@example.com\nSubject: Re: hello\n\nTell me more.\n");
+    }
+    write(
+        "40.eml",
+        "From: mailer-daemon@mx.test\nSubject: failure notice\n\n<bob@example.com>:\nNo such user. (#5.1.1)\n",
+    );
+    write(
+        "41.eml",
+        "From: bob@example.com\nDate: Mon, 22 Dec 2014 09:30:00 +0100\nSubject: Automatic reply: hello\n\nBack on 5 January.\n",
+    );
+    let output = ampout(folder.path(), &["classify", "--json", "mails", "gone.eml"], &[]);
+    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("gone.eml") && errors.contains("1 of 43 files could not be read"), "{errors}");
+    let lines: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<String> = (0..42).map(|number| format!("mails/{number:02}.eml")).collect();
+    assert_eq!(lines.iter().map(|line| line["file"].as_str().unwrap()).collect::<Vec<_>>(), names);
+    assert!(lines[..40].iter().all(|line| line["verdict"] == "human-reply"));
+    assert_eq!((&lines[40]["verdict"], &lines[40]["bounces"][0]["class"]), (&"bounce".into(), &"hard".into()));
+    assert_eq!((&lines[41]["verdict"], &lines[41]["return_date"]), (&"auto-reply".into(), &"2015-01-05".into()));
+    assert!(lines[41]["by"].as_str().unwrap().starts_with("reply-classifier@"));
+
+    let output = ampout(folder.path(), &["classify", "mails/40.eml"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let output = ampout(folder.path(), &["classify", "empty"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn the_first_key_makes_the_first_account() {
     let folder = tempfile::tempdir().unwrap();
     let made = ampout(folder.path(), &["keys", "create", "--json"], &[]);

@@ -54,7 +54,7 @@ mod tests;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get};
+use axum::routing::any;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
@@ -115,26 +115,19 @@ fn public() -> OpenApiRouter<Api> {
 
 /// What needs a key.
 fn keyed() -> OpenApiRouter<Api> {
-    let imports = routes!(contact_imports::list, contact_imports::create);
     OpenApiRouter::default()
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::revoke))
         .routes(routes!(usage::show))
         .routes(routes!(outreaches::list, outreaches::create))
         .routes(routes!(outreaches::show, outreaches::update))
-        .routes(imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
+        .routes(routes!(contact_imports::list))
+        .routes(routes!(contact_imports::create).layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
         .routes(routes!(contact_imports::show, contact_imports::delete))
         .routes(routes!(contact_imports::contacts))
         .routes(routes!(contacts::show, contacts::update, contacts::delete))
         .routes(routes!(suppressions::list, suppressions::create))
         .routes(routes!(suppressions::delete))
-        .route("/enrollments/{id}/timeline", get(timeline::show))
-        .route("/contact_imports", imports.layer(DefaultBodyLimit::max(LARGEST_UPLOAD)))
-        .route("/contact_imports/{id}", get(contact_imports::show))
-        .route("/contact_imports/{id}/contacts", get(contact_imports::contacts))
-        .route("/contacts/{id}", get(contacts::show).patch(contacts::update))
-        .route("/suppressions", get(suppressions::list).post(suppressions::create))
-        .route("/suppressions/{id}", axum::routing::delete(suppressions::delete))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show, webhooks::update, webhooks::delete))
         .routes(routes!(webhooks::rotate_secret))
@@ -157,23 +150,8 @@ fn keyed() -> OpenApiRouter<Api> {
 
 fn of_campaigns() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
-        .route("/campaigns", get(campaigns::list).post(campaigns::create))
-        .route("/campaigns/{id}", get(campaigns::show).patch(campaigns::update))
-        .routes(routes!(campaigns::delete::delete))
-        .route("/campaigns/{id}/dispatch", post(campaigns::dispatch))
-        .route("/campaigns/{id}/pause", post(campaigns::pause))
-        .route("/campaigns/{id}/resume", post(campaigns::resume))
-        .route("/campaigns/{id}/preview", get(campaigns::preview::show))
-        .route("/campaigns/{id}/explain", get(campaigns::explain::show))
-        .route("/campaigns/{id}/smtp_credentials", get(credentials::list).post(credentials::create))
-        .route("/campaigns/{id}/smtp_credentials/{credential}", credential)
-        .route("/campaigns/{id}/smtp_credentials/{credential}/reenable", post(credentials::reenable))
-        .route("/campaigns/{id}/smtp_credentials/{credential}/test", post(credentials::test))
-        .route("/campaigns/{id}/enroll", post(enrollments::enroll))
-        .route("/campaigns/{id}/enroll_contact", post(enrollments::enroll_contact))
-        .route("/campaigns/{id}/enrollments", get(enrollments::list))
         .routes(routes!(campaigns::list, campaigns::create))
-        .routes(routes!(campaigns::show, campaigns::update))
+        .routes(routes!(campaigns::show, campaigns::update, campaigns::delete::delete))
         .routes(routes!(campaigns::going::dispatch))
         .routes(routes!(campaigns::going::pause))
         .routes(routes!(campaigns::going::resume))

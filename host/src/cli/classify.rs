@@ -1,19 +1,28 @@
-//! `ampout classify`: what the classifiers say of mails in files, one line of JSON each. Nothing is stored.
+//! `ampout classify`: what the classifiers say of mails in files, one line of JSON each, in the order of the files. All
+//! processors work on it. Nothing is stored.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
+use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
-use std::time::Instant;
 
 use super::{extension_file, print};
 use crate::clock::Clock;
 use crate::domain::status::{BounceClass, Hook};
 use crate::extensions::hooks::reply::{BouncedRecipient, Classification, Verdict};
-use crate::extensions::{Author, Binding, CallScope, ExtensionHost, Mode, Scope};
+use crate::extensions::{Author, Binding, CallScope, Decided, ExtensionHost, Mode, Scope};
 use crate::inbox::parse::parse;
+
+/// Mails that one task takes at once: handing a task over costs about as much as a mail.
+const MAILS_A_TASK: usize = 16;
+/// What is read of a mail; servers take no larger ones.
+const MAX_MAIL_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct ClassifyArgs {
@@ -23,6 +32,9 @@ pub(super) struct ClassifyArgs {
     /// Ask this plugin or script before the shipped ones; may be given several times
     #[arg(long = "with", value_name = "EXTENSION")]
     with: Vec<PathBuf>,
+    /// The lines are JSON with and without it
+    #[arg(long)]
+    json: bool,
 }
 
 /// One line of the output.
@@ -34,6 +46,7 @@ struct Line<'a> {
     return_date: Option<String>,
     by: Option<String>,
     reason: Option<&'a str>,
+    /// What the classifiers took, fresh instances included.
     micros: u64,
 }
 
@@ -46,9 +59,41 @@ struct Bounced<'a> {
 }
 
 pub(super) async fn run(args: ClassifyArgs) -> anyhow::Result<()> {
-    let host = extension_file::host().await?;
+    let mut files = Vec::new();
+    for path in &args.files {
+        files.extend(mails(path)?);
+    }
+    if files.is_empty() {
+        bail!("no file in {}; name mails, or folders with some", args.files[0].display());
+    }
+    let host = host(&args.with).await?;
+    let tasks = files.chunks(MAILS_A_TASK).map(|files| {
+        let (host, files) = (host.clone(), files.to_vec());
+        tokio::spawn(async move { classify_all(&host, &files).await })
+    });
+    let mut done = stream::iter(tasks).buffered(2 * available_parallelism().map_or(1, usize::from));
+    let mut unread = 0;
+    while let Some(told) = done.next().await {
+        let Told { lines, errors } = told?;
+        if !lines.is_empty() {
+            print::line(lines.join("\n"))?;
+        }
+        unread += errors.len();
+        for error in errors {
+            print::failed(&error);
+        }
+    }
+    if unread > 0 {
+        bail!("{unread} of {} files could not be read", files.len());
+    }
+    Ok(())
+}
+
+/// A host that has what classifies, and nothing else to compile.
+async fn host(with: &[PathBuf]) -> anyhow::Result<ExtensionHost> {
+    let host = extension_file::host_for(Hook::ReplyClassifier).await?;
     let mut bindings = Vec::new();
-    for (position, file) in (0..).zip(&args.with) {
+    for (position, file) in (0..).zip(with) {
         let extension = extension_file::check(&host, file).await?;
         bindings.push(Binding {
             scope: Scope::System,
@@ -59,30 +104,47 @@ pub(super) async fn run(args: ClassifyArgs) -> anyhow::Result<()> {
         });
     }
     host.set_bindings(&bindings);
-    for path in &args.files {
-        for file in mails(path)? {
-            classify(&host, &file).await?;
-        }
-    }
-    Ok(())
+    Ok(host)
 }
 
-async fn classify(host: &ExtensionHost, file: &Path) -> anyhow::Result<()> {
-    let raw = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let began = Instant::now();
+/// What became of some files.
+#[derive(Default)]
+struct Told {
+    lines: Vec<String>,
+    errors: Vec<anyhow::Error>,
+}
+
+async fn classify_all(host: &ExtensionHost, files: &[PathBuf]) -> Told {
+    let mut told = Told::default();
+    for file in files {
+        match classify(host, file).await {
+            Ok(line) => told.lines.push(line),
+            Err(error) => told.errors.push(error),
+        }
+    }
+    told
+}
+
+async fn classify(host: &ExtensionHost, file: &Path) -> anyhow::Result<String> {
+    let shown = || file.display().to_string();
+    let mut raw = Vec::new();
+    File::open(file).and_then(|opened| opened.take(MAX_MAIL_BYTES).read_to_end(&mut raw)).with_context(shown)?;
     let parsed = parse(&raw, Clock::system().now());
     let decided = host.classify(&CallScope::default(), Arc::new(parsed.message)).await;
-    let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Ok(serde_json::to_string(&line(shown(), &decided))?)
+}
+
+fn line(file: String, decided: &Decided<Classification>) -> Line<'_> {
     let classification = &decided.decision;
-    print::json(&Line {
-        file: file.display().to_string(),
+    Line {
+        file,
         verdict: classification.verdict.word(),
         bounces: bounces(classification),
         return_date: return_date(classification),
         by: decided.by.as_ref().map(name),
         reason: classification.reason.as_deref(),
-        micros,
-    })
+        micros: decided.records.iter().map(|record| record.micros).sum(),
+    }
 }
 
 fn bounces<'a>(classification: &'a Classification) -> Vec<Bounced<'a>> {

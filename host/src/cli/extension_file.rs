@@ -6,12 +6,20 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::clock::Clock;
+use crate::domain::status::Hook;
 use crate::extensions::{EngineKind, ExtensionHost, HostOptions, LoadedExtension};
 
 /// A host with the shipped extensions behind whatever is loaded.
 pub(super) async fn host() -> anyhow::Result<ExtensionHost> {
     let host = ExtensionHost::start(HostOptions::new(Clock::system()))?;
     host.load_shipped().await?;
+    Ok(host)
+}
+
+/// A host with those of the shipped extensions that serve a hook.
+pub(super) async fn host_for(hook: Hook) -> anyhow::Result<ExtensionHost> {
+    let host = ExtensionHost::start(HostOptions::new(Clock::system()))?;
+    host.load_shipped_for(hook).await?;
     Ok(host)
 }
 

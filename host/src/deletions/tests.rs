@@ -7,7 +7,7 @@ use crate::domain::status::{BounceClass, SendState};
 use crate::store::deletions::{Busy, Marked, mark_campaign, mark_contact, mark_import};
 use crate::store::facts::bounce::{self, Bounce, Source};
 use crate::store::facts::{delivery, unsubscribe};
-use crate::store::sends::{self, Ending, Lease, NewSend, Obstacle, Send};
+use crate::store::sends::{self, Ending, Lease, NewSend, Obstacle, Places, Send};
 use crate::store::{Page, campaigns, contacts, counters, credentials, suppressions};
 use crate::test_support::{Sender, TestApp};
 
@@ -60,7 +60,7 @@ async fn the_figures_follow_and_the_rates_stay() {
     let mut conn = app.store.read().await.unwrap();
     let counted = counters::of_campaign(&mut conn, sender.campaign).await.unwrap();
     assert_eq!((counted.totals.sent, counted.totals.pending, counted.sent_ever), (1, 0, 2));
-    let batches = counters::per_batch(&mut conn, sender.campaign).await.unwrap();
+    let batches = counters::per_batch(&mut conn, sender.campaign, None, 10).await.unwrap();
     assert_eq!((batches[0].1.sent, batches[0].1.pending), (1, 0));
     assert_eq!(counters::lifetime(&mut conn, sender.credential).await.unwrap().transactions, 2);
     assert_eq!(app.send(other.id).await.state, SendState::Sent);
@@ -74,7 +74,8 @@ async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
         let now = app.clock.now();
         let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
         let mut tx = app.store.begin().await.unwrap();
-        sends::claim(&mut tx, &[(send.id, sender.credential)], Some(now.utc_day()), lease).await.unwrap();
+        let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
+        sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
         credentials::reserve(tx.conn(), sender.credential, now.utc_day(), 1).await.unwrap();
         let held = sends::claimed(&mut tx, &[send.id], app.node).await.unwrap().remove(0);
         tx.commit().await.unwrap();

@@ -87,8 +87,7 @@ fn component(
     file: &str,
 ) -> Result<(Manifest, Program), LoadError> {
     let refused = |reason: String| LoadError::Component { file: file.to_owned(), reason };
-    let json = read_manifest(bytes).map_err(refused)?;
-    let manifest = Manifest::from_json(json).map_err(|error| LoadError::Manifest { file: file.to_owned(), error })?;
+    let manifest = manifest_of(bytes, EngineKind::Component, file)?;
     let limits = &host.options.limits.component;
     let memory_bytes = match manifest.limits.memory_mib {
         None => limits.memory_bytes,
@@ -104,14 +103,29 @@ fn component(
     Ok((manifest, Program::Component(program)))
 }
 
-fn script(host: &Inner, bytes: &[u8], file: &str) -> Result<(Manifest, Program), LoadError> {
-    let source = std::str::from_utf8(bytes).map_err(|error| {
+/// What a file says of itself; it is neither compiled nor believed by this.
+pub(super) fn manifest_of(bytes: &[u8], engine: EngineKind, file: &str) -> Result<Manifest, LoadError> {
+    let read = match engine {
+        EngineKind::Component => {
+            let refused = |reason: String| LoadError::Component { file: file.to_owned(), reason };
+            Manifest::from_json(read_manifest(bytes).map_err(refused)?)
+        }
+        EngineKind::Script => Manifest::from_script(source_of(bytes, file)?),
+    };
+    read.map_err(|error| LoadError::Manifest { file: file.to_owned(), error })
+}
+
+fn source_of<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, LoadError> {
+    std::str::from_utf8(bytes).map_err(|error| {
         let offset = error.valid_up_to();
         let line = 1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count();
         LoadError::NotUtf8 { file: file.to_owned(), line, offset }
-    })?;
-    let manifest =
-        Manifest::from_script(source).map_err(|error| LoadError::Manifest { file: file.to_owned(), error })?;
+    })
+}
+
+fn script(host: &Inner, bytes: &[u8], file: &str) -> Result<(Manifest, Program), LoadError> {
+    let manifest = manifest_of(bytes, EngineKind::Script, file)?;
+    let source = source_of(bytes, file)?;
     let program = ScriptProgram::compile(&host.scripts, source, &manifest.hooks, file)?;
     Ok((manifest, Program::Script(program)))
 }

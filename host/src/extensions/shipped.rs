@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use super::error::LoadError;
 use super::extension::{EngineKind, LoadedExtension};
 use super::host::ExtensionHost;
+use super::load;
+use crate::domain::status::Hook;
 
 /// An extension inside the binary.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +32,22 @@ pub fn bytes_of(sha256: &str) -> Option<&'static [u8]> {
 impl ExtensionHost {
     /// Loads what is shipped and puts it behind all bindings.
     pub async fn load_shipped(&self) -> Result<Vec<Arc<LoadedExtension>>, LoadError> {
-        let mut loaded = Vec::with_capacity(SHIPPED.len());
+        self.load_of(SHIPPED).await
+    }
+
+    /// The same with those alone that serve a hook: compiling the others would take most of a short command's time.
+    pub async fn load_shipped_for(&self, hook: Hook) -> Result<Vec<Arc<LoadedExtension>>, LoadError> {
+        let mut serving = Vec::new();
         for shipped in SHIPPED {
+            let manifest = load::manifest_of(shipped.bytes, shipped.engine, shipped.file)?;
+            serving.extend(manifest.hooks.contains(&hook).then_some(*shipped));
+        }
+        self.load_of(&serving).await
+    }
+
+    async fn load_of(&self, all: &[Shipped]) -> Result<Vec<Arc<LoadedExtension>>, LoadError> {
+        let mut loaded = Vec::with_capacity(all.len());
+        for shipped in all {
             loaded.push(self.load(shipped.bytes, shipped.engine, shipped.file).await?);
         }
         self.set_shipped(&loaded);

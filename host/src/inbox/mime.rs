@@ -144,16 +144,20 @@ impl Content {
 
         if kind.media.starts_with("multipart/") {
             let parts = kind.boundary.as_deref().map(|boundary| split_multipart(entity.body, boundary));
-            return match parts.filter(|parts| !parts.is_empty()).unwrap_or_else(|| parts_by_guess(entity.body)) {
-                // A multipart without parts: what stands there is text to a reader.
-                parts if parts.is_empty() => self.leaf(entity.body, &ContentType::default(), place, attached),
-                parts => self.walk_multipart(&kind.media, &parts, place),
-            };
+            if let Some(parts) = parts.filter(|parts| !parts.is_empty()) {
+                return self.walk_multipart(&kind.media, &parts, place);
+            }
+            let (before, parts) = parts_by_guess(entity.body);
+            // What stands outside of all parts, or in a multipart without any, is text to a reader.
+            self.leaf(before, &ContentType::default(), place, attached);
+            return self.walk_multipart(&kind.media, &parts, place);
         }
         if !is_stated {
-            // Some gateways lose the Content-Type of a report and leave its parts.
-            let parts = parts_by_guess(entity.body);
+            // Some gateways lose the Content-Type of a report and leave its parts. Others write text, and return a message
+            // with parts below it.
+            let (before, parts) = parts_by_guess(entity.body);
             if parts.len() > 1 {
+                self.leaf(before, &ContentType::default(), place, attached);
                 return self.walk_multipart("multipart/mixed", &parts, place);
             }
         }
@@ -277,8 +281,12 @@ fn split_multipart<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     }
     let (mut at, mut part_from) = (0, None);
     for line in body.split_inclusive(|byte| *byte == b'\n') {
-        // An inner boundary may begin like this one, so nothing else may follow on the line.
-        let rest = line.strip_prefix(b"--").and_then(|line| line.strip_prefix(boundary)).map(<[u8]>::trim_ascii);
+        // An inner boundary may begin like this one, so nothing else may follow on the line. Some gateways indent it.
+        let rest = line
+            .trim_ascii_start()
+            .strip_prefix(b"--")
+            .and_then(|line| line.strip_prefix(boundary))
+            .map(<[u8]>::trim_ascii);
         if let Some(rest @ (b"" | b"--")) = rest {
             if let Some(from) = part_from {
                 parts.push(without_last_line_end(&body[from..at]));
@@ -295,16 +303,22 @@ fn split_multipart<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
 }
 
 /// The parts of a body whose boundary is not the one that was stated: behind the first line of dashes that a `Content-…`
-/// field follows.
-fn parts_by_guess(body: &[u8]) -> Vec<&[u8]> {
-    let mut lines = body.split(|byte| *byte == b'\n').peekable();
+/// field follows. Before them what stands above that line: all of the body where there is none.
+fn parts_by_guess(body: &[u8]) -> (&[u8], Vec<&[u8]>) {
+    let mut at = 0;
+    let mut lines = body.split_inclusive(|byte| *byte == b'\n').peekable();
     while let Some(line) = lines.next() {
         let next_begins = lines.peek().and_then(|next| next.get(..8)).unwrap_or_default();
         if let Some(boundary) = line.strip_prefix(b"--").filter(|_| next_begins.eq_ignore_ascii_case(b"Content-")) {
-            return std::str::from_utf8(boundary).map_or_else(|_| Vec::new(), |name| split_multipart(body, name));
+            let name = std::str::from_utf8(boundary.trim_ascii_end()).unwrap_or_default();
+            return match split_multipart(&body[at..], name) {
+                parts if parts.is_empty() => (body, parts),
+                parts => (&body[..at], parts),
+            };
         }
+        at += line.len();
     }
-    Vec::new()
+    (body, Vec::new())
 }
 
 /// The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1).

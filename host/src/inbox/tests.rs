@@ -100,6 +100,26 @@ fn parts_are_found_at_any_nesting_and_in_a_message_in_pieces() {
 }
 
 #[test]
+fn what_a_system_writes_above_a_returned_message_with_parts_is_its_text() {
+    let parsed = read(
+        "From: MAILER-DAEMON@mx.test\nSubject: Failure Notice\n\n<bob@example.com>:\n550 5.1.1 User unknown\n\n\
+         --- Below this line is a copy of the message.\n\nFrom: ada@sender.test\n\
+         Content-Type: multipart/alternative; boundary=\"r\"\n\n--r\nContent-Type: text/plain\n\nhello\n--r\n\
+         Content-Type: text/html\n\n<p>hello</p>\n--r--\n",
+    );
+    assert!(parsed.message.text.starts_with("<bob@example.com>:\n550 5.1.1 User unknown\n"), "{}", parsed.message.text);
+}
+
+#[test]
+fn a_boundary_that_a_gateway_indented_parts_all_the_same() {
+    let parsed = read(
+        "From: mx@mx.test\nContent-Type: multipart/report; boundary=\"b\"\n\n--b\n\nno\n --b\n\
+         Content-Type: message/delivery-status\n\nStatus: 5.1.1\n --b--\n",
+    );
+    assert_eq!((types(&parsed), parsed.message.text.trim()), (vec!["message/delivery-status"], "no"));
+}
+
+#[test]
 fn a_report_with_the_wrong_boundary_or_none_is_taken_apart_all_the_same() {
     let parts = "--real\nContent-Type: text/plain\n\nno\n--real\nContent-Type: message/delivery-status\n\nStatus: 5.1.1\n--real--\n";
     for kind in ["Content-Type: multipart/report; boundary=stated\n", "Content-Type: multipart/report\n", ""] {

@@ -3,7 +3,7 @@
 use super::row::RowExt;
 use super::{Conn, Result};
 use crate::domain::Timestamp;
-use crate::domain::ids::CredentialId;
+use crate::domain::ids::{CredentialId, SendId};
 use crate::store::sends::Send;
 
 /// Records a charge; false when the send has one of this kind already.
@@ -30,6 +30,16 @@ pub async fn insert(
     .bind(now.as_millis())
     .execute(conn)
     .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// A bounce that is charged already turns out to mean a dead address; false when it was known.
+pub async fn harden_bounce(conn: &mut Conn, send: SendId) -> Result<bool> {
+    let done =
+        sqlx::query("UPDATE charges SET class = 'hard' WHERE send_id = $1 AND kind = 'bounce' AND class <> 'hard'")
+            .bind(send.to_string())
+            .execute(conn)
+            .await?;
     Ok(done.rows_affected() > 0)
 }
 

@@ -19,7 +19,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (10, "usage", include_str!("../../migrations/0010_usage.sql")),
     (11, "deletions", include_str!("../../migrations/0011_deletions.sql")),
     (12, "events in order", include_str!("../../migrations/0012_events_in_order.sql")),
-    (13, "account months", include_str!("../../migrations/0013_account_months.sql")),
+    (13, "plans and forecasts", include_str!("../../migrations/0013_plans_and_forecasts.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

@@ -4,66 +4,93 @@
 use ampout_plugin::address::{addresses_in, first_address, same_address};
 use ampout_plugin::delivery_status::Action;
 use ampout_plugin::smtp_reply::SmtpReply;
-use ampout_plugin::text::fold;
-use ampout_plugin::{BounceClass, BouncedRecipient, Classification, Message};
+use ampout_plugin::{BounceClass, BounceWords, BouncedRecipient, Classification};
 
-use crate::bounce_words::{DELAY, GIVEN_UP, SUBJECTS, TEXTS};
-use crate::senders::{SenderKind, is_system_address, sender_kind};
-use crate::{own_words, returned_message, subjects};
+use crate::bounce_words::{
+    ARRIVED, GAVE_UP, IN_SUBJECTS, IN_TEXTS, OF_A_BOUNCE, OF_A_PERSON, OF_A_SYSTEM, STILL_TRYING,
+};
+use crate::headers::OF_DELIVERY;
+use crate::hearsay::Evidence;
+use crate::mail::Mail;
+use crate::senders::{SenderKind, is_system_address};
+use crate::{delivery_report, hearsay, returned_message, subjects};
 
 /// More recipients than this are not read from one text.
 const MOST_RECIPIENTS: usize = 100;
 
-/// A diagnostic is kept to this many characters.
+/// A diagnostic is kept to this many bytes.
 const LONGEST_DIAGNOSTIC: usize = 1024;
 
 /// What a mail system tells, if the message is from one.
-pub(crate) fn find(message: &Message) -> Option<Classification> {
-    let (own_text, returned) = own_words::of_mail_system(&message.text);
-    let reason = evidence(message, own_text)?;
-    let action = if tells_of_delay(message, own_text) { Action::Delayed } else { Action::Failed };
-    let recipients = recipients(message, own_text, returned);
+pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
+    let reason = evidence(mail)?;
+    // Some write the fields of a report into their text, or lose the boundary before them.
+    if mail.message.text.contains("Final-Recipient:")
+        && let Some(found) = delivery_report::find_in(mail, &[mail.message.text.as_str()])
+    {
+        return Some(found);
+    }
+    let own = mail.system_words().own;
+    let whole = BounceWords::of_folded(&mail.system_words().folded);
+    let action = action(mail);
+    let recipients = recipients(mail);
     let alone = recipients.len() == 1;
-    let bounces = recipients
-        .into_iter()
-        .map(|recipient| {
-            let words = if alone { own_text } else { words_about(&recipient, own_text) };
-            bounced(recipient, action, words)
-        })
-        .collect();
-    Some(Classification::bounce(bounces).because(reason))
+    let bounces = recipients.into_iter().map(|recipient| {
+        let about = if alone { own } else { words_about(&recipient, own) };
+        let words = if about.len() == own.len() { whole } else { BounceWords::of(about) };
+        bounced(recipient, action, about, words, whole)
+    });
+    Some(Classification::bounce(bounces.collect()).because(reason))
 }
 
-/// Whether a mail system says that it goes on trying.
-pub(crate) fn tells_of_delay(message: &Message, own_text: &str) -> bool {
-    let says = |words: &[&str], text: &str| words.iter().any(|word| text.contains(word));
-    let (subject, text) = (fold(&message.subject), fold(own_text));
-    (says(DELAY, &subject) || says(DELAY, &text)) && !says(GIVEN_UP, &text)
+/// What happened, by the words alone.
+pub(crate) fn action(mail: &Mail<'_>) -> Action {
+    let words = mail.system_words();
+    let marks = IN_SUBJECTS.marks_in(&mail.subject) | words.marks;
+    if marks & STILL_TRYING != 0 && !words.have(GAVE_UP) {
+        Action::Delayed
+    } else if marks & ARRIVED != 0 && !words.have(GAVE_UP) {
+        Action::Delivered
+    } else {
+        Action::Failed
+    }
 }
 
 /// Why this is a bounce, or nothing. An empty return path proves nothing, and neither does Auto-Submitted.
-fn evidence(message: &Message, own_text: &str) -> Option<&'static str> {
-    if message.has_header("x-failed-recipients") {
+fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
+    if !mail.headers.failed_recipients.is_empty() {
         return Some("X-Failed-Recipients");
     }
-    let subject = fold(&message.subject);
-    let is_reply = subjects::has_reply_prefix(&subject) && message.has_header("in-reply-to");
-    let subject_tells = SUBJECTS.iter().any(|phrase| subject.contains(phrase));
-    let text = fold(own_text);
-    let text_tells = TEXTS.iter().any(|phrase| text.contains(phrase));
-    let is_vacation = subjects::tells_of_automatic_reply(&subject);
-    match sender_kind(message) {
-        SenderKind::Daemon if !is_vacation => Some("sent by a mail system"),
-        SenderKind::Postmaster if subject_tells || text_tells || quotes_a_refusal(own_text) => {
-            Some("sent by a postmaster, about a delivery")
-        }
-        _ if message.content_type().contains("report-type=delivery-status") => {
-            Some("a report without its machine part")
-        }
-        // A person who writes about a bounce answers somebody, or forwards it.
-        SenderKind::Anybody if subject_tells && text_tells && !is_reply => Some("subject and text of a bounce"),
-        _ => None,
+    let sender = mail.sender();
+    if sender == SenderKind::Daemon {
+        return (!subjects::tells_of_automatic_reply(&mail.subject)).then_some("sent by a mail system");
     }
+    let is_report = mail.headers.are_of(OF_DELIVERY);
+    let subject_tells = || IN_SUBJECTS.marks_in(&mail.subject) & (OF_A_BOUNCE | STILL_TRYING) != 0;
+    if sender == SenderKind::Postmaster
+        && (subject_tells() || mail.system_words().have(OF_A_SYSTEM) || quotes_a_refusal(mail.system_words().own))
+    {
+        return Some("sent by a postmaster, about a delivery");
+    }
+    if is_report {
+        return Some("a report without its machine part");
+    }
+    if !subject_tells() || !mail.system_words().have(OF_A_SYSTEM) {
+        return None;
+    }
+    // A person who writes about a bounce answers somebody, forwards it, or greets.
+    let is_machine = mail.has_null_path() || mail.headers.auto_submitted.is_some();
+    let is_shown = mail.headers.in_reply_to
+        || (subjects::has_reply_prefix(&mail.subject)
+            && IN_TEXTS.marks_in(&mail.reply_words().text) & OF_A_SYSTEM == 0);
+    let words = mail.system_words();
+    let names_somebody = || {
+        words.own.contains('@')
+            || quotes_a_refusal(words.own)
+            || mail.message.parts_of_type("message/rfc822").next().is_some()
+    };
+    let is_told = is_machine || (!is_shown && !words.have(OF_A_PERSON) && names_somebody());
+    is_told.then_some("subject and text of a bounce")
 }
 
 fn quotes_a_refusal(own_text: &str) -> bool {
@@ -71,33 +98,58 @@ fn quotes_a_refusal(own_text: &str) -> bool {
     reply.status.is_some() || (reply.code.is_some_and(|code| code >= 400) && BounceClass::words_tell(own_text))
 }
 
-fn bounced(recipient: String, action: Action, words: &str) -> BouncedRecipient {
-    let status = SmtpReply::find(words).status;
-    let diagnostic: String =
-        words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_DIAGNOSTIC).collect();
+fn bounced(
+    recipient: String,
+    action: Action,
+    about: &str,
+    words: BounceWords,
+    transcript: BounceWords,
+) -> BouncedRecipient {
+    let reply = SmtpReply::find(about);
+    let class = BounceClass::of_words(None, reply, words, words);
+    let transcript = words | transcript;
+    let evidence = Evidence { status: reply.status, words, transcript, reply: "", recipient: &recipient };
+    let class = evidence.judged(class);
+    let diagnostic = diagnostic(about);
     BouncedRecipient {
-        status: status.map(|status| status.to_string()),
+        status: reply.status.map(|status| status.to_string()),
         diagnostic: Some(diagnostic).filter(|text| !text.is_empty()),
-        ..BouncedRecipient::new(recipient, action, BounceClass::of_text(words))
+        ..BouncedRecipient::new(recipient, action, class)
     }
+}
+
+/// The words on one line.
+pub(crate) fn diagnostic(words: &str) -> String {
+    let mut line = String::with_capacity(words.len().min(LONGEST_DIAGNOSTIC));
+    for word in words.split_whitespace() {
+        if line.len() + word.len() >= LONGEST_DIAGNOSTIC {
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
 }
 
 /// Whom it is about: the header that says so, then the enrollment's contact where it is named, then the addresses that
 /// begin a line, then any, then the To of the returned message. Never our own address nor a mail system's.
-fn recipients(message: &Message, own_text: &str, returned: &str) -> Vec<String> {
-    let stated: Vec<String> = message.headers_named("x-failed-recipients").flat_map(addresses_in).collect();
+fn recipients(mail: &Mail<'_>) -> Vec<String> {
+    let stated: Vec<String> = mail.headers.failed_recipients.iter().flat_map(|value| addresses_in(value)).collect();
     if !stated.is_empty() {
         return bounded(stated);
     }
-    let named = addresses_in(own_text);
-    if let Some(contact) = message.enrollment.as_ref().map(|enrollment| &enrollment.contact_email)
+    let words = mail.system_words();
+    let named = addresses_in(words.own);
+    if let Some(contact) = mail.message.enrollment.as_ref().map(|enrollment| &enrollment.contact_email)
         && named.iter().any(|address| same_address(address, contact))
     {
         return vec![contact.clone()];
     }
-    let is_ours = |address: &String| message.recipients.iter().any(|ours| same_address(ours, address));
+    let is_ours = |address: &String| mail.message.recipients.iter().any(|ours| same_address(ours, address));
     let is_theirs = |address: &String| !is_system_address(address) && !is_ours(address);
-    let at_line_start = own_text.lines().filter_map(address_at_start);
+    let at_line_start = words.own.lines().filter_map(address_at_start);
     let at_line_start: Vec<String> = dedupe(at_line_start.filter(is_theirs));
     if !at_line_start.is_empty() {
         return bounded(at_line_start);
@@ -105,14 +157,17 @@ fn recipients(message: &Message, own_text: &str, returned: &str) -> Vec<String> 
     if let Some(first) = named.iter().find(|address| is_theirs(address)) {
         return vec![first.clone()];
     }
-    let to = returned_message::only_recipient(message)
-        .or_else(|| returned_message::header_in(returned, "to").as_deref().and_then(first_address));
+    let to = returned_message::only_recipient(mail.message)
+        .or_else(|| returned_message::header_in(words.returned, "to").as_deref().and_then(first_address));
     // Somebody may have written to a postmaster.
     to.or_else(|| named.into_iter().next()).into_iter().filter(|address| !is_ours(address)).collect()
 }
 
 /// The address of a line such as `<a@example.com>:`, `  a@example.com` or `RCPT TO:<a@example.com>`.
 fn address_at_start(line: &str) -> Option<String> {
+    if !line.contains('@') {
+        return None;
+    }
     let line = line.trim_start_matches([' ', '\t', '<', '*', '-', '"', '\'']);
     let line = ["RCPT To:<", "RCPT TO:<", "mailto:", "To: <"]
         .iter()
@@ -125,8 +180,7 @@ fn address_at_start(line: &str) -> Option<String> {
 
 /// The part of the text from where a recipient is named to where the next address begins a line.
 fn words_about<'a>(recipient: &str, text: &'a str) -> &'a str {
-    let lower = text.to_ascii_lowercase();
-    let Some(start) = lower.find(&recipient.to_ascii_lowercase()) else { return text };
+    let Some(start) = hearsay::place_of(text, recipient) else { return text };
     let rest = &text[start..];
     let mut end = 0;
     for (number, line) in rest.split_inclusive('\n').enumerate() {

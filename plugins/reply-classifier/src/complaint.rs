@@ -4,10 +4,23 @@
 use ampout_plugin::feedback_report::FeedbackReport;
 use ampout_plugin::{Classification, Message};
 
+use crate::headers::OF_FEEDBACK;
+use crate::mail::Mail;
 use crate::returned_message;
 
+/// Openers of subjects by which providers and abuse desks tell of a complaint without a report's parts, folded.
+const SUBJECTS: &[&str] = &[
+    "complaint about message from ",
+    "[spamcop (",
+    "email feedback report for ip",
+    "feedback loop report",
+    "client tosnotification",
+    "spam complaint from ",
+];
+
 /// What a feedback report says, if the message is one.
-pub(crate) fn find(message: &Message) -> Option<Classification> {
+pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
+    let message = mail.message;
     if let Some(content) = message.parts_of_type("message/feedback-report").next() {
         return Some(by_report(message, &FeedbackReport::parse(content)));
     }
@@ -15,15 +28,12 @@ pub(crate) fn find(message: &Message) -> Option<Classification> {
         let recipient = returned_message::header(message, "x-hmxmroriginalrecipient");
         return Some(complaint(message, recipient, "abuse", "Microsoft's junk mail reporting"));
     }
-    message.content_type().contains("report-type=feedback-report").then(|| {
+    if mail.headers.are_of(OF_FEEDBACK) {
         let report = FeedbackReport::parse(&message.text);
-        complaint(
-            message,
-            report.original_recipients.first().cloned(),
-            "abuse",
-            "a feedback report without its machine part",
-        )
-    })
+        return Some(by_report(message, &report));
+    }
+    let mark = mail.headers.complaint.or_else(|| SUBJECTS.iter().find(|it| mail.subject.starts_with(**it)).copied())?;
+    Some(complaint(message, None, "abuse", mark))
 }
 
 fn by_report(message: &Message, report: &FeedbackReport) -> Classification {
@@ -45,6 +55,8 @@ fn complaint(message: &Message, recipient: Option<String>, kind: &str, reason: &
 
 /// The Junk Mail Reporting Program forwards the message as an attachment, with a header that names the recipient.
 fn is_microsoft_junk_report(message: &Message) -> bool {
-    let from_microsoft = message.sender.as_deref().is_some_and(|sender| sender.ends_with("@hotmail.com"));
+    let is_theirs =
+        |sender: &str| ["@hotmail.com", "@outlook.com", "microsoft.com"].iter().any(|it| sender.ends_with(it));
+    let from_microsoft = message.sender.as_deref().is_some_and(is_theirs);
     from_microsoft && returned_message::header(message, "x-hmxmroriginalrecipient").is_some()
 }

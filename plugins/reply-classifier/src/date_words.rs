@@ -17,6 +17,8 @@ pub(crate) const MONTHS: [&[&str]; 12] = [
         "januari",
         "stycznia",
         "tammikuuta",
+        "ledna",
+        "januarie",
         "января",
     ],
     &[

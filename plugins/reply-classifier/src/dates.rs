@@ -26,7 +26,9 @@ pub(crate) fn date_at(text: &str, today: CivilDate) -> Option<FoundDate> {
         if let Some((date, length)) =
             numeric(rest, today).or_else(|| named(rest, today)).or_else(|| east_asian(rest, today))
         {
-            return Some(FoundDate { date, end: position + length });
+            // A weekday that is not the date's makes both a guess.
+            let agrees = weekday.is_none_or(|(day, _)| day == usize::from(date.weekday()));
+            return agrees.then_some(FoundDate { date, end: position + length });
         }
         let word = word_at(rest);
         if word.is_empty() {
@@ -112,6 +114,41 @@ fn east_asian(text: &str, today: CivilDate) -> Option<(CivilDate, usize)> {
     }
     let [year, month, day] = numbers;
     Some((with_year(year, month?, day?, today)?, position))
+}
+
+/// The dates of that form in a text, and where each begins; at most eight.
+pub(crate) fn east_asian_dates(text: &str, today: CivilDate) -> Vec<(usize, FoundDate)> {
+    const MOST: usize = 8;
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(digit) = text[at..].find(|c: char| c.is_ascii_digit()).filter(|_| found.len() < MOST) {
+        let start = at + digit;
+        at = match east_asian(&text[start..], today) {
+            Some((date, length)) => {
+                found.push((start, FoundDate { date, end: start + length }));
+                start + length
+            }
+            None => start + text[start..].bytes().take_while(u8::is_ascii_digit).count(),
+        };
+    }
+    found
+}
+
+/// The day in a folded Date header (RFC 5322 section 3.3), as its writer saw it: `mon, 9 feb 2009 12:23:43 -0800`.
+pub(crate) fn date_of_header(value: &str) -> Option<CivilDate> {
+    let mut words = value.split([' ', ',', '-']).filter(|word| !word.is_empty());
+    let day =
+        words.by_ref().find_map(|word| number_at(word).filter(|(day, length)| *length == word.len() && *day <= 31))?;
+    let month = words.next()?;
+    let month = MONTHS.iter().position(|names| names.contains(&month))?;
+    let (year, length) = number_at(words.next()?)?;
+    let year = match length {
+        4 => year,
+        // RFC 5322 section 4.3.
+        2 if year < 50 => 2000 + year,
+        2 => 1900 + year,
+        _ => return None,
+    };
+    civil(year, u32::try_from(month + 1).ok()?, day.0)
 }
 
 fn with_year(year: Option<u32>, month: u32, day: u32, today: CivilDate) -> Option<CivilDate> {

@@ -4,58 +4,97 @@
 use ampout_plugin::address::{first_address, same_address};
 use ampout_plugin::delivery_status::{Action, DeliveryStatus, RecipientStatus};
 use ampout_plugin::smtp_reply::SmtpReply;
-use ampout_plugin::{BounceClass, BouncedRecipient, Classification, Message};
+use ampout_plugin::text::clip;
+use ampout_plugin::{BounceClass, BounceWords, BouncedRecipient, Classification};
 
-use crate::{bounce_text, own_words, returned_message};
+use crate::headers::{OF_READING, REPORT};
+use crate::hearsay::Evidence;
+use crate::mail::Mail;
+use crate::senders::SenderKind;
+use crate::{bounce_text, returned_message, subjects};
 
-const REPORT_PARTS: [&str; 2] = ["message/delivery-status", "message/global-delivery-status"];
-
-/// A diagnostic is kept to this many characters.
+/// A diagnostic is kept to this many bytes.
 const LONGEST_DIAGNOSTIC: usize = 1024;
 
 /// What a report says, if the message is one.
-pub(crate) fn find(message: &Message) -> Option<Classification> {
-    let was_rejected = message.header("auto-submitted").is_some_and(|value| value.contains("rejected"));
-    if message.content_type().contains("report-type=disposition-notification") && !was_rejected {
+pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
+    let (mut reports, mut has_receipt) = (Vec::new(), false);
+    for part in &mail.message.parts {
+        match part.content_type.as_str() {
+            "message/delivery-status" | "message/global-delivery-status" => reports.push(part.content.as_str()),
+            "message/disposition-notification" => has_receipt = true,
+            _ => {}
+        }
+    }
+    has_receipt |= mail.headers.are_of(OF_READING);
+    if has_receipt && !mail.headers.was_rejected && reports.is_empty() && !is_shown_by_a_person(mail) {
         return Some(Classification::ignore().because("a read receipt"));
     }
-    let reports: Vec<_> =
-        REPORT_PARTS.iter().flat_map(|kind| message.parts_of_type(kind)).map(DeliveryStatus::parse).collect();
+    if reports.is_empty() || is_shown_by_a_person(mail) {
+        return None;
+    }
+    find_in(mail, &reports)
+}
+
+/// What the reports in these texts say; nothing where they name no recipient.
+pub(crate) fn find_in(mail: &Mail<'_>, reports: &[&str]) -> Option<Classification> {
+    let reports: Vec<_> = reports.iter().map(|report| DeliveryStatus::parse(report)).collect();
     let recipients: Vec<_> = reports.iter().flat_map(|report| &report.recipients).collect();
     if recipients.is_empty() {
         return None;
     }
     let alone = recipients.len() == 1;
-    let bounces: Vec<_> = recipients.iter().map(|recipient| bounced(message, recipient, alone)).collect();
+    let bounces: Vec<_> = recipients.iter().map(|recipient| bounced(mail, recipient, alone)).collect();
     Some(Classification::bounce(bounces).because("a delivery status report"))
 }
 
-fn bounced(message: &Message, recipient: &RecipientStatus, alone: bool) -> BouncedRecipient {
-    let (own_text, _) = own_words::of_mail_system(&message.text);
+/// A report that somebody forwards or asks about is attached to a letter of his own.
+fn is_shown_by_a_person(mail: &Mail<'_>) -> bool {
+    let is_report = mail.headers.are_of(REPORT);
+    let is_answer = mail.headers.in_reply_to || subjects::has_reply_prefix(&mail.subject);
+    !is_report && is_answer && !mail.has_null_path() && mail.sender() == SenderKind::Anybody
+}
+
+fn bounced(mail: &Mail<'_>, recipient: &RecipientStatus, alone: bool) -> BouncedRecipient {
+    let quoted = recipient.diagnostic.as_deref().unwrap_or_default();
+    let reply = SmtpReply::find(quoted);
+    let mut words = BounceWords::of(quoted);
+    let mut transcript = words;
     // A report about one recipient may leave to its text what its fields don't say.
-    let text = if alone { own_text } else { "" };
-    let quoted = recipient.diagnostic.clone().unwrap_or_default();
-    let tells = BounceClass::words_tell(&quoted);
-    let evidence = if tells { quoted.clone() } else { format!("{quoted}\n{text}") };
-    let class = BounceClass::of_transcript(recipient.status, &evidence, &format!("{quoted}\n{text}"));
-    let status =
-        recipient.status.filter(|status| !status.is_bare()).or(SmtpReply::find(&quoted).status).or(recipient.status);
+    let text = if alone { mail.system_words().own } else { "" };
+    let mut evidence = reply;
+    if alone {
+        let told = BounceWords::of_folded(&mail.system_words().folded);
+        transcript = transcript | told;
+        if !words.tell() {
+            words = words | told;
+            let in_text = SmtpReply::find(text);
+            evidence = SmtpReply { code: reply.code.or(in_text.code), status: reply.status.or(in_text.status) };
+        }
+    }
+    let class = BounceClass::of_words(recipient.status, evidence, words, transcript);
+    let status = recipient.status.filter(|status| !status.is_bare()).or(reply.status).or(recipient.status);
+    let known = status.filter(|status| !status.is_bare()).or(evidence.status);
     let action = match recipient.action_or_implied() {
-        Some(Action::Failed) | None if bounce_text::tells_of_delay(message, text) => Action::Delayed,
+        Some(Action::Failed) | None if alone && bounce_text::action(mail) == Action::Delayed => Action::Delayed,
         Some(action) => action,
         None => Action::Failed,
     };
+    let diagnostic = if quoted.is_empty() { text.trim() } else { quoted };
+    let recipient = address(mail, recipient, alone);
+    let evidence = Evidence { status: known, words, transcript, reply: quoted, recipient: &recipient };
+    let class = evidence.judged(class);
     BouncedRecipient {
         status: status.map(|status| status.to_string()),
-        diagnostic: Some(diagnostic(&quoted, text)).filter(|text| !text.is_empty()),
-        ..BouncedRecipient::new(address(message, recipient, alone), action, class)
+        diagnostic: Some(clip(diagnostic, LONGEST_DIAGNOSTIC).to_owned()).filter(|text| !text.is_empty()),
+        ..BouncedRecipient::new(recipient, action, class)
     }
 }
 
 /// The report's own word, made an address where it is a bare local name of the reporting server.
-fn address(message: &Message, recipient: &RecipientStatus, alone: bool) -> String {
+fn address(mail: &Mail<'_>, recipient: &RecipientStatus, alone: bool) -> String {
     let stated = recipient.recipient().unwrap_or_default();
-    let contact = message.enrollment.as_ref().map(|enrollment| enrollment.contact_email.as_str());
+    let contact = mail.message.enrollment.as_ref().map(|enrollment| enrollment.contact_email.as_str());
     if let Some(known) = [&recipient.original_recipient, &recipient.final_recipient]
         .into_iter()
         .flatten()
@@ -66,14 +105,6 @@ fn address(message: &Message, recipient: &RecipientStatus, alone: bool) -> Strin
     if first_address(stated).is_some() || !alone {
         return stated.to_owned();
     }
-    message
-        .header("x-failed-recipients")
-        .and_then(first_address)
-        .or_else(|| returned_message::only_recipient(message))
-        .unwrap_or_else(|| stated.to_owned())
-}
-
-fn diagnostic(quoted: &str, text: &str) -> String {
-    let source = if quoted.is_empty() { text.trim() } else { quoted };
-    source.chars().take(LONGEST_DIAGNOSTIC).collect()
+    let failed = mail.headers.failed_recipients.iter().find_map(|value| first_address(value));
+    failed.or_else(|| returned_message::only_recipient(mail.message)).unwrap_or_else(|| stated.to_owned())
 }

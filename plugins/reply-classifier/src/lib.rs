@@ -2,7 +2,9 @@
 //! a complaint carries a bounce's shape, a bounce carries an automatic reply's headers. What is none of these, a person
 //! wrote.
 
+mod amazon_notice;
 mod auto_reply;
+mod auto_reply_words;
 mod bounce_text;
 mod bounce_words;
 mod challenge;
@@ -10,8 +12,13 @@ mod complaint;
 mod date_words;
 mod dates;
 mod delivery_report;
+mod headers;
+mod hearsay;
+mod mail;
+mod newsletter;
 mod own_words;
 mod return_date;
+mod return_words;
 mod returned_message;
 mod senders;
 mod subject_words;
@@ -20,23 +27,33 @@ mod unsubscribe;
 
 use ampout_plugin::{Classification, Message};
 
+use self::mail::Mail;
+
 ampout_plugin::reply_classifier!(classify);
 
 /// Classifies one message.
 #[must_use]
 pub fn classify(message: Message) -> Classification {
-    complaint::find(&message)
-        .or_else(|| challenge::find(&message))
-        .or_else(|| delivery_report::find(&message))
-        .or_else(|| bounce_text::find(&message))
-        .or_else(|| unsubscribe::find_made_by_a_machine(&message))
-        .or_else(|| auto_reply::find(&message))
-        .or_else(|| unsubscribe::find(&message))
+    if message.extra.iter().any(|(name, _)| name == "unreadable") {
+        // Nobody's words are known; whoever is asked next may know better, and else it is kept and told.
+        return Classification::pass().because("the message could not be read");
+    }
+    let mail = Mail::new(&message);
+    complaint::find(&mail)
+        .or_else(|| challenge::find(&mail))
+        .or_else(|| amazon_notice::find(&mail))
+        .or_else(|| delivery_report::find(&mail))
+        .or_else(|| bounce_text::find(&mail))
+        .or_else(|| unsubscribe::find_made_by_a_machine(&mail))
+        .or_else(|| auto_reply::find(&mail))
+        .or_else(|| newsletter::find(&mail))
+        .or_else(|| unsubscribe::find(&mail))
         .unwrap_or_else(Classification::human_reply)
 }
 
 #[cfg(test)]
 mod tests {
+    use ampout_plugin::text::fold;
     use ampout_plugin::{Header, Message, Part};
 
     use super::classify;
@@ -44,6 +61,15 @@ mod tests {
     #[test]
     fn every_example_is_decided_as_expected() {
         ampout_plugin::testkit::check_reply_classifier(env!("CARGO_MANIFEST_DIR"), classify);
+    }
+
+    #[test]
+    fn every_phrase_is_folded_as_the_texts_are() {
+        let all = crate::bounce_words::IN_SUBJECTS.all().chain(crate::bounce_words::IN_TEXTS.all());
+        let all = all.chain(crate::subject_words::OPENERS.all()).chain(crate::auto_reply_words::IN_REPLIES.all());
+        let all = all.chain(crate::return_words::BEFORE_DATES.all());
+        let strange: Vec<_> = all.filter(|phrase| fold(phrase.trim()) != phrase.trim()).collect();
+        assert!(strange.is_empty(), "{strange:?}");
     }
 
     /// Every beginning and every end of a text that has something of each subject, in every place of a message.

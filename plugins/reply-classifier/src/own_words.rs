@@ -1,8 +1,12 @@
 //! What the writer of a message wrote, without what was quoted below it.
 
-use ampout_plugin::text::{fold, fold_lines};
+use std::ops::ControlFlow;
 
-/// Only the beginning of a text is searched for words.
+use ampout_plugin::text::{clip, fold, fold_lines};
+
+use crate::bounce_words::{IN_TEXTS, RETURNED, RETURNED_HEADER};
+
+/// Only the beginning of a text is read.
 const LONGEST_TEXT: usize = 16 * 1024;
 
 /// Lines, folded, that stand above a quoted message.
@@ -39,86 +43,122 @@ const ATTRIBUTIONS: &[&str] = &[
     "kirjoitti:",
     "yazdi:",
     "写道:",
+    "のメール:",
+    "님이 작성:",
+    "napsal:",
+    "irta:",
+    "a scris:",
+    "εγραψε:",
 ];
 
-/// Lines, folded, above which a mail system tells what happened and below which it returns the message.
-const RETURN_SEPARATORS: &[&str] = &[
-    "below this line is a copy of the message",
-    "this is a copy of the message",
-    "this is a copy of your message",
-    "copy of the message, including all the headers",
-    "original message follows",
-    "original message header",
-    "your original message",
-    "the original message",
-    "unsent message below",
-    "unsent message follows",
-    "message header follows",
-    "message headers follow",
-    "returned message follows",
-    "undelivered message follows",
-    "included is a copy of the message header",
-    "a copy of the original message",
-    "--- the header of the original message",
-    "--- the body of the message",
-    "---- start of returned message",
-    "--- returned message",
-    "--- original message",
-    "----- original message",
-    "the message header is as follows",
-    "received: from ",
-    "received: by ",
-    "return-path: <",
+/// How the first line of such a block begins.
+const QUOTED_FROM: &[&str] = &[
+    "from: ",
+    "von: ",
+    "de : ",
+    "de: ",
+    "da: ",
+    "van: ",
+    "fran: ",
+    "fra: ",
+    "od: ",
+    "lahettaja: ",
+    "от: ",
+    "差出人: ",
+    "发件人: ",
 ];
 
-/// The words of a reply, folded, line by line and without empty lines, up to what it quotes.
-pub(crate) fn of_reply(text: &str) -> Vec<String> {
-    let folded = fold_lines(clip(text));
-    let mut lines = Vec::new();
-    for line in folded.lines() {
-        if line.starts_with('>') || begins_quote(line) {
-            break;
-        }
-        if !line.is_empty() {
-            lines.push(line.to_owned());
-        }
-    }
-    lines
+/// Only the beginning of what a person wrote is searched for words.
+const LONGEST_REPLY: usize = 4 * 1024;
+
+/// What a mail system wrote above the message that it returns.
+#[derive(Debug, Default)]
+pub(crate) struct SystemWords<'a> {
+    /// As it stands.
+    pub(crate) own: &'a str,
+    /// The rest.
+    pub(crate) returned: &'a str,
+    /// The own words, folded.
+    pub(crate) folded: String,
+    /// What of `bounce_words` stands in them.
+    pub(crate) marks: u32,
 }
 
-/// The words of a mail system, line by line as they stand, up to the message that it returns; and the rest.
-pub(crate) fn of_mail_system(text: &str) -> (&str, &str) {
-    let text = clip(text);
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let folded = fold(line);
-        let marks_return = RETURN_SEPARATORS.iter().any(|separator| match separator.ends_with([' ', '<']) {
-            true => folded.starts_with(separator),
-            false => folded.contains(separator),
+impl<'a> SystemWords<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        let text = clip(text, LONGEST_TEXT);
+        let mut folded = fold_lines(text);
+        let (mut marks, mut end) = (0, None);
+        IN_TEXTS.each_in(&folded, |found| {
+            if found.marks & (RETURNED | RETURNED_HEADER) == 0 {
+                marks |= found.marks;
+                return ControlFlow::Continue(());
+            }
+            let line = folded[..found.start].rfind('\n').map_or(0, |end| end + 1);
+            let is_first_line = folded[..line].trim().is_empty();
+            // A returned header may be quoted or indented.
+            let begins_line = || folded[line..found.start].bytes().all(|byte| matches!(byte, b'>' | b' ' | b'|'));
+            if !is_first_line && (found.marks & RETURNED != 0 || begins_line()) {
+                end = Some(line);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
         });
-        if marks_return && start > 0 {
-            return text.split_at(start);
-        }
-        start += line.len();
+        let Some(end) = end else { return Self { own: text, returned: "", folded, marks } };
+        // Folding keeps the ends of lines.
+        let lines = folded[..end].bytes().filter(|byte| *byte == b'\n').count();
+        let start = text.match_indices('\n').nth(lines.saturating_sub(1)).map_or(0, |(at, _)| at + 1);
+        folded.truncate(end);
+        let (own, returned) = text.split_at(start);
+        Self { own, returned, folded, marks }
     }
-    (text, "")
+
+    pub(crate) fn have(&self, marks: u32) -> bool {
+        self.marks & marks != 0
+    }
+}
+
+/// The words of a reply above what it quotes.
+#[derive(Debug, Default)]
+pub(crate) struct ReplyWords {
+    /// Folded, a line each, without empty lines.
+    pub(crate) text: String,
+}
+
+impl ReplyWords {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut kept = String::new();
+        for line in clip(text, LONGEST_TEXT).lines() {
+            let folded = fold(line);
+            if folded.starts_with('>') || begins_quote(&folded) || kept.len() > LONGEST_REPLY {
+                break;
+            }
+            if !folded.is_empty() {
+                kept.push_str(&folded);
+                kept.push('\n');
+            }
+        }
+        Self { text: kept }
+    }
+
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.lines()
+    }
+
+    /// Whether there are at most so many words.
+    pub(crate) fn are_at_most(&self, words: usize) -> bool {
+        self.text.split_ascii_whitespace().nth(words).is_none()
+    }
 }
 
 fn begins_quote(line: &str) -> bool {
-    let is_separator = REPLY_SEPARATORS.iter().any(|separator| line.starts_with(separator));
-    let is_attribution = line.len() < 300 && ATTRIBUTIONS.iter().any(|end| line.ends_with(end));
+    let is_separator =
+        line.starts_with(['-', '_', 'b']) && REPLY_SEPARATORS.iter().any(|start| line.starts_with(start));
+    let is_attribution =
+        line.ends_with([':', '：']) && line.len() < 300 && ATTRIBUTIONS.iter().any(|end| line.ends_with(end));
     // Outlook quotes with a block of headers, in the language of the reader.
-    let is_header =
-        ["from: ", "von: ", "de : ", "de: ", "da: ", "van: ", "fran: "].iter().any(|name| line.starts_with(name));
-    is_separator || is_attribution || (is_header && line.contains('@'))
-}
-
-fn clip(text: &str) -> &str {
-    let mut end = text.len().min(LONGEST_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    let is_header = || QUOTED_FROM.iter().any(|name| line.starts_with(name));
+    is_separator || is_attribution || (line.contains('@') && is_header())
 }
 
 #[cfg(test)]
@@ -127,7 +167,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
-        assert_eq!(of_reply(text), expected);
+        assert_eq!(ReplyWords::of(text).lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -139,9 +179,11 @@ mod tests {
 
     #[test]
     fn a_returned_message_is_not_what_the_system_wrote() {
-        let (own, rest) =
-            of_mail_system("no such user\n--- Below this line is a copy of the message.\nTo: a@example.com\n");
-        assert_eq!(own, "no such user\n");
-        assert!(rest.contains("To: a@example.com"));
+        let words =
+            SystemWords::of("No such user\n\n--- Below this line is a copy of the message.\nTo: a@example.com\n");
+        assert_eq!((words.own, words.folded.as_str()), ("No such user\n\n", "no such user\n\n"));
+        assert!(words.returned.contains("To: a@example.com"));
+        let words = SystemWords::of("Failed:\n > Received: from mx\n > To: a@example.com\n");
+        assert_eq!(words.own, "Failed:\n");
     }
 }

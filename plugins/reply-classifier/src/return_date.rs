@@ -1,11 +1,16 @@
 //! The day on which an absent person is back. "Back on D" and "until D" name it; "through D" and "bis einschließlich D"
 //! name the last day away. None rather than a guess.
 
-use ampout_plugin::Message;
-use ampout_plugin::text::fold;
+use std::ops::ControlFlow;
+
+use ampout_plugin::text::{clip, fold};
 use ampout_plugin::time::CivilDate;
 
-use crate::dates::date_at;
+use crate::dates::{FoundDate, date_at, date_of_header, east_asian_dates};
+use crate::mail::Mail;
+use crate::return_words::{
+    BACK, BACK_SUFFIXES, BEFORE_DATES, INCLUSIVE, LAST_DAY, LAST_DAY_PREFIXES, LAST_DAY_SUFFIXES, UP_TO,
+};
 
 /// An absence that lasts longer than this many days is not believed.
 const LONGEST_ABSENCE: i64 = 400;
@@ -13,196 +18,58 @@ const LONGEST_ABSENCE: i64 = 400;
 /// Only the beginning of a text is searched.
 const LONGEST_TEXT: usize = 4096;
 
-/// A date after these is the day of the return.
-const BACK_ON: &[&str] = &[
-    "back in the office on",
-    "back in the office",
-    "back in office",
-    "back at work",
-    "back on",
-    "back at my desk",
-    "be back",
-    "am back",
-    "return to the office",
-    "return to work",
-    "returning to the office",
-    "returning on",
-    "returning",
-    "will return",
-    "i return",
-    "return on",
-    "return date is",
-    "return date:",
-    "available again",
-    "available from",
-    "reachable again",
-    "reachable from",
-    "wieder im buro",
-    "wieder erreichbar",
-    "wieder da",
-    "wieder fur sie da",
-    "wieder zuruck",
-    "zuruck am",
-    "zuruck ab",
-    "wieder ab",
-    "wieder am",
-    "ab dem",
-    "erreichen sie mich wieder",
-    "bin ich ab",
-    "bin am",
-    "de retour au bureau",
-    "de retour",
-    "retour le",
-    "serai de retour",
-    "reviens le",
-    "de vuelta el",
-    "de vuelta",
-    "de regreso el",
-    "de regreso",
-    "regreso el",
-    "regresare el",
-    "vuelvo el",
-    "volvere el",
-    "estare de vuelta",
-    "di ritorno il",
-    "di ritorno",
-    "rientro il",
-    "rientrero il",
-    "rientro previsto il",
-    "tornero il",
-    "saro di nuovo",
-    "disponibile dal",
-    "de volta em",
-    "de volta a",
-    "de volta no dia",
-    "de volta",
-    "retorno em",
-    "retorno no dia",
-    "retornarei em",
-    "regresso a",
-    "voltarei",
-    "weer terug op",
-    "weer terug",
-    "terug op",
-    "weer bereikbaar",
-    "weer aanwezig",
-    "terug vanaf",
-    "ben ik er weer",
-    "tillbaka den",
-    "tillbaka pa",
-    "tillbaka",
-    "ater den",
-    "ater pa plats",
-    "tilbage den",
-    "tilbage pa",
-    "tilbage",
-    "tilbake den",
-    "tilbake pa",
-    "tilbake",
-    "wracam",
-    "wroce",
-    "powrot",
-    "bede dostepny od",
-    "bede dostepna od",
-    "palaan",
-    "takaisin",
-    "tavoitettavissa",
-    "вернусь",
-    "буду на месте",
-    "выиду на работу",
-    "буду доступен с",
-];
-
-/// A date after these is the last day away.
-const LAST_DAY_AWAY: &[&str] = &[
-    "up to and including",
-    "until and including",
-    "through to",
-    "through",
-    "thru",
-    "bis einschliesslich",
-    "bis inklusive",
-    "bis inkl.",
-    "bis inkl",
-    "bis und mit",
-    "bis zum einschliesslich",
-    "tot en met",
-    "t/m",
-    "till och med",
-    "t.o.m.",
-    "til og med",
-    "t.o.m",
-    "jusqu'au",
-    "po",
-];
-
-/// A date after these is the day of the return, unless the word for "inclusive" follows it.
-const UNTIL: &[&str] = &[
-    "until the",
-    "until",
-    "till",
-    "bis zum",
-    "bis",
-    "hasta el",
-    "fino al",
-    "fino a",
-    "ate ao dia",
-    "ate o dia",
-    "ate dia",
-    "ate",
-    "tot",
-    "tills",
-    "indtil",
-    "frem til",
-    "do dnia",
-    "do",
-    "asti",
-    "до",
-];
-
-const INCLUSIVE: &[&str] = &[
-    "inclusive",
-    "included",
-    "einschliesslich",
-    "inklusive",
-    "inkl",
-    "inclus",
-    "inclusivo",
-    "incluido",
-    "compreso",
-    "incluso",
-    "wlacznie",
-    "включительно",
-    "asti",
-];
+/// A message's own date is believed when it is not later than its arrival by more days than this.
+const MOST_DAYS_AHEAD: i64 = 2;
 
 /// The day of the return, from the subject or from the writer's own folded words.
-pub(crate) fn find(message: &Message, words: &str) -> Option<CivilDate> {
-    let today = CivilDate::parse(message.received_at.get(..10)?)?;
-    let subject = fold(&message.subject);
-    [subject.as_str(), clip(words)].iter().find_map(|text| in_text(text, today)).filter(|date| {
+pub(crate) fn find(mail: &Mail<'_>, words: &str) -> Option<CivilDate> {
+    let today = day_of_writing(mail)?;
+    [mail.subject.as_str(), clip(words, LONGEST_TEXT)].iter().find_map(|text| in_text(text, today)).filter(|date| {
         let ahead = date.days_since_1970() - today.days_since_1970();
         (0..=LONGEST_ABSENCE).contains(&ahead)
     })
 }
 
-fn in_text(text: &str, today: CivilDate) -> Option<CivilDate> {
-    let one_line = text.replace('\n', " ");
-    first_after(&one_line, BACK_ON, today)
-        .map(|(date, _)| date)
-        .or_else(|| last_day(&one_line, today)?.plus_days(1))
-        .or_else(|| first_after(&one_line, UNTIL, today).map(|(date, _)| date))
+/// The day on which it was written, as its writer saw it: stored mail may be read years later.
+fn day_of_writing(mail: &Mail<'_>) -> Option<CivilDate> {
+    let arrived = mail.message.received_at.get(..10).and_then(CivilDate::parse);
+    let written = mail.headers.date.and_then(|value| date_of_header(&fold(value)));
+    match (written, arrived) {
+        (Some(written), Some(arrived)) if written.days_since_1970() - arrived.days_since_1970() > MOST_DAYS_AHEAD => {
+            Some(arrived)
+        }
+        (written, arrived) => written.or(arrived),
+    }
 }
 
-/// The last day away, said by the phrase before the date or by the word after it.
-fn last_day(text: &str, today: CivilDate) -> Option<CivilDate> {
-    if let Some((date, rest)) = first_after(text, LAST_DAY_AWAY, today) {
-        // French says "jusqu'au" for both; without "inclus" it is the day of the return.
-        let is_french = text[..text.len() - rest.len()].contains("jusqu'au");
-        return if is_french && !says_inclusive(rest) { date.plus_days(-1) } else { Some(date) };
-    }
-    let (date, rest) = first_after(text, UNTIL, today)?;
-    says_inclusive(rest).then_some(date)
+fn in_text(text: &str, today: CivilDate) -> Option<CivilDate> {
+    let one_line = text.replace('\n', " ");
+    let mut until = None;
+    let mut back = None;
+    let mut last_day = None;
+    BEFORE_DATES.each_in(&one_line, |found| {
+        let end = found.start + one_line[found.start..found.end].trim_end().len();
+        let goes_on = one_line[end..].chars().next().is_some_and(char::is_alphabetic);
+        if goes_on {
+            return ControlFlow::Continue(());
+        }
+        let Some(FoundDate { date, end: length }) = date_at(&one_line[end..], today) else {
+            return ControlFlow::Continue(());
+        };
+        let rest = &one_line[end + length..];
+        match found.marks {
+            BACK => {
+                back = Some(date);
+                return ControlFlow::Break(());
+            }
+            LAST_DAY => last_day = last_day.or(Some(date)),
+            UP_TO if says_inclusive(rest) => last_day = last_day.or(Some(date)),
+            UP_TO => until = until.or(Some(date)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    back.or_else(|| last_day?.plus_days(1)).or(until).or_else(|| in_east_asian_text(&one_line, today))
 }
 
 fn says_inclusive(rest: &str) -> bool {
@@ -210,49 +77,41 @@ fn says_inclusive(rest: &str) -> bool {
     INCLUSIVE.iter().any(|word| rest.starts_with(word))
 }
 
-/// The date after the first of the phrases that has one, and the text after that date.
-fn first_after<'a>(text: &'a str, phrases: &[&str], today: CivilDate) -> Option<(CivilDate, &'a str)> {
-    let mut best: Option<(usize, CivilDate, &'a str)> = None;
-    for phrase in phrases {
-        for (start, _) in text.match_indices(phrase) {
-            let end = start + phrase.len();
-            if best.as_ref().is_some_and(|(earliest, ..)| *earliest <= start) {
-                break;
-            }
-            if is_inside_a_word(text, start, end) {
-                continue;
-            }
-            if let Some(found) = date_at(&text[end..], today) {
-                best = Some((start, found.date, &text[end + found.end..]));
-                break;
-            }
+/// Japanese and Korean say after a date what it is, and Chinese before or after.
+fn in_east_asian_text(text: &str, today: CivilDate) -> Option<CivilDate> {
+    let mut last_day = None;
+    for (start, FoundDate { date, end }) in east_asian_dates(text, today) {
+        // A weekday in brackets may stand between: 12月1日(火)より.
+        let after = text[end..].trim_start();
+        let after = match after.strip_prefix(['(', '（']).and_then(|rest| rest.split_once([')', '）'])) {
+            Some((weekday, rest)) if weekday.chars().count() <= 3 => rest.trim_start(),
+            _ => after,
+        };
+        if BACK_SUFFIXES.iter().any(|suffix| after.starts_with(suffix)) {
+            return Some(date);
         }
+        let before = text[..start].trim_end();
+        let is_last = LAST_DAY_SUFFIXES.iter().any(|suffix| after.starts_with(suffix))
+            || LAST_DAY_PREFIXES.iter().any(|prefix| before.ends_with(prefix));
+        last_day = last_day.or(is_last.then_some(date));
     }
-    best.map(|(_, date, rest)| (date, rest))
-}
-
-fn is_inside_a_word(text: &str, start: usize, end: usize) -> bool {
-    let before = text[..start].chars().next_back().is_some_and(char::is_alphanumeric);
-    let after = text[end..].chars().next().is_some_and(char::is_alphabetic);
-    before || after
-}
-
-fn clip(text: &str) -> &str {
-    let mut end = text.len().min(LONGEST_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    last_day?.plus_days(1)
 }
 
 #[cfg(test)]
 mod tests {
+    use ampout_plugin::{Header, Message};
+
     use super::*;
 
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {
         let message = Message { received_at: "2026-11-23T08:00:00.000Z".to_owned(), ..Message::default() };
-        assert_eq!(find(&message, &fold(text)).map(|date| date.to_string()).as_deref(), expected, "of {text:?}");
+        assert_eq!(
+            find(&Mail::new(&message), &fold(text)).map(|date| date.to_string()).as_deref(),
+            expected,
+            "of {text:?}"
+        );
     }
 
     #[test]
@@ -292,9 +151,36 @@ mod tests {
             "I was back on 1 October 2026.",
             "We have been here since 2001-01-01.",
             "Back on 1 December 2036.",
+            "Back on Monday, 1 December 2026.",
             "",
         ] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn the_far_east_says_after_a_date_what_it_is() {
+        check("12月1日より出社いたします。", Some("2026-12-01"));
+        check("11月30日(月)まで不在です。", Some("2026-12-01"));
+        check("我将于12月1日返回办公室。", Some("2026-12-01"));
+        check("本人休假至11月30日。", Some("2026-12-01"));
+        check("11월 30일까지 부재중입니다.", Some("2026-12-01"));
+        check("12월 1일부터 출근합니다.", Some("2026-12-01"));
+        check("11月30日の会議", None);
+    }
+
+    #[test]
+    fn a_day_is_read_from_the_day_of_writing() {
+        let dated = |date: &str| Message {
+            headers: vec![Header { name: "Date".to_owned(), value: date.to_owned() }],
+            received_at: "2026-11-23T08:00:00.000Z".to_owned(),
+            ..Message::default()
+        };
+        let found = |date: &str| find(&Mail::new(&dated(date)), "back on 5 january").map(|date| date.to_string());
+        assert_eq!(found("Mon, 22 Dec 2014 09:30:00 +0100").as_deref(), Some("2015-01-05"));
+        assert_eq!(found("22 Dec 14 09:30:00 +0100").as_deref(), Some("2015-01-05"));
+        // A clock that runs ahead, and one that can't be read.
+        assert_eq!(found("Mon, 22 Dec 2036 09:30:00 +0100").as_deref(), Some("2027-01-05"));
+        assert_eq!(found("soon").as_deref(), Some("2027-01-05"));
     }
 }

@@ -1,9 +1,11 @@
 //! Who sends bounces: the names that mail systems give themselves. A postmaster may also be a person, so the two kinds are
 //! told apart.
 
-use ampout_plugin::Message;
 use ampout_plugin::address::first_address;
+use ampout_plugin::phrases::{Phrases, count};
 use ampout_plugin::text::fold;
+
+use crate::mail::Mail;
 
 /// What the sender's name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +18,18 @@ pub(crate) enum SenderKind {
     Anybody,
 }
 
-const DAEMON_LOCAL_PARTS: &[&str] =
-    &["mailer-daemon", "mailerdaemon", "mailer_daemon", "mdaemon", "mail.delivery.system", "maildaemon", "mail-daemon"];
+const DAEMON_LOCAL_PARTS: &[&str] = &[
+    "mailer-daemon",
+    "mailerdaemon",
+    "mailer_daemon",
+    "mailer.daemon",
+    "mdaemon",
+    "mail.delivery.system",
+    "maildaemon",
+    "mail-daemon",
+    "mail-delivery-",
+    "microsoftexchange",
+];
 
 const POSTMASTER_LOCAL_PARTS: &[&str] =
     &["postmaster", "post_master", "post-master", "poostmaster", "symantec_antivirus"];
@@ -26,6 +38,7 @@ const DAEMON_NAMES: &[&str] = &[
     "mail delivery system",
     "mail delivery subsystem",
     "mail deliver system",
+    "mail delivery service",
     "delivery subsystem",
     "mailer-daemon",
     "mailer daemon",
@@ -34,18 +47,21 @@ const DAEMON_NAMES: &[&str] = &[
     "internet mail delivery",
 ];
 
+const LISTS: &[(u32, &[&str])] = &[(1, DAEMON_NAMES)];
+static NAMES: Phrases<{ count(LISTS) }> = Phrases::new(LISTS);
+
 /// Reads the From header.
-pub(crate) fn sender_kind(message: &Message) -> SenderKind {
+pub(crate) fn sender_kind(mail: &Mail<'_>) -> SenderKind {
     // A report without From is known by its return path, which some systems put in place of the empty one.
-    let from = fold(message.header("from").or(message.return_path.as_deref()).unwrap_or_default());
-    let address = message.sender.clone().or_else(|| first_address(&from)).unwrap_or_default().to_ascii_lowercase();
+    let from = fold(mail.headers.from.or(mail.message.return_path.as_deref()).unwrap_or_default());
+    let address = mail.message.sender.clone().or_else(|| first_address(&from)).unwrap_or_default().to_ascii_lowercase();
     // Without an address the header itself is looked at: `From: MAILER-DAEMON`, `From: <>`.
     let local_part = match address.split_once('@') {
-        Some((local_part, _)) => local_part.to_owned(),
-        None => from.trim_matches(['<', '>', '"', ' ']).to_owned(),
+        Some((local_part, _)) => local_part,
+        None => from.trim_matches(['<', '>', '"', ' ']),
     };
     let begins = |names: &[&str]| names.iter().any(|name| local_part.starts_with(name));
-    if begins(DAEMON_LOCAL_PARTS) || from == "<>" || DAEMON_NAMES.iter().any(|name| from.contains(name)) {
+    if begins(DAEMON_LOCAL_PARTS) || from == "<>" || NAMES.marks_in(&from) != 0 {
         return SenderKind::Daemon;
     }
     if begins(POSTMASTER_LOCAL_PARTS) || from.starts_with("postmaster") {

@@ -1,12 +1,17 @@
-//! Subjects of automatic replies in more than twenty languages. Everything here is folded: lower case, no accents.
+//! Subjects of automatic replies in more than thirty languages. Everything here is folded: lower case, no accents.
 
-use crate::subject_words::{AUTOMATIC, AWAY, AWAY_SENTENCES, PREFIXES, RECEIPT};
+use std::ops::ControlFlow;
+
+use crate::mail::Mail;
+use crate::subject_words::{OPENERS, OPENS_AUTOMATIC, OPENS_AWAY, OPENS_RECEIPT, PREFIXES, SAYS_AWAY};
 
 /// What a subject says of the machine that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SubjectKind {
     /// A person is away.
     Away,
+    /// A word of absence that people also put over their own letters: `Vacation`.
+    MaybeAway,
     /// A machine answered; it doesn't say why.
     Automatic,
     /// The message was received.
@@ -20,16 +25,22 @@ pub(crate) fn has_reply_prefix(subject: &str) -> bool {
     without_prefixes(subject).1
 }
 
+/// Whether a message looks like a person's answer: a reply's subject and nothing of a machine.
+pub(crate) fn is_plain_reply(mail: &Mail<'_>) -> bool {
+    let has_marks = mail.headers.auto_submitted.is_some() || mail.headers.autoresponder.is_some();
+    has_reply_prefix(&mail.subject) && !has_marks && !mail.has_null_path()
+}
+
 /// What a folded subject says, if it is one of an automatic reply.
 pub(crate) fn automatic_kind(subject: &str) -> Option<SubjectKind> {
-    let (rest, had_prefix) = without_prefixes(subject.trim_start_matches(['[', '(', '*', '"', '#', ' ']));
+    let (rest, had_prefix) = without_prefixes(subject.trim_start_matches(['[', '(', '*', '"', '#', '<', '【', ' ']));
     if let Some(kind) = opener_kind(rest, had_prefix) {
         return Some(kind);
     }
     if had_prefix {
         return None;
     }
-    if AWAY_SENTENCES.iter().any(|sentence| subject.contains(sentence)) {
+    if OPENERS.marks_in(subject) & SAYS_AWAY != 0 {
         return Some(SubjectKind::Away);
     }
     opener_kind(after_auto(rest)?, false).or(Some(SubjectKind::AutoPrefix))
@@ -41,29 +52,45 @@ pub(crate) fn tells_of_automatic_reply(subject: &str) -> bool {
 }
 
 fn opener_kind(rest: &str, had_prefix: bool) -> Option<SubjectKind> {
-    let opens = |phrases: &[&str]| phrases.iter().any(|phrase| opens_with(rest, phrase, had_prefix));
-    if opens(AWAY) {
-        Some(SubjectKind::Away)
-    } else if opens(AUTOMATIC) {
-        Some(SubjectKind::Automatic)
-    } else if !had_prefix && opens(RECEIPT) {
-        Some(SubjectKind::Receipt)
-    } else {
-        None
+    let (mut marks, mut away) = (0, None);
+    OPENERS.each_in(rest, |found| {
+        if found.start > 0 {
+            return ControlFlow::Break(());
+        }
+        if let Some(strength) = opens(&rest[..found.end], &rest[found.end..], had_prefix) {
+            marks |= found.marks;
+            if found.marks & OPENS_AWAY != 0 && away != Some(SubjectKind::Away) {
+                away = Some(strength);
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    let automatic = (marks & OPENS_AUTOMATIC != 0).then_some(SubjectKind::Automatic);
+    match away {
+        Some(SubjectKind::MaybeAway) => automatic.or(away),
+        Some(_) => away,
+        None => automatic.or((!had_prefix && marks & OPENS_RECEIPT != 0).then_some(SubjectKind::Receipt)),
     }
 }
 
-/// Whether the subject begins with the phrase as whole words. One word alone may begin any sentence (`Vacation rentals`),
-/// so it has to stand before a colon, a reply's prefix or the end; so has any phrase that follows a reply's prefix.
-fn opens_with(subject: &str, phrase: &str, strict: bool) -> bool {
-    let Some(rest) = subject.strip_prefix(phrase) else { return false };
+/// Whether the subject begins with the phrase as whole words, and how much that says. One word alone may begin any
+/// sentence (`Vacation rentals`), so it has to stand before a colon, a reply's prefix or the end; so has any phrase that
+/// follows a reply's prefix.
+fn opens(phrase: &str, rest: &str, strict: bool) -> Option<SubjectKind> {
     let is_cjk = phrase.chars().next_back().is_some_and(|c| c >= '\u{1100}');
     if !is_cjk && rest.chars().next().is_some_and(char::is_alphanumeric) {
-        return false;
+        return None;
     }
-    let rest = rest.trim_start_matches([' ', '!', ']', ')', '"', '*']);
-    let stands_alone = rest.is_empty() || rest.starts_with([':', '-', '|', '(', '[', '/', '.', ',', '：']);
-    stands_alone || (!strict && (phrase.contains([' ', '-']) || is_cjk || has_reply_prefix(rest)))
+    let rest = rest.trim_start_matches([' ', '!', ']', ')', '"', '*', '>', '】']);
+    let stands_alone = rest.is_empty() || rest.starts_with([':', '-', '|', '(', '[', '/', '.', ',']);
+    let is_one_word = !is_cjk && !phrase.contains([' ', '-']);
+    if has_reply_prefix(rest) && !strict {
+        Some(SubjectKind::Away)
+    } else if stands_alone {
+        Some(if is_one_word { SubjectKind::MaybeAway } else { SubjectKind::Away })
+    } else {
+        (!strict && !is_one_word).then_some(SubjectKind::Away)
+    }
 }
 
 fn after_auto(subject: &str) -> Option<&str> {
@@ -74,20 +101,23 @@ fn after_auto(subject: &str) -> Option<&str> {
 fn without_prefixes(subject: &str) -> (&str, bool) {
     let mut rest = subject.trim_start();
     let mut had_one = false;
-    while let Some(after) = PREFIXES.iter().find_map(|prefix| after_prefix(rest, prefix)) {
+    while let Some(after) = after_prefix(rest) {
         rest = after;
         had_one = true;
     }
     (rest, had_one)
 }
 
-fn after_prefix<'a>(subject: &'a str, prefix: &str) -> Option<&'a str> {
-    let rest = subject.strip_prefix(prefix)?.trim_start();
-    let rest = match rest.strip_prefix(['[', '(']) {
-        Some(counter) => counter.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix([']', ')'])?,
-        None => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
+fn after_prefix(subject: &str) -> Option<&str> {
+    /// The longest prefix with its counter, in bytes.
+    const LONGEST: usize = 24;
+    let colon = subject.bytes().take(LONGEST).position(|byte| byte == b':')?;
+    let word = subject[..colon].trim_end();
+    let word = match word.strip_suffix([']', ')']) {
+        Some(counted) => counted.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix(['[', '('])?,
+        None => word.trim_end_matches(|c: char| c.is_ascii_digit()),
     };
-    Some(rest.trim_start().strip_prefix([':', '：'])?.trim_start())
+    PREFIXES.contains(&word.trim_end()).then(|| subject[colon + 1..].trim_start())
 }
 
 #[cfg(test)]
@@ -102,19 +132,24 @@ mod tests {
     }
 
     #[test]
+    fn the_words_are_folded_as_subjects_are() {
+        for prefix in crate::subject_words::PREFIXES {
+            assert_eq!(*prefix, fold(prefix));
+        }
+    }
+
+    #[test]
     fn absences_are_known_in_many_languages() {
         for subject in [
             "Out of Office: your offer",
-            "Abwesenheitsnotiz: Ihr Angebot",
+            "Nicht im Büro: Ihr Angebot",
             "Absence du bureau : votre offre",
             "Fuera de la oficina: su oferta",
             "Fuori sede Re: offerta",
             "Fora do escritório: oferta",
-            "Afwezigheidsbericht: aanbod",
-            "Frånvaro: erbjudande",
-            "Fravær: tilbud",
+            "Niet op kantoor: aanbod",
+            "Ej på kontoret: erbjudande",
             "Ute av kontoret: tilbud",
-            "Poissa: tarjous",
             "Poza biurem: oferta",
             "Mimo kancelář: nabídka",
             "Házon kívül: ajánlat",
@@ -127,12 +162,29 @@ mod tests {
             "不在办公室: 报价",
             "부재중: 제안",
             "AUTO: Ana Ruiz is out of the office (returning 12/01/2026)",
-            "OOO",
             "Ana Ruiz ist abwesend",
             "Urlaub Re: Angebot",
-            "Vacation: hello",
+            "【不在通知】 提案",
+            "Atvaļinājums Re: piedāvājums",
+            "Ute av kontoret Sv: tilbud",
+            "Поза офісом: пропозиція",
+            "Ikke på kontoret: tilbud",
         ] {
             check(subject, Some(SubjectKind::Away));
+        }
+    }
+
+    #[test]
+    fn one_word_needs_more_than_itself() {
+        for subject in [
+            "Abwesenheitsnotiz: Ihr Angebot",
+            "Frånvaro: erbjudande",
+            "Fravær: tilbud",
+            "Poissa: tarjous",
+            "OOO",
+            "Vacation",
+        ] {
+            check(subject, Some(SubjectKind::MaybeAway));
         }
     }
 

@@ -1,10 +1,10 @@
 //! Requests to be let go, only where they are clear: the machine-made ones of one-click unsubscribing, and short replies
 //! that ask for nothing else. A polite decline is another matter and left to a script.
 
-use ampout_plugin::text::fold;
-use ampout_plugin::{Classification, Message};
+use ampout_plugin::Classification;
+use ampout_plugin::phrases::{Phrases, count};
 
-use crate::own_words;
+use crate::mail::Mail;
 
 /// A longer reply asks for more than to be let go.
 const MOST_WORDS: usize = 40;
@@ -136,35 +136,39 @@ const NEGATIONS: &[&str] = &[
     "don't take me off",
 ];
 
+const IN_REPLIES: &[(u32, &[&str])] = &[(1, PHRASES), (2, NEGATIONS)];
+static ASKING: Phrases<{ count(IN_REPLIES) }> = Phrases::new(IN_REPLIES);
+
 /// A request that a mail program made for its user (RFC 2369 `mailto:`, as Apple Mail sends it).
-pub(crate) fn find_made_by_a_machine(message: &Message) -> Option<Classification> {
-    let by_apple = message.header("x-apple-unsubscribe").is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
-    if by_apple {
+pub(crate) fn find_made_by_a_machine(mail: &Mail<'_>) -> Option<Classification> {
+    if mail.headers.asked_by_apple {
         return Some(Classification::unsubscribe_request().because("X-Apple-Unsubscribe"));
     }
     // The subject alone, as a List-Unsubscribe `mailto:` sets it; a reply would have a prefix.
-    let subject = fold(&message.subject);
-    let words = own_words::of_reply(&message.text).join(" ").split_whitespace().count();
     let asks = matches!(
-        subject.trim_matches(['.', '!', '"', ' ']),
-        "unsubscribe" | "unsubscribe me" | "opt out" | "opt-out" | "unsubscribe request"
+        mail.subject.trim_matches(['.', '!', '"', ' ']),
+        "unsubscribe" | "unsubscribe me" | "please unsubscribe" | "opt out" | "opt-out" | "unsubscribe request"
     );
-    (asks && words <= MOST_WORDS)
+    (asks && mail.reply_words().are_at_most(MOST_WORDS))
         .then(|| Classification::unsubscribe_request().because("the subject asks to unsubscribe"))
 }
 
 /// A person's clear request.
-pub(crate) fn find(message: &Message) -> Option<Classification> {
-    let lines = own_words::of_reply(&message.text);
-    let text = lines.join(" ");
-    if text.split_whitespace().count() > MOST_WORDS || NEGATIONS.iter().any(|negation| text.contains(negation)) {
+pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
+    let words = mail.reply_words();
+    if mail.headers.has_list_unsubscribe || mail.headers.is_bulk || !words.are_at_most(MOST_WORDS) {
+        return None;
+    }
+    // Sentences go on over the ends of lines.
+    let text = words.text.replace('\n', " ");
+    let marks = ASKING.marks_in(&text);
+    if marks & 2 != 0 {
         return None;
     }
     // A question about unsubscribing is about our product, not about the asker.
-    let is_question = text.contains('?');
-    let first_lines_ask = lines.iter().take(3).any(|line| LINES.contains(&bare(line)));
-    let phrase_asks = !is_question && PHRASES.iter().any(|phrase| text.contains(phrase));
-    (first_lines_ask || phrase_asks)
+    let phrase_asks = marks & 1 != 0 && !text.contains('?');
+    let first_lines_ask = || words.lines().take(3).any(|line| LINES.contains(&bare(line)));
+    (phrase_asks || first_lines_ask())
         .then(|| Classification::unsubscribe_request().because("a short reply that asks to be let go"))
 }
 
@@ -174,14 +178,14 @@ fn bare(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use ampout_plugin::Verdict;
+    use ampout_plugin::{Message, Verdict};
 
     use super::*;
 
     #[track_caller]
     fn check(text: &str, asks: bool) {
         let message = Message { subject: "Re: Quick question".to_owned(), text: text.to_owned(), ..Message::default() };
-        let found = find(&message).map(|classification| classification.verdict);
+        let found = find(&Mail::new(&message)).map(|classification| classification.verdict);
         assert_eq!(found == Some(Verdict::UnsubscribeRequest), asks, "of {text:?}");
     }
 

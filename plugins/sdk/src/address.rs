@@ -62,7 +62,30 @@ fn address_around(text: &str, at: usize) -> Option<String> {
 }
 
 fn in_local_part(c: char) -> bool {
-    c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c)
+    // RFC 5322 section 3.2.3: the characters of atoms, and the dot.
+    let is_special = matches!(
+        c,
+        '!' | '#'
+            | '$'
+            | '%'
+            | '&'
+            | '\''
+            | '*'
+            | '+'
+            | '-'
+            | '/'
+            | '='
+            | '?'
+            | '^'
+            | '_'
+            | '`'
+            | '{'
+            | '|'
+            | '}'
+            | '~'
+            | '.'
+    );
+    is_special || c.is_alphanumeric()
 }
 
 fn in_domain(c: char) -> bool {

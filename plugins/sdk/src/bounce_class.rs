@@ -1,9 +1,30 @@
 //! Whether a failure means that the address is dead. The class digit is no verdict: of 528 real bounces with a 5.x.x
 //! status only 189 meant a dead address. The words of the server decide first, then the status, then the code.
+//!
+//! | words | status or code | class |
+//! |---|---|---|
+//! | any | 4.x.x (RFC 3463 section 2) | soft, or policy where the words say so |
+//! | about the sender | any | policy |
+//! | none, or of a dead address | 521, 556 (RFC 7504) | hard |
+//! | certainly dead, dead domain | none, 5.1.x, 5.4.x, 5.5.x, 5.0.0 | hard |
+//! | certainly dead, dead domain | 5.1.7, 5.1.8, 5.2.x, 5.3.x, 5.7.x, refused at RCPT | hard |
+//! | certainly dead, dead domain | the same, no word of RCPT | what the status says: it knows the mailbox, or us |
+//! | unknown user, at the end of DATA | any but 5.1.x | soft: the address was taken and the message was not |
+//! | full, suspended, timed out, busy | any | soft |
+//! | spam, policy, size, authentication | any | policy |
+//! | unknown user, beside nothing of the two lines above | as for "certainly dead" | hard |
+//! | none | 5.1.1, 5.1.2, 5.1.3, 5.1.4, 5.1.6, 5.1.10 (RFC 7505), 5.4.4 | hard |
+//! | none | 5.1.7, 5.1.8, 5.2.3, 5.3.4, 5.6.x, 5.7.x (RFC 7372) | policy |
+//! | none | 551 (RFC 5321 section 4.2.3) | hard |
+//! | none | anything else, or nothing | soft |
 
-use crate::bounce_phrases::{ABOUT_THE_SENDER, AT_DATA, AT_RECIPIENT, CERTAINLY_DEAD, DEAD_ADDRESS, POLICY, TEMPORARY};
+use std::ops::BitOr;
+
+use crate::bounce_phrases::{
+    ADDRESS, CERTAIN, DATA_STAGE, DIRECTORY, DOMAIN, PASSING, PHRASES, RECIPIENT_STAGE, REFUSAL, SENDER,
+};
 use crate::smtp_reply::{EnhancedStatus, SmtpReply};
-use crate::text::fold;
+use crate::text::{clip, fold};
 
 /// Longer texts are judged by their first 4 KiB.
 const LONGEST_TEXT: usize = 4096;
@@ -17,6 +38,90 @@ pub enum BounceClass {
     Soft,
     /// Reputation, authentication, content, size: the address lives.
     Policy,
+}
+
+/// What the words of a server name: causes, and the command at which it refused. Those of two texts are joined by `|`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BounceWords(u32);
+
+impl BounceWords {
+    /// Reads a text as it stands.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self::of_folded(&fold(clip(text, LONGEST_TEXT)))
+    }
+
+    /// Reads a text that is folded already (see [`fold`]).
+    #[must_use]
+    pub fn of_folded(text: &str) -> Self {
+        Self(PHRASES.marks_in(clip(text, LONGEST_TEXT)))
+    }
+
+    /// Whether they name a cause, so that the class does not rest on a number or on nothing.
+    #[must_use]
+    pub fn tell(self) -> bool {
+        self.class().is_some()
+    }
+
+    /// Whether they say at which command the server refused.
+    #[must_use]
+    pub fn name_a_command(self) -> bool {
+        self.has(RECIPIENT_STAGE | DATA_STAGE)
+    }
+
+    /// Whether they call a user unknown and are not the words of a server that looked into its own directory, nor speak
+    /// of the domain.
+    #[must_use]
+    pub fn only_call_a_user_unknown(self) -> bool {
+        self.has(CERTAIN | ADDRESS) && !self.has(DIRECTORY | DOMAIN)
+    }
+
+    fn has(self, marks: u32) -> bool {
+        self.0 & marks != 0
+    }
+
+    /// The class that the words imply by themselves, if any.
+    fn class(self) -> Option<BounceClass> {
+        if self.has(SENDER) {
+            Some(BounceClass::Policy)
+        } else if self.has(DIRECTORY | CERTAIN) {
+            Some(BounceClass::Hard)
+        } else if self.has(PASSING) {
+            Some(BounceClass::Soft)
+        } else if self.has(REFUSAL) {
+            Some(BounceClass::Policy)
+        } else if self.has(DOMAIN | ADDRESS) {
+            Some(BounceClass::Hard)
+        } else {
+            None
+        }
+    }
+
+    fn stage(self) -> Stage {
+        if self.has(RECIPIENT_STAGE) {
+            Stage::Recipient
+        } else if self.has(DATA_STAGE) {
+            Stage::Data
+        } else {
+            Stage::Untold
+        }
+    }
+}
+
+impl BitOr for BounceWords {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// The command that a server refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Recipient,
+    Data,
+    Untold,
 }
 
 impl BounceClass {
@@ -45,7 +150,7 @@ impl BounceClass {
     /// Whether the words name a cause, so that the class does not rest on a number or on nothing.
     #[must_use]
     pub fn words_tell(text: &str) -> bool {
-        by_words(&fold(clip(text))).is_some()
+        BounceWords::of(text).tell()
     }
 
     /// Classes a failure by the status that a report states, if any, and the words of the server.
@@ -54,23 +159,29 @@ impl BounceClass {
     /// at RCPT and is called unknown after DATA is filtered, not dead.
     #[must_use]
     pub fn of(stated: Option<EnhancedStatus>, text: &str) -> Self {
-        Self::of_transcript(stated, text, text)
+        let words = BounceWords::of(text);
+        Self::of_words(stated, SmtpReply::find(text), words, words)
     }
 
-    /// As [`of`](Self::of), where the command at which the server refused is told by another text.
+    /// As [`of`](Self::of), of texts that were read already: the reply, the words that tell the cause, and those that
+    /// tell at which command the server refused.
     #[must_use]
-    pub fn of_transcript(stated: Option<EnhancedStatus>, text: &str, transcript: &str) -> Self {
-        let reply = SmtpReply::find(text);
+    pub fn of_words(
+        stated: Option<EnhancedStatus>,
+        reply: SmtpReply,
+        words: BounceWords,
+        transcript: BounceWords,
+    ) -> Self {
         // `5.0.0` and the like come from reporters that did not look; what the remote server itself said is better.
         let status = match (stated, reply.status) {
             (Some(stated), Some(quoted)) if stated.is_bare() || is_vague(stated) => Some(quoted),
             (stated, quoted) => stated.or(quoted),
         };
-        let words = by_words(&fold(clip(text)));
-        let stage = Stage::find(&fold(clip(transcript)));
-        match (words, status) {
-            // RFC 7504 gave these codes one meaning each: the host, or the domain, takes no mail.
-            _ if matches!(reply.code, Some(521 | 556)) => Self::Hard,
+        let stage = transcript.stage();
+        match (words.class(), status) {
+            // RFC 7504 gave these codes one meaning each: the host, or the domain, takes no mail. Some servers take 521
+            // for any refusal, and say so.
+            (Some(Self::Hard) | None, _) if matches!(reply.code, Some(521 | 556)) => Self::Hard,
             // Whoever states a temporary or a policy status speaks of now or of us, even where the words are harsher.
             (Some(Self::Hard) | None, Some(status)) if status.class == 4 => Self::Soft,
             (Some(Self::Hard), None) if reply.code.is_some_and(|code| code < 500) => Self::Soft,
@@ -83,46 +194,6 @@ impl BounceClass {
             },
             (Some(class), _) => class,
             (None, status) => status.and_then(by_status).or_else(|| reply.code.and_then(by_code)).unwrap_or(Self::Soft),
-        }
-    }
-}
-
-/// The class that folded words (see [`fold`]) imply, if any do.
-fn by_words(folded: &str) -> Option<BounceClass> {
-    let has_any = |phrases: &[&str]| phrases.iter().any(|phrase| folded.contains(phrase));
-    if has_any(ABOUT_THE_SENDER) {
-        Some(BounceClass::Policy)
-    } else if has_any(CERTAINLY_DEAD) {
-        Some(BounceClass::Hard)
-    } else if has_any(TEMPORARY) {
-        Some(BounceClass::Soft)
-    } else if has_any(POLICY) {
-        Some(BounceClass::Policy)
-    } else if has_any(DEAD_ADDRESS) {
-        // Servers explain a block at length and may mention unknown users while they do; therefore these come last.
-        Some(BounceClass::Hard)
-    } else {
-        None
-    }
-}
-
-/// The command that a server refused.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Recipient,
-    Data,
-    Untold,
-}
-
-impl Stage {
-    fn find(folded: &str) -> Self {
-        let has_any = |phrases: &[&str]| phrases.iter().any(|phrase| folded.contains(phrase));
-        if has_any(AT_RECIPIENT) {
-            Self::Recipient
-        } else if has_any(AT_DATA) {
-            Self::Data
-        } else {
-            Self::Untold
         }
     }
 }
@@ -160,14 +231,6 @@ fn is_vague(status: EnhancedStatus) -> bool {
     status.detail == 0
 }
 
-fn clip(text: &str) -> &str {
-    let mut end = text.len().min(LONGEST_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::BounceClass::{Hard, Policy, Soft};
@@ -176,6 +239,12 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: BounceClass) {
         assert_eq!(BounceClass::of_text(text), expected, "of {text:?}");
+    }
+
+    #[test]
+    fn every_phrase_is_folded_as_the_texts_are() {
+        let strange: Vec<_> = PHRASES.all().filter(|phrase| fold(phrase.trim()) != phrase.trim()).collect();
+        assert!(strange.is_empty(), "{strange:?}");
     }
 
     #[test]

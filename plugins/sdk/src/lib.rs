@@ -17,7 +17,7 @@
 //! A plugin is pure: data in, a decision out. It has no memory between calls, and of the world it sees [`host`] alone.
 //!
 //! - hooks: [`reply_classifier!`], [`provider_adapter!`], [`bounce_policy!`], [`send_gate!`]
-//! - mail: [`delivery_status`], [`feedback_report`], [`smtp_reply`], [`BounceClass`], [`address`], [`text`]
+//! - mail: [`delivery_status`], [`feedback_report`], [`smtp_reply`], [`BounceClass`], [`address`], [`text`], [`phrases`]
 //! - webhooks: [`fields`], [`base64`], [`time`], [`dedupe_key`]
 //! - tests: [`testkit`], which runs the examples of `plugin.toml` natively
 
@@ -37,6 +37,7 @@ pub mod host;
 #[cfg(not(target_arch = "wasm32"))]
 mod input_json;
 mod message;
+pub mod phrases;
 mod report_fields;
 pub mod smtp_reply;
 #[cfg(not(target_arch = "wasm32"))]
@@ -55,7 +56,7 @@ pub use bindings::reply_classifier::exports::ampout::extension::reply_classifica
 pub use bindings::send_gate::exports::ampout::extension::send_admission::{
     Admission, Contact, Credential, Deferral, Send,
 };
-pub use bounce_class::BounceClass;
+pub use bounce_class::{BounceClass, BounceWords};
 #[cfg(not(target_arch = "wasm32"))]
 pub use decision_json::DecisionJson;
 pub use message::AutoReplyKind;

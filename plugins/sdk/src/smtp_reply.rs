@@ -26,6 +26,9 @@ impl EnhancedStatus {
     pub fn find(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         (0..bytes.len()).find_map(|start| {
+            if !matches!(bytes[start], b'2' | b'4' | b'5') {
+                return None;
+            }
             let stands_apart = start == 0 || !is_word_byte(bytes[start - 1]);
             if stands_apart { Self::at(&bytes[start..]) } else { None }
         })
@@ -86,10 +89,10 @@ impl SmtpReply {
 fn find_code(text: &str) -> Option<u16> {
     let bytes = text.as_bytes();
     (0..bytes.len().saturating_sub(2)).find_map(|start| {
-        let stands_apart = start == 0 || !is_word_byte(bytes[start - 1]);
         let [class @ b'2'..=b'5', subject @ b'0'..=b'7', detail @ b'0'..=b'9'] = bytes[start..start + 3] else {
             return None;
         };
+        let stands_apart = start == 0 || !is_word_byte(bytes[start - 1]);
         // A code is followed by a space, a hyphen (RFC 5321 section 4.2.1) or punctuation, and by text or the end.
         let ends_here = bytes.get(start + 3).is_none_or(|next| !is_word_byte(*next));
         (stands_apart && ends_here)

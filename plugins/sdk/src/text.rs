@@ -1,5 +1,5 @@
-//! Folding text so that words can be compared: lower case, no accents, single spaces. Holds for the Latin, Greek and
-//! Cyrillic alphabets; other scripts pass as they are.
+//! Folding text so that words can be compared: lower case, no accents, single spaces. Holds for the Latin alphabets
+//! (Vietnamese too), the Greek and the Cyrillic; other scripts pass as they are.
 
 /// `text` in lower case, without accents, every run of white space one space, trimmed.
 ///
@@ -10,55 +10,85 @@
 /// ```
 #[must_use]
 pub fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    fold_into(text, &mut folded, false);
-    folded
+    folded(text, false)
 }
 
 /// As [`fold`], but line ends stay as `\n`; empty lines stay too.
 #[must_use]
 pub fn fold_lines(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    fold_into(text, &mut folded, true);
-    folded
+    folded(text, true)
 }
 
-fn fold_into(text: &str, folded: &mut String, keep_lines: bool) {
+/// The longest beginning of `text` that has at most `bytes` bytes and ends between characters.
+#[must_use]
+pub fn clip(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+fn folded(text: &str, keep_lines: bool) -> String {
+    // Bytes, because most texts are ASCII and every call folds a few kilobytes.
+    let mut folded: Vec<u8> = Vec::with_capacity(text.len() + 8);
     let mut space_pending = false;
-    for c in text.chars() {
-        if keep_lines && c == '\n' {
-            folded.push('\n');
-            space_pending = false;
-        } else if c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{ad}') {
-            // Soft hyphens and zero-width characters separate nothing; real white space does.
-            space_pending |= c.is_whitespace();
-        } else {
-            if space_pending && !folded.is_empty() && !folded.ends_with('\n') {
-                folded.push(' ');
+    let mut rest = text;
+    while let Some(&byte) = rest.as_bytes().first() {
+        // Words are copied whole: that is most of the work.
+        let word = rest.bytes().position(|byte| byte <= b' ' || !byte.is_ascii()).unwrap_or(rest.len());
+        if word > 0 {
+            push_space(&mut folded, &mut space_pending);
+            let start = folded.len();
+            folded.extend_from_slice(&rest.as_bytes()[..word]);
+            folded[start..].make_ascii_lowercase();
+            rest = &rest[word..];
+            continue;
+        }
+        if byte.is_ascii() {
+            match byte {
+                b'\n' if keep_lines => {
+                    folded.push(b'\n');
+                    space_pending = false;
+                }
+                b' ' | b'\t'..=b'\r' => space_pending = true,
+                control => {
+                    push_space(&mut folded, &mut space_pending);
+                    folded.push(control);
+                }
             }
-            space_pending = false;
-            push_folded(c, folded);
+            rest = &rest[1..];
+            continue;
+        }
+        let Some(c) = rest.chars().next() else { break };
+        rest = &rest[c.len_utf8()..];
+        // Soft hyphens and zero-width characters separate nothing; real white space does.
+        if c.is_whitespace() {
+            space_pending = true;
+        } else if !matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{ad}') {
+            push_space(&mut folded, &mut space_pending);
+            push_folded(c, &mut folded);
         }
     }
+    String::from_utf8(folded).unwrap_or_default()
 }
 
-fn push_folded(c: char, folded: &mut String) {
-    if c.is_ascii() {
-        folded.push(c.to_ascii_lowercase());
-        return;
+fn push_space(folded: &mut Vec<u8>, pending: &mut bool) {
+    if *pending && folded.last().is_some_and(|last| *last != b'\n') {
+        folded.push(b' ');
     }
+    *pending = false;
+}
+
+fn push_folded(c: char, folded: &mut Vec<u8>) {
     for lower in c.to_lowercase() {
         match lower {
             '\u{300}'..='\u{36f}' => {}
-            'ß' => folded.push_str("ss"),
-            'æ' => folded.push_str("ae"),
-            'œ' => folded.push_str("oe"),
-            'þ' => folded.push_str("th"),
-            '’' | '‘' | '`' | '´' | 'ʼ' => folded.push('\''),
-            '“' | '”' | '„' | '«' | '»' => folded.push('"'),
-            '–' | '—' | '‐' | '‑' | '−' => folded.push('-'),
-            '：' => folded.push(':'),
-            other => folded.push(base_letter(other)),
+            'ß' => folded.extend(b"ss"),
+            'æ' => folded.extend(b"ae"),
+            'œ' => folded.extend(b"oe"),
+            'þ' => folded.extend(b"th"),
+            '’' | '‘' | '`' | '´' | 'ʼ' => folded.push(b'\''),
+            '“' | '”' | '„' | '«' | '»' => folded.push(b'"'),
+            '–' | '—' | '‐' | '‑' | '−' => folded.push(b'-'),
+            '：' => folded.push(b':'),
+            other => folded.extend(base_letter(other).encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
@@ -67,24 +97,24 @@ fn push_folded(c: char, folded: &mut String) {
 /// Cyrillic), or the character itself.
 fn base_letter(c: char) -> char {
     match c {
-        'à'..='å' | 'ā' | 'ă' | 'ą' | 'ǎ' => 'a',
+        'à'..='å' | 'ā' | 'ă' | 'ą' | 'ǎ' | 'ạ'..='ặ' => 'a',
         'ç' | 'ć' | 'ĉ' | 'ċ' | 'č' => 'c',
         'ď' | 'đ' | 'ð' => 'd',
-        'è'..='ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' => 'e',
+        'è'..='ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' | 'ẹ'..='ệ' => 'e',
         'ĝ' | 'ğ' | 'ġ' | 'ģ' => 'g',
         'ĥ' | 'ħ' => 'h',
-        'ì'..='ï' | 'ĩ' | 'ī' | 'ĭ' | 'į' | 'ı' => 'i',
+        'ì'..='ï' | 'ĩ' | 'ī' | 'ĭ' | 'į' | 'ı' | 'ỉ'..='ị' => 'i',
         'ĵ' => 'j',
         'ķ' => 'k',
         'ĺ' | 'ļ' | 'ľ' | 'ŀ' | 'ł' => 'l',
         'ñ' | 'ń' | 'ņ' | 'ň' => 'n',
-        'ò'..='ö' | 'ø' | 'ō' | 'ŏ' | 'ő' => 'o',
+        'ò'..='ö' | 'ø' | 'ō' | 'ŏ' | 'ő' | 'ơ' | 'ọ'..='ợ' => 'o',
         'ŕ' | 'ŗ' | 'ř' => 'r',
         'ś' | 'ŝ' | 'ş' | 'š' | 'ș' => 's',
         'ţ' | 'ť' | 'ŧ' | 'ț' => 't',
-        'ù'..='ü' | 'ũ' | 'ū' | 'ŭ' | 'ů' | 'ű' | 'ų' => 'u',
+        'ù'..='ü' | 'ũ' | 'ū' | 'ŭ' | 'ů' | 'ű' | 'ų' | 'ư' | 'ụ'..='ự' => 'u',
         'ŵ' => 'w',
-        'ý' | 'ÿ' | 'ŷ' => 'y',
+        'ý' | 'ÿ' | 'ŷ' | 'ỳ'..='ỹ' => 'y',
         'ź' | 'ż' | 'ž' => 'z',
         'ά' => 'α',
         'έ' => 'ε',
@@ -117,6 +147,7 @@ mod tests {
         check("İzin", "izin");
         check("Ru\u{308}ckkehr", "ruckkehr");
         check("Автоматический ответ", "автоматическии ответ");
+        check("Phản hồi tự động", "phan hoi tu dong");
         check("自動返信", "自動返信");
     }
 

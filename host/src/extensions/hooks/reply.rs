@@ -240,13 +240,15 @@ impl Verdict {
         })
     }
 
-    /// The word of the contract. A bounce that tells of delays alone is `delayed`.
+    /// The word of the contract. A report that tells of nothing but delays is `delayed`; one that tells of deliveries, and
+    /// at most of delays, is nobody's bounce and `ignore`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::HumanReply => "human-reply",
             Self::AutoReply { .. } => "auto-reply",
-            Self::Bounce(told) if !told.is_empty() && told.iter().all(|one| one.action == Action::Delayed) => "delayed",
-            Self::Bounce(_) => "bounce",
+            Self::Bounce(told) if told.is_empty() || told.iter().any(|one| one.action == Action::Failed) => "bounce",
+            Self::Bounce(told) if told.iter().all(|one| one.action == Action::Delayed) => "delayed",
+            Self::Bounce(_) => "ignore",
             Self::Complaint { .. } => "complaint",
             Self::UnsubscribeRequest => "unsubscribe-request",
             Self::Challenge => "challenge",

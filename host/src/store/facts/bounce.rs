@@ -51,6 +51,11 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
     let source = bounce.source.as_str();
     let class = bounce.class;
     if !charges::insert(tx.conn(), send, "bounce", class.as_str(), source, &bounce.reason, now).await? {
+        // Whoever came first charged it, and it counts as what it was then. That the address is dead must not be lost: a
+        // report may tell more than the reply or the event before it.
+        if class == BounceClass::Hard && charges::harden_bounce(tx.conn(), send.id).await? {
+            suppress_contact(tx, send, "hard bounce", now).await?;
+        }
         return Ok(false);
     }
     let is_uncounted = settle(tx, send, bounce).await?;

@@ -5,6 +5,7 @@ use super::*;
 use crate::domain::status::{BounceClass, SendState};
 use crate::store::counters::CampaignCounters;
 use crate::store::sends::{ClaimedSend, Ending};
+use crate::store::{Page, suppressions};
 use crate::test_support::{Sender, TestApp};
 
 async fn start() -> (TestApp, Sender) {
@@ -73,6 +74,29 @@ async fn a_bounce_that_is_told_while_it_is_sent_counts_one_transaction() {
     tx.commit().await.unwrap();
     let counted = counters::lifetime(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap();
     assert_eq!((counted.transactions, counted.hard_bounces), (2, 2));
+}
+
+#[tokio::test]
+async fn a_bounce_told_by_all_sources_is_charged_once_and_a_dead_address_is_learnt_from_any() {
+    let (app, sender) = start().await;
+    let send = app.sent(sender, "bob@example.com").await;
+    let told = [
+        (Source::Smtp, BounceClass::Policy, false),
+        (Source::Provider, BounceClass::Soft, false),
+        (Source::Dsn, BounceClass::Hard, true),
+        (Source::Dsn, BounceClass::Soft, true),
+    ];
+    for (at, (source, class, is_suppressed)) in told.into_iter().enumerate() {
+        let fact = Bounce { class, source, reason: format!("told by {source:?}") };
+        let mut tx = app.store.begin().await.unwrap();
+        assert_eq!(bounce::bounced(&mut tx, &send, &fact, app.clock.now()).await.unwrap(), at == 0);
+        tx.commit().await.unwrap();
+        let page = Page::first(10);
+        let kept = suppressions::list(&mut app.store.read().await.unwrap(), sender.account, &page).await.unwrap();
+        assert_eq!(kept.iter().any(|kept| kept.value == "bob@example.com"), is_suppressed, "after {source:?}");
+    }
+    let counted = counters::lifetime(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap();
+    assert_eq!((counted.bounces(), counted.policy_bounces), (1, 1));
 }
 
 #[tokio::test]

@@ -51,10 +51,16 @@ fn collect_parts(mail: &mail_parser::Message<'_>, parts: &mut Vec<Part>, depth: 
             "message/delivery-status"
             | "message/global-delivery-status"
             | "message/feedback-report"
+            | "message/disposition-notification"
             | "text/rfc822-headers"
             | "text/rfc822-header" => {
                 let content = clip(&String::from_utf8_lossy(part.contents()));
                 parts.push(Part { content_type, content });
+            }
+            // As the host does: some systems label a delivery status as text.
+            "text/plain" if part.contents().trim_ascii_start().starts_with(b"Reporting-MTA:") => {
+                let content = clip(&String::from_utf8_lossy(part.contents()));
+                parts.push(Part { content_type: "message/delivery-status".to_owned(), content });
             }
             _ => {}
         }

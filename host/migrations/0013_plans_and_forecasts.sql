@@ -12,3 +12,7 @@ ALTER TABLE sends ADD COLUMN reserved_month BIGINT;
 
 -- What an enrollment's timeline tells of webhooks.
 CREATE INDEX webhook_deliveries_by_subject ON webhook_deliveries (subject_id, id);
+
+-- With the step, so that a forecast counts a million follow-ups from the index alone.
+DROP INDEX sends_due;
+CREATE INDEX sends_due ON sends (campaign_id, smtp_credential_id, due_at, priority, step_position) WHERE state = 'due';
