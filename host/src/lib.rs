@@ -25,6 +25,7 @@ pub mod inbound;
 pub mod inbox;
 pub mod key_file;
 pub mod links;
+pub mod replay;
 pub mod rounds;
 pub mod secrets;
 pub mod server;

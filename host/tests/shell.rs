@@ -142,3 +142,64 @@ fn a_signed_file_loads_where_signatures_are_required_and_no_other_does() {
     // A second key does not take the first one's place.
     assert_eq!(ampout(folder.path(), &["plugin", "keygen", "ada"], &[]).status.code(), Some(1));
 }
+
+#[test]
+fn keys_are_made_listed_and_revoked_but_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| ampout(folder.path(), args, &[]);
+    let json = |args: &[&str]| -> Vec<serde_json::Value> {
+        let output = run(args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let refused = |args: &[&str], code: i32, said: &str| {
+        let output = run(args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), text.contains(said)), (Some(code), true), "{said:?}, {code}: {text}");
+    };
+    let first = json(&["keys", "create", "--json"]).remove(0);
+    let narrow = ["keys", "create", "--label", "tools", "--client-kind", "mcp", "--scopes", "send,read", "--json"];
+    let second = json(&narrow).remove(0);
+    assert_eq!(second["scopes"], serde_json::json!(["read", "send"]));
+    assert_eq!((&second["client_kind"], &second["account_id"]), (&"mcp".into(), &first["account_id"]));
+    let listed = json(&["keys", "list", "--json"]);
+    assert_eq!((listed.len(), &listed[0]["label"]), (2, &"tools".into()));
+    assert!(listed.iter().all(|key| key.get("plaintext").is_none()));
+
+    let (first, second) = (first["id"].as_str().unwrap(), second["id"].as_str().unwrap());
+    assert_eq!(json(&["keys", "revoke", first, "--json"])[0]["status"], "revoked");
+    refused(&["keys", "revoke", first], 1, "there is no active key");
+    refused(&["keys", "revoke", second], 1, "its account's last key");
+    refused(&["keys", "create", "--scopes", "fly"], 2, "must be one of read, write, send, extensions, admin");
+    refused(&["keys", "create", "--account", "nobody"], 1, "is not an id");
+    assert_eq!(json(&["keys", "list", "--json"]).len(), 1);
+}
+
+#[test]
+fn a_version_is_replayed_bound_and_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = ampout(folder.path(), args, &[]);
+        (
+            output.status.success(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
+    };
+    std::fs::write(folder.path().join("declines.rhai"), SCRIPT_WITH_EXAMPLES).unwrap();
+    assert!(run(&["script", "install", "declines.rhai"]).0);
+    let (rolled, told) = run(&["plugin", "rollback", "declines"]);
+    assert!(!rolled && told.contains("there is no version of declines before 1.0.0"), "{told}");
+    std::fs::write(folder.path().join("declines.rhai"), SCRIPT_WITH_EXAMPLES.replace("1.0.0", "1.1.0")).unwrap();
+    let (replayed, told) = run(&["replay", "declines.rhai", "--since", "24h"]);
+    assert!(replayed && told.contains("0 examined, 0 would change"), "{told}");
+    assert!(run(&["script", "install", "declines.rhai"]).0);
+    let (_, listed) = run(&["plugin", "list"]);
+    let one = listed.lines().find(|line| line.starts_with("declines@1.0.0")).unwrap();
+    assert!(one.contains("retired"), "the new version has its place: {listed}");
+    let (_, told) = run(&["plugin", "rollback", "declines"]);
+    assert!(told.contains("declines@1.0.0 has the place of declines@1.1.0 again"), "{told}");
+    let (_, told) = run(&["plugin", "bind", "declines@1.1.0", "--shadow", "--json"]);
+    assert!(told.contains(r#""version":"1.1.0""#) && told.contains(r#""mode":"shadow""#), "{told}");
+    let (replayed, told) = run(&["replay", "nobody"]);
+    assert!(!replayed && told.contains("no version nobody is stored; `ampout plugin list` shows them"), "{told}");
+}

@@ -1,5 +1,7 @@
 //! Extensions over HTTP: upload, look, try, delete. Scripts are an account's own; components are the system's.
 
+pub(super) mod replay;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -47,6 +49,8 @@ pub(super) struct ExtensionShown {
     owner: &'static str,
     /// `checked`, `active`, `shadow`, `suspended` or `retired`
     status: String,
+    /// Why it is not loaded or rests, or why newer content of its file is not taken.
+    last_error: Option<String>,
     created_at: Timestamp,
 }
 
@@ -305,5 +309,6 @@ fn shown(catalog: &Catalog, stored: StoredExtension) -> ExtensionShown {
     let owner = if stored.account_id.is_some() { "account" } else { "system" };
     let StoredExtension { id, name, version, engine, hooks, sha256, origin, status, created_at, .. } = stored;
     let status = if is_suspended { "suspended".to_owned() } else { status };
-    ExtensionShown { id, name, version, engine, hooks, sha256, origin, owner, status, created_at }
+    let last_error = catalog.last_error(id);
+    ExtensionShown { id, name, version, engine, hooks, sha256, origin, owner, status, last_error, created_at }
 }

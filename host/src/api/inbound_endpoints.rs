@@ -136,7 +136,7 @@ pub(super) async fn create(
         let given = fields.optional("signing_secret", secret);
         let provider = provider?;
         let Some(adapter) = api.app.extensions.adapter(&scope, &provider) else {
-            let providers = api.catalog.providers().join(", ");
+            let providers = api.catalog.providers(caller.account).join(", ");
             fields.note("provider", format!("has no adapter here; the adapters are {providers}"));
             return None;
         };

@@ -143,6 +143,7 @@ fn keyed() -> OpenApiRouter<Api> {
         .routes(routes!(extensions::show, extensions::delete))
         .routes(routes!(extensions::source))
         .routes(routes!(extensions::test))
+        .routes(routes!(extensions::replay::run))
         .routes(routes!(bindings::list, bindings::replace))
         .routes(routes!(decisions::list))
         .merge(of_campaigns())

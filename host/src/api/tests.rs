@@ -14,6 +14,7 @@ mod keys;
 mod lists;
 mod plan;
 mod recipients;
+mod strangers;
 mod suppressions;
 mod test_send;
 mod usage;

@@ -157,7 +157,7 @@ impl Catalog {
             if !stored.hooks.contains(&binding.hook) {
                 return Err(BindError::NotServed { index, name: stored.name, hook: binding.hook });
             }
-            match self.loaded_or_load(&stored).await {
+            match self.program(&stored).await {
                 Ok(extension) => self.keep(stored.id, extension),
                 Err(CatalogError::Store(error)) => return Err(error.into()),
                 Err(error) => return Err(BindError::NotLoadable { index, reason: error.to_string() }),

@@ -1,135 +1,186 @@
-//! The operator's folders: `*.wasm` and `*.rhai` files are stored and bound for the whole system, at start and whenever
-//! they change. A file that can't be loaded is logged and leaves what was active.
+//! The operator's folders: `*.wasm` and `*.rhai` files are stored and bound for the whole system, at start and whenever one
+//! changes.
+//!
+//! A file is looked at when it has been as it is for a moment, so that half of one is never loaded; its content decides
+//! whether it changed. One that can't be loaded is told of, in the log and with the version that came from it, and that
+//! version stays. One that is gone takes its bindings with it; its versions stay stored, to be bound by hand. What was
+//! bound, moved or rolled back by hand stays until a file changes, over a restart, too: the store knows what each file held.
+//!
+//! Several nodes share their bindings. They need not all have the folders, but those that do must have the same.
+
+mod listing;
+mod watch;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{BindingScope, Catalog, CatalogError, NewBinding, ScopeKind, UploadError};
-use crate::domain::ids::ExtensionId;
-use crate::domain::status::Hook;
-use crate::extensions::{EngineKind, Mode};
+use sha2::{Digest, Sha256};
+
+use super::versions::{Else, with_version, without};
+use super::{BindError, Catalog, CatalogError, UploadError};
+use crate::store::extension_files::{self, ExtensionFile};
 use crate::store::extensions::{self, StoredExtension};
 
-/// More files than this are not read: it is a folder of something else.
-const MOST_FILES: usize = 256;
+pub(super) use listing::Listing;
+use listing::{Content, FoundFile};
+pub(super) use watch::FolderWatch;
 
-/// What the folders held when they were last read: a file's path with its size and time of change.
-pub(super) type FolderState = BTreeMap<PathBuf, (u64, Option<std::time::SystemTime>)>;
+/// How long a file must have been as it is.
+const SETTLED_AFTER: Duration = Duration::from_millis(300);
+
+/// What came of looking at the files that changed.
+#[derive(Default)]
+struct Changes {
+    /// Files as they are to be remembered.
+    looked_at: Vec<ExtensionFile>,
+    /// Versions that came from files.
+    arrived: Vec<StoredExtension>,
+    /// Files that are no more.
+    gone: Vec<ExtensionFile>,
+    /// Files that changed while they were read.
+    again: Vec<String>,
+}
 
 impl Catalog {
+    /// Watches the folders; dropping the watch ends it. Where the system can't tell of changes they are found by looking.
+    pub(super) fn watch_folders(&self) -> FolderWatch {
+        let config = &self.0.app.config;
+        FolderWatch::start([config.plugins_dir.as_deref(), config.scripts_dir.as_deref()].into_iter().flatten())
+    }
+
     /// Stores and binds what is new or changed in the folders.
     pub(super) async fn read_folders(&self) -> Result<(), CatalogError> {
-        let config = &self.0.app.config;
-        if config.plugins_dir.is_none() && config.scripts_dir.is_none() {
-            return Ok(());
-        }
         let mut known = self.0.folders.lock().await;
-        let (plugins, scripts) = (config.plugins_dir.clone(), config.scripts_dir.clone());
-        let listed = tokio::task::spawn_blocking(move || list_both(plugins.as_deref(), scripts.as_deref())).await;
-        let Ok(found) = listed else { return Ok(()) };
+        let found = self.list().await;
         if *known == found {
             return Ok(());
         }
-        let mut present = Vec::with_capacity(found.len());
-        let mut all_read = true;
-        for path in found.keys() {
-            match self.store_file(path).await {
-                Ok(stored) => present.push(stored),
-                Err(UploadError::Store(error)) => return Err(error.into()),
-                Err(error) => {
-                    all_read = false;
-                    tracing::error!(
-                        extension.file = %path.display(),
-                        error = &error as &dyn std::error::Error,
-                        "A file of the extension folders is not loaded; what was active stays"
-                    );
-                }
-            }
+        // Real time, whatever clock the engine has: files are written in it.
+        tokio::time::sleep(SETTLED_AFTER).await;
+        let mut settled = self.list().await.settled_since(&found);
+        for error in settled.errors.iter().filter(|error| !known.errors.contains(error)) {
+            tracing::error!(error, "A folder of extensions can't be read; what was active stays");
         }
-        self.bind_files(&present, all_read).await?;
-        *known = found;
+        let changes = self.look_at(&settled, &known).await?;
+        self.put_in_force(&changes).await?;
+        settled.look_again_at(&changes.again);
+        *known = settled;
         Ok(())
     }
 
-    async fn store_file(&self, path: &Path) -> Result<StoredExtension, UploadError> {
-        let engine = engine_of(path).unwrap_or(EngineKind::Script);
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let bytes = tokio::fs::read(path).await.map_err(|error| {
-            UploadError::Refused(crate::extensions::LoadError::Engine { file: name.clone(), reason: error.to_string() })
-        })?;
-        Ok(self.store_version(None, bytes.into(), engine, &name, "folder").await?.extension)
+    async fn list(&self) -> Listing {
+        let config = &self.0.app.config;
+        let (plugins, scripts) = (config.plugins_dir.clone(), config.scripts_dir.clone());
+        let listed = tokio::task::spawn_blocking(move || Listing::of(plugins.as_deref(), scripts.as_deref())).await;
+        // Only a panic: nothing is known then, and nothing is changed.
+        listed.unwrap_or_else(|error| Listing::unreadable(error.to_string()))
     }
 
-    /// Binds the files' versions: each in the place of another version of its name, or behind the others. What came from
-    /// a file that is gone is unbound, but only when every file could be read: the name in a broken one is not known.
-    async fn bind_files(&self, present: &[StoredExtension], all_read: bool) -> Result<(), CatalogError> {
+    async fn look_at(&self, listing: &Listing, known: &Listing) -> Result<Changes, CatalogError> {
         let mut conn = self.0.app.store.read().await?;
-        let mut bound = Vec::new();
-        for binding in extensions::all_bindings(&mut conn).await? {
-            if binding.scope != ScopeKind::System.as_str() {
-                continue;
-            }
-            let Some(stored) = extensions::get(&mut conn, binding.extension_id).await? else { continue };
-            let mode = Mode::parse(&binding.mode).unwrap_or(Mode::Active);
-            bound.push((stored, NewBinding { hook: binding.hook, extension_id: binding.extension_id, mode }));
-        }
+        let remembered = extension_files::all(&mut conn).await?;
         drop(conn);
-        let list = merged(&bound, present, all_read);
-        if list == bound.iter().map(|(_, binding)| *binding).collect::<Vec<_>>() {
+        let mut remembered: BTreeMap<String, ExtensionFile> =
+            remembered.into_iter().map(|file| (file.file.clone(), file)).collect();
+        let mut changes = Changes::default();
+        for (name, found) in &listing.files {
+            let before = remembered.remove(name);
+            if known.files.get(name) != Some(found) {
+                self.look_at_file(name, found, before, &mut changes).await?;
+            }
+        }
+        // Of a folder that can't be read, and of a file that is being written, nothing is known.
+        changes.gone = remembered.into_values().filter(|file| listing.knows_of(&file.file)).collect();
+        Ok(changes)
+    }
+
+    async fn look_at_file(
+        &self,
+        name: &str,
+        found: &FoundFile,
+        before: Option<ExtensionFile>,
+        changes: &mut Changes,
+    ) -> Result<(), CatalogError> {
+        let limit = self.0.app.extensions.largest_file(found.engine);
+        let bytes = match found.read(limit).await {
+            Content::Settled(bytes) => bytes,
+            Content::Changed => {
+                changes.again.push(name.to_owned());
+                return Ok(());
+            }
+            Content::Unreadable(error) => {
+                tracing::error!(extension.file = name, error, "A file of the extension folders can't be read");
+                return Ok(());
+            }
+        };
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let is_as_before = |file: &ExtensionFile| file.sha256 == sha256 && file.error.is_none();
+        if before.as_ref().is_some_and(is_as_before) {
             return Ok(());
         }
-        match self.replace_bindings(BindingScope::System, &list, None).await {
-            Ok(_) => Ok(()),
-            Err(super::BindError::Store(error)) => Err(error.into()),
+        let (extension_id, error) = match self.store_version(None, bytes.into(), found.engine, name, "folder").await {
+            Ok(uploaded) => {
+                let id = uploaded.extension.id;
+                // The same content that could not be loaded before is loaded now: it is bound as a new one is.
+                changes.arrived.push(uploaded.extension);
+                (Some(id), None)
+            }
+            Err(UploadError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(
+                    extension.file = name,
+                    error = &error as &dyn std::error::Error,
+                    "A file of the extension folders is not loaded; what was active stays"
+                );
+                (before.and_then(|file| file.extension_id), Some(error.to_string()))
+            }
+        };
+        let seen_at = self.0.app.clock.now();
+        changes.looked_at.push(ExtensionFile { file: name.to_owned(), sha256, extension_id, error, seen_at });
+        Ok(())
+    }
+
+    async fn put_in_force(&self, changes: &Changes) -> Result<(), CatalogError> {
+        let gone = self.names_gone(changes).await?;
+        let bound = self.change_system_bindings(|bound| {
+            let left = without(bound, |stored| stored.origin == "folder" && gone.contains(&stored.name));
+            let arrived = changes.arrived.iter();
+            arrived.fold(left, |bound, version| with_version(bound, version, None, Else::Last))
+        });
+        match bound.await {
+            Ok(_) => {}
+            Err(BindError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "The files of the folders are not bound");
-                Ok(())
             }
         }
-    }
-}
-
-fn merged(bound: &[(StoredExtension, NewBinding)], present: &[StoredExtension], all_read: bool) -> Vec<NewBinding> {
-    let mut list: Vec<NewBinding> = Vec::new();
-    let mut placed: Vec<(ExtensionId, Hook)> = Vec::new();
-    for (stored, binding) in bound {
-        let file = present.iter().find(|file| file.name == stored.name && file.hooks.contains(&binding.hook));
-        match file {
-            Some(file) if placed.contains(&(file.id, binding.hook)) => {}
-            Some(file) => {
-                placed.push((file.id, binding.hook));
-                list.push(NewBinding { extension_id: file.id, ..*binding });
-            }
-            None if stored.origin == "folder" && all_read => {}
-            None => list.push(*binding),
+        let mut tx = self.0.app.store.begin().await?;
+        for file in &changes.looked_at {
+            extension_files::put(tx.conn(), file).await?;
         }
-    }
-    for file in present {
-        for hook in file.hooks.iter().filter(|hook| !placed.contains(&(file.id, **hook))) {
-            list.push(NewBinding { hook: *hook, extension_id: file.id, mode: Mode::Active });
+        for file in &changes.gone {
+            extension_files::forget(tx.conn(), &file.file).await?;
         }
+        Ok(tx.commit().await?)
     }
-    list
-}
 
-fn list_both(plugins: Option<&Path>, scripts: Option<&Path>) -> FolderState {
-    let mut found = FolderState::new();
-    for (folder, engine) in [(plugins, EngineKind::Component), (scripts, EngineKind::Script)] {
-        let Some(entries) = folder.and_then(|folder| std::fs::read_dir(folder).ok()) else { continue };
-        for path in entries.take(MOST_FILES).filter_map(|entry| Some(entry.ok()?.path())) {
-            let Some(metadata) = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file) else { continue };
-            if engine_of(&path) == Some(engine) {
-                found.insert(path, (metadata.len(), metadata.modified().ok()));
-            }
+    /// The names of the extensions whose files are gone, but for those that are in another file.
+    async fn names_gone(&self, changes: &Changes) -> Result<Vec<String>, CatalogError> {
+        let mut names = Vec::new();
+        let mut conn = self.0.app.store.read().await?;
+        for id in changes.gone.iter().filter_map(|file| file.extension_id) {
+            names.extend(extensions::get(&mut conn, id).await?.map(|stored| stored.name));
         }
-    }
-    found
-}
-
-fn engine_of(path: &Path) -> Option<EngineKind> {
-    match path.extension()?.to_str()? {
-        "wasm" => Some(EngineKind::Component),
-        "rhai" => Some(EngineKind::Script),
-        _ => None,
+        if names.is_empty() {
+            return Ok(names);
+        }
+        let mut kept: Vec<String> = changes.arrived.iter().map(|version| version.name.clone()).collect();
+        let gone = |file: &ExtensionFile| changes.gone.iter().any(|other| other.file == file.file);
+        for file in extension_files::all(&mut conn).await?.into_iter().filter(|file| !gone(file)) {
+            let Some(id) = file.extension_id else { continue };
+            kept.extend(extensions::get(&mut conn, id).await?.map(|stored| stored.name));
+        }
+        names.retain(|name| !kept.contains(name));
+        Ok(names)
     }
 }

@@ -1,8 +1,8 @@
 //! From rows to programs: what is bound is loaded, what is bound no more is dropped, and the table of bindings is swapped.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
@@ -14,10 +14,7 @@ use crate::store::{Result, StoreError};
 
 impl Catalog {
     /// The program of a row: the one that is loaded, or loaded now and not kept.
-    pub(super) async fn loaded_or_load(
-        &self,
-        stored: &StoredExtension,
-    ) -> std::result::Result<Arc<LoadedExtension>, CatalogError> {
+    pub async fn program(&self, stored: &StoredExtension) -> std::result::Result<Arc<LoadedExtension>, CatalogError> {
         if let Some(extension) = self.loaded_by_id(stored.id) {
             return Ok(extension);
         }
@@ -73,25 +70,30 @@ impl Catalog {
         drop(conn);
 
         let mut loaded = HashMap::with_capacity(in_use.len());
+        let mut errors = HashMap::new();
         for stored in &in_use {
-            match self.loaded_or_load(stored).await {
+            match self.program(stored).await {
                 Ok(extension) => {
                     loaded.insert(stored.id, extension);
                 }
                 Err(CatalogError::Store(error)) => return Err(error),
                 // Rows of older releases stay for the record; only a binding makes their absence worth a line.
                 Err(CatalogError::NotInThisRelease { .. }) if !is_bound(&stored_bindings, stored.id) => {}
-                Err(error) => tracing::error!(
-                    extension.name = stored.name,
-                    extension.version = stored.version,
-                    error = &error as &dyn std::error::Error,
-                    "A stored extension is not loaded"
-                ),
+                Err(error) => {
+                    tracing::error!(
+                        extension.name = stored.name,
+                        extension.version = stored.version,
+                        error = &error as &dyn std::error::Error,
+                        "A stored extension is not loaded"
+                    );
+                    errors.insert(stored.id, error.to_string());
+                }
             }
         }
         let bindings: Vec<Binding> = stored_bindings.iter().filter_map(|binding| in_force(binding, &loaded)).collect();
         self.0.app.extensions.set_bindings(&bindings);
         *self.loaded() = loaded;
+        *self.0.errors.lock().unwrap_or_else(PoisonError::into_inner) = errors;
         self.0.version.store(version, Ordering::Release);
         Ok(())
     }

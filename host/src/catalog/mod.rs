@@ -2,8 +2,8 @@
 //! in the store, programs in the extension host, files in the operator's folders. It asks no extension anything but its
 //! examples, and knows nothing of HTTP.
 //!
-//! A change is one transaction that counts the bindings' version up; every node polls that version and swaps its table of
-//! bindings at once, so that calls under way finish on the old one.
+//! A change is one transaction that counts the bindings' version up; every node polls that version (and PostgreSQL tells it
+//! to look at once) and swaps its table of bindings in one step, so that calls under way finish on the old one.
 
 mod bind;
 mod error;
@@ -12,6 +12,7 @@ mod load;
 mod news;
 mod shipped;
 mod upload;
+mod versions;
 
 #[cfg(test)]
 mod tests;
@@ -24,17 +25,18 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::ids::ExtensionId;
+use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
-use crate::extensions::{Called, HookInput, LoadedExtension};
-use crate::store::extensions::StoredExtension;
-use crate::store::{self, StoreError};
+use crate::extensions::{CallScope, Called, HookInput, LoadedExtension};
+use crate::store::extensions::{BINDINGS_CHANGED, StoredExtension};
+use crate::store::{self, Notices, StoreError};
 
 pub use bind::{BindError, BindingScope, NewBinding, ScopeKind};
 pub use error::CatalogError;
 pub use upload::{MOST_SCRIPTS_OF_AN_ACCOUNT, UploadError, Uploaded};
+pub use versions::{MoveError, RolledBack};
 
-use folder::FolderState;
+use folder::Listing;
 
 /// How often a node looks for changed bindings and files. A swap is to be seen everywhere within two seconds.
 const POLL: Duration = Duration::from_secs(1);
@@ -52,7 +54,10 @@ struct Inner {
     /// One reload at a time: an older table must not take the place of a newer one.
     reloading: tokio::sync::Mutex<()>,
     /// What the folders held when they were last read.
-    folders: tokio::sync::Mutex<FolderState>,
+    folders: tokio::sync::Mutex<Listing>,
+    /// Why versions could not be loaded here, and why newer content of their files was not.
+    errors: Mutex<HashMap<ExtensionId, String>>,
+    file_errors: Mutex<HashMap<ExtensionId, String>>,
 }
 
 /// How many extensions a node has loaded.
@@ -66,10 +71,14 @@ pub struct Sizes {
 
 /// Follows changes of bindings and folders, and tells of suspended extensions, until `shutdown`.
 pub async fn run(app: App, catalog: Catalog, shutdown: CancellationToken) {
+    let folders = catalog.watch_folders();
+    let mut notices = Notices::on(&app.config.database_url, BINDINGS_CHANGED);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = app.clock.sleep(POLL) => catalog.look_for_changes().await,
+            () = folders.rung() => catalog.look_for_changes().await,
+            () = notices.next() => catalog.look_for_changes().await,
             () = app.extensions.suspension_told() => {}
         }
         if let Err(error) = catalog.tell_suspensions().await {
@@ -90,9 +99,12 @@ impl Catalog {
             version: AtomicI64::new(-1),
             reloading: tokio::sync::Mutex::default(),
             folders: tokio::sync::Mutex::default(),
+            errors: Mutex::default(),
+            file_errors: Mutex::default(),
         }));
         catalog.record_shipped().await?;
         catalog.read_folders().await?;
+        catalog.read_file_errors().await?;
         catalog.refresh_if_changed().await?;
         Ok(catalog)
     }
@@ -111,17 +123,19 @@ impl Catalog {
 
     /// Asks one version, whatever is bound; nothing is recorded.
     pub async fn test(&self, stored: &StoredExtension, input: &HookInput) -> Result<Called, CatalogError> {
-        let extension = self.loaded_or_load(stored).await?;
+        let extension = self.program(stored).await?;
         let host = &self.0.app.extensions;
         let trial = host.trial(extension, self.content_of(stored).await?).await?;
         Ok(trial.ask(host, input).await)
     }
 
-    /// The names of the loaded adapters: what an inbound endpoint may name as its provider.
-    pub fn providers(&self) -> Vec<String> {
+    /// The names of the adapters that are asked for an account: what its inbound endpoints may name as their provider.
+    pub fn providers(&self, account: AccountId) -> Vec<String> {
+        let scope = CallScope { account: Some(account), ..CallScope::default() };
+        let is_asked = |name: &String| self.0.app.extensions.adapter(&scope, name).is_some();
         let loaded = self.loaded();
         let adapters = loaded.values().filter(|extension| extension.hooks().contains(&Hook::ProviderAdapter));
-        let mut names: Vec<String> = adapters.map(|extension| extension.name().to_owned()).collect();
+        let mut names: Vec<String> = adapters.map(|extension| extension.name().to_owned()).filter(is_asked).collect();
         names.sort();
         names.dedup();
         names
@@ -130,6 +144,15 @@ impl Catalog {
     /// The loaded program of a row, where this node has it.
     pub fn loaded_by_id(&self, id: ExtensionId) -> Option<Arc<LoadedExtension>> {
         self.loaded().get(&id).cloned()
+    }
+
+    /// What is wrong with a version: why it is not loaded, why it rests, or why newer content of its file is not taken.
+    pub fn last_error(&self, id: ExtensionId) -> Option<String> {
+        let of = |errors: &Mutex<HashMap<ExtensionId, String>>| {
+            errors.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        };
+        let failure = || self.loaded_by_id(id).and_then(|extension| extension.last_failure());
+        of(&self.0.errors).or_else(failure).or_else(|| of(&self.0.file_errors))
     }
 
     /// How many are loaded and how many of them rest.
@@ -142,9 +165,20 @@ impl Catalog {
         self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What any node found wrong with a file.
+    async fn read_file_errors(&self) -> Result<(), StoreError> {
+        let files = store::extension_files::all(&mut *self.0.app.store.read().await?).await?;
+        let errors = files.into_iter().filter_map(|file| Some((file.extension_id?, file.error?)));
+        *self.0.file_errors.lock().unwrap_or_else(PoisonError::into_inner) = errors.collect();
+        Ok(())
+    }
+
     async fn look_for_changes(&self) {
         if let Err(error) = self.read_folders().await {
             tracing::error!(error = &error as &dyn std::error::Error, "The folders of extensions could not be read");
+        }
+        if let Err(error) = self.read_file_errors().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "The state of the folders could not be read");
         }
         if let Err(error) = self.refresh_if_changed().await {
             tracing::error!(error = &error as &dyn std::error::Error, "Bindings could not be refreshed");

@@ -1,13 +1,18 @@
-//! Files of extensions in the shell: read, told apart by their ending, checked in a host without a database.
+//! Files of extensions in the shell: read, told apart by their ending, checked in a host without a database; and those that
+//! are stored.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use crate::app::App;
+use crate::catalog::Catalog;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::status::Hook;
 use crate::extensions::{EngineKind, ExtensionHost, HostOptions, LoadedExtension};
+use crate::store::extensions::StoredExtension;
 
 /// A host with the shipped extensions behind whatever is loaded.
 pub(super) async fn host() -> anyhow::Result<ExtensionHost> {
@@ -38,4 +43,19 @@ pub(super) fn read(file: &Path) -> anyhow::Result<(Vec<u8>, EngineKind)> {
 pub(super) async fn check(host: &ExtensionHost, file: &Path) -> anyhow::Result<Arc<LoadedExtension>> {
     let (bytes, engine) = read(file)?;
     Ok(host.load(bytes, engine, &file.display().to_string()).await?)
+}
+
+/// The engine's parts, without a server.
+pub(super) async fn open(config: Config) -> anyhow::Result<(App, Catalog)> {
+    let base = format!("http://{}", config.listen);
+    let app = App::start(config, Clock::system(), &base).await?;
+    let catalog = Catalog::start(&app).await?;
+    Ok((app, catalog))
+}
+
+/// The system's version of this name, `NAME@VERSION` or the one of `NAME` that was stored last.
+pub(super) async fn stored(catalog: &Catalog, text: &str) -> anyhow::Result<StoredExtension> {
+    let (name, version) = text.split_once('@').map_or((text, None), |(name, version)| (name, Some(version)));
+    let stored = catalog.system_version(name, version).await?;
+    stored.with_context(|| format!("no version {text} is stored; `ampout plugin list` shows them"))
 }

@@ -9,6 +9,7 @@ pub(crate) mod keys;
 mod migrate;
 mod plugin;
 mod print;
+mod replay;
 mod serve;
 
 use std::path::PathBuf;
@@ -55,10 +56,12 @@ enum Command {
     Accounts(accounts::AccountsCommand),
     /// Say what mails are: replies, vacations, bounces, complaints; one JSON line each
     Classify(classify::ClassifyArgs),
-    /// Check, try, sign, list and install plugins (WebAssembly components)
+    /// Say which stored messages and requests an extension would decide otherwise
+    Replay(replay::ReplayArgs),
+    /// Check, try, sign, list, install and bind plugins (WebAssembly components)
     #[command(subcommand)]
     Plugin(plugin::ExtensionCommand),
-    /// Check, try, sign, list and install scripts (Rhai)
+    /// Check, try, sign, list, install and bind scripts (Rhai)
     #[command(subcommand)]
     Script(plugin::ExtensionCommand),
 }
@@ -106,6 +109,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys(command) => keys::run(command, &cli.settings.load()?).await,
         Command::Accounts(command) => accounts::run(command, &cli.settings.load()?).await,
         Command::Classify(args) => classify::run(args).await,
+        Command::Replay(args) => replay::run(&args, cli.settings.load()?).await,
         Command::Plugin(command) | Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }
 }

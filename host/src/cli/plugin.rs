@@ -1,19 +1,16 @@
 //! `ampout plugin` and `ampout script`: check, try and sign a file, see what is stored, store and bind one. Both work on
 //! either kind of extension; the file's ending tells which it is.
 
+mod bind;
 mod sign;
 mod test;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{extension_file, print};
-use crate::app::App;
-use crate::catalog::{BindingScope, Catalog, NewBinding};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::ids::AccountId;
 use crate::domain::status::Hook;
@@ -37,8 +34,12 @@ pub(super) enum ExtensionCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Store a file and bind it for the whole system, before what is bound there; a running server follows within 2 s
+    /// Store a file and bind it for the whole system, in the place of another version or before all others
     Install(InstallArgs),
+    /// Bind a stored version for the whole system, in the place of another version or before all others
+    Bind(bind::BindArgs),
+    /// Bind the version that was bound before
+    Rollback(bind::RollbackArgs),
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +74,8 @@ pub(super) async fn run(
         ExtensionCommand::Sign(args) => sign::sign(&args),
         ExtensionCommand::List { json } => list(config()?, json).await,
         ExtensionCommand::Install(args) => install(config()?, &args).await,
+        ExtensionCommand::Bind(args) => bind::bind(config()?, &args).await,
+        ExtensionCommand::Rollback(args) => bind::roll_back(config()?, &args).await,
     }
 }
 
@@ -96,7 +99,7 @@ async fn check(args: &CheckArgs) -> anyhow::Result<()> {
 }
 
 async fn list(config: Config, as_json: bool) -> anyhow::Result<()> {
-    let (app, _catalog) = open(config).await?;
+    let (app, _catalog) = extension_file::open(config).await?;
     let mut conn = app.store.read().await?;
     // A listing of the system's own needs no account; any id that owns nothing will do.
     let nobody = accounts::list_after(&mut conn, None, 1)
@@ -128,17 +131,10 @@ async fn list(config: Config, as_json: bool) -> anyhow::Result<()> {
 
 async fn install(config: Config, args: &InstallArgs) -> anyhow::Result<()> {
     let (bytes, engine) = extension_file::read(&args.file)?;
-    let (app, catalog) = open(config).await?;
+    let (app, catalog) = extension_file::open(config).await?;
     let stored = catalog.upload(None, bytes.into(), engine).await?.extension;
-    let mut conn = app.store.read().await?;
-    let version = extensions::bindings_version(&mut conn).await?;
-    let before = extensions::all_bindings(&mut conn).await?;
-    drop(conn);
     let mode = if args.shadow { Mode::Shadow } else { Mode::Active };
-    let own = stored.hooks.iter().map(|hook| NewBinding { hook: *hook, extension_id: stored.id, mode });
-    let others = before.iter().filter(|b| b.scope == "system" && b.extension_id != stored.id).map(again);
-    let list = own.map(Ok).chain(others).collect::<anyhow::Result<Vec<_>>>()?;
-    catalog.replace_bindings(BindingScope::System, &list, Some(version)).await?;
+    catalog.bind_for_system(&stored, mode).await?;
     app.store.close().await;
     if args.json {
         return print::json(&json!({ "id": stored.id, "name": stored.name, "version": stored.version, "mode": mode }));
@@ -153,21 +149,8 @@ async fn install(config: Config, args: &InstallArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open(config: Config) -> anyhow::Result<(App, Catalog)> {
-    let base = format!("http://{}", config.listen);
-    let app = App::start(config, Clock::system(), &base).await?;
-    let catalog = Catalog::start(&app).await?;
-    Ok((app, catalog))
-}
-
 fn place(binding: &StoredBinding) -> String {
     let StoredBinding { scope, scope_id, hook, mode, .. } = binding;
     let of = if scope_id.is_empty() { scope.clone() } else { format!("{scope} {scope_id}") };
     format!("{hook} of {of} ({mode})")
-}
-
-/// A binding that stands, as it is given again.
-fn again(binding: &StoredBinding) -> anyhow::Result<NewBinding> {
-    let Some(mode) = Mode::parse(&binding.mode) else { bail!("a binding has the mode {:?}", binding.mode) };
-    Ok(NewBinding { hook: binding.hook, extension_id: binding.extension_id, mode })
 }

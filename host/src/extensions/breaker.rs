@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::error::CallError;
 use crate::domain::Timestamp;
 
 const FAILURES_IN_A_ROW: u32 = 5;
@@ -17,6 +18,8 @@ pub(super) struct Breaker(Mutex<State>);
 struct State {
     failures: u32,
     next_probe: Option<Timestamp>,
+    /// The failure that suspended it.
+    why: Option<String>,
 }
 
 /// Whether an extension may be asked.
@@ -72,7 +75,7 @@ impl Breaker {
     }
 
     /// Tells of a failure at `now`.
-    pub(super) fn failed(&self, now: Timestamp) -> Change {
+    pub(super) fn failed(&self, now: Timestamp, why: &CallError) -> Change {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.next_probe.is_some() {
             return Change::None;
@@ -82,7 +85,13 @@ impl Breaker {
             return Change::None;
         }
         state.next_probe = Some(now.plus(BETWEEN_PROBES));
+        state.why = Some(why.to_string());
         Change::Suspended
+    }
+
+    /// The failure that suspended it; none while it is well.
+    pub(super) fn why(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).why.clone()
     }
 
     /// Whether it is suspended.

@@ -109,6 +109,11 @@ impl LoadedExtension {
     pub fn is_suspended(&self) -> bool {
         self.breaker.is_suspended()
     }
+
+    /// The failure for which it rests.
+    pub fn last_failure(&self) -> Option<String> {
+        self.breaker.why()
+    }
 }
 
 impl fmt::Debug for LoadedExtension {

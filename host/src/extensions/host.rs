@@ -118,6 +118,15 @@ enum Asked {
     Nobody,
 }
 
+impl Inner {
+    pub(super) fn largest_file(&self, engine: EngineKind) -> usize {
+        match engine {
+            EngineKind::Component => self.options.limits.component.file_bytes,
+            EngineKind::Script => self.options.limits.script.source_bytes,
+        }
+    }
+}
+
 impl ExtensionHost {
     /// Starts both engines. Nothing is bound.
     pub fn start(options: HostOptions) -> Result<Self, StartError> {
@@ -135,6 +144,11 @@ impl ExtensionHost {
             suspensions: Mutex::default(),
             suspended: Notify::new(),
         })))
+    }
+
+    /// The largest file that is loaded, in bytes.
+    pub fn largest_file(&self, engine: EngineKind) -> usize {
+        self.0.largest_file(engine)
     }
 
     /// Whether the memory of components comes from a pool; without one a call takes about twice the time.
@@ -372,7 +386,7 @@ impl ExtensionHost {
         let Called { answer, record } = self.call(extension, input).await;
         let change = match &answer {
             Ok(_) => extension.breaker.answered(permission),
-            Err(error) if error.is_the_extensions_fault() => extension.breaker.failed(self.0.clock.now()),
+            Err(error) if error.is_the_extensions_fault() => extension.breaker.failed(self.0.clock.now(), error),
             Err(_) => Change::None,
         };
         if change != Change::None {

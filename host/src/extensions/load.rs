@@ -30,11 +30,7 @@ pub(super) fn compile(
     engine: EngineKind,
     file: &str,
 ) -> Result<LoadedExtension, LoadError> {
-    let limits = &host.options.limits;
-    let limit = match engine {
-        EngineKind::Component => limits.component.file_bytes,
-        EngineKind::Script => limits.script.source_bytes,
-    };
+    let limit = host.largest_file(engine);
     if bytes.len() > limit {
         return Err(LoadError::TooLarge { file: file.to_owned(), bytes: bytes.len(), limit });
     }

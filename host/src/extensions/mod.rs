@@ -24,6 +24,7 @@ mod limits;
 mod load;
 pub mod manifest;
 mod record;
+mod replay;
 mod rhai;
 pub mod shipped;
 mod signature;

@@ -23,6 +23,7 @@ use crate::store::{Result, StoreError};
 use crate::wake::Wake;
 
 pub use answer::Answer;
+pub use read::question;
 
 /// Requests that are read again in one round, and at a time.
 const MOST_REQUESTS: i64 = 32;

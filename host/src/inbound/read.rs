@@ -48,8 +48,8 @@ struct Reading {
 
 /// Reads a stored request and says what to answer. Reading it twice changes nothing.
 pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Arc<InboundRequest>) -> Result<Answer> {
-    let scope = CallScope { account: Some(endpoint.account_id), ..CallScope::default() };
-    let mut decided = ask(app, &scope, endpoint, stored).await;
+    let scope = scope_of(endpoint);
+    let mut decided = ask(app, endpoint, stored).await;
     let now = app.clock.now();
     let rows = rows_of(stored, &decided, now);
     let events = match &mut decided.decision {
@@ -117,15 +117,26 @@ fn ending(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, decision: In
     }
 }
 
-async fn ask(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, stored: &InboundRequest) -> Decided<Ingested> {
-    let settings = match settings(app, endpoint) {
-        Ok(settings) => settings,
+async fn ask(app: &App, endpoint: &InboundEndpoint, stored: &InboundRequest) -> Decided<Ingested> {
+    match question(app, endpoint, stored) {
+        Ok((scope, request, settings)) => {
+            app.extensions.ingest(&scope, &endpoint.provider, Arc::new(request), Arc::new(settings)).await
+        }
         // The operator's key is missing: once it is back, the request is read as if nothing had been.
         Err(error) => {
             let decision = Ingested::Unavailable { reason: error.to_string() };
-            return Decided { decision, by: None, records: Vec::new() };
+            Decided { decision, by: None, records: Vec::new() }
         }
-    };
+    }
+}
+
+/// What the adapter is asked about a stored request, and for whom.
+pub fn question(
+    app: &App,
+    endpoint: &InboundEndpoint,
+    stored: &InboundRequest,
+) -> std::result::Result<(CallScope, Request, Settings), SecretError> {
+    let settings = settings(app, endpoint)?;
     let mut url = app.links.inbound(&endpoint.provider, &endpoint.token);
     if !stored.query.is_empty() {
         url = format!("{url}?{}", stored.query);
@@ -140,7 +151,11 @@ async fn ask(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, stored: &
         received_at: stored.received_at,
         extra: Extra::default(),
     };
-    app.extensions.ingest(scope, &endpoint.provider, Arc::new(request), Arc::new(settings)).await
+    Ok((scope_of(endpoint), request, settings))
+}
+
+fn scope_of(endpoint: &InboundEndpoint) -> CallScope {
+    CallScope { account: Some(endpoint.account_id), ..CallScope::default() }
 }
 
 fn settings(app: &App, endpoint: &InboundEndpoint) -> std::result::Result<Settings, SecretError> {

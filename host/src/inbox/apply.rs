@@ -13,7 +13,7 @@ use crate::domain::ids::InboundMessageId;
 use crate::domain::status::Hook;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::extensions::hooks::Extra;
-use crate::extensions::hooks::reply::{Classification, MatchedBy, Verdict};
+use crate::extensions::hooks::reply::{Classification, MatchedBy, Message, Verdict};
 use crate::extensions::{CallScope, Decided};
 use crate::store::decisions::{self, Decision};
 use crate::store::facts::reply;
@@ -81,29 +81,51 @@ async fn judge_or_put_aside(app: &App, message: InboundMessage) -> Result<Option
     }
 }
 
+/// A message that was read and matched.
+struct Known {
+    parsed: Parsed,
+    matched: Option<Matched>,
+    own_copy: Option<Send>,
+    /// We wrote it ourselves.
+    is_ours: bool,
+}
+
+/// What a classifier is asked about a stored message, and for whom; `None` where it is not asked: we wrote it ourselves.
+pub async fn question(app: &App, message: &InboundMessage) -> Result<Option<(CallScope, Message)>> {
+    let known = look_at(app, message).await?;
+    Ok((!known.is_ours).then(|| (scope_of(message, known.matched.as_ref()), known.parsed.message)))
+}
+
 /// Reads, matches and asks. Nothing is written.
 async fn judge(app: &App, message: InboundMessage) -> Result<Judged> {
-    let mut parsed = parse::parse(&message.raw, message.received_at);
-    let (account, credential) = (message.account_id, message.credential_id);
-    let mut conn = app.store.read().await?;
-    let own_copy = matching::own_copy(&mut conn, account, &parsed).await?;
-    let matched = matching::find(&mut conn, account, credential, &parsed).await?;
-    let is_ours = own_copy.is_some() || is_from_ourselves(&mut conn, &message, &parsed, matched.as_ref()).await?;
-    drop(conn);
+    let Known { parsed, matched, own_copy, is_ours } = look_at(app, &message).await?;
     if is_ours {
         let reason = Some("we wrote it ourselves".to_owned());
         let decision = Classification::new(Verdict::Ignore, reason, Extra::default());
         let decided = Decided { decision, by: None, records: Vec::new() };
         return Ok(Judged { message, parsed, matched: None, own_copy, decided });
     }
-    parsed.message.enrollment = matched.as_ref().map(Matched::as_fact);
-    let scope = CallScope {
-        account: Some(account),
-        campaign: matched.as_ref().map(|matched| matched.send.campaign_id),
-        credential: Some(credential),
-    };
+    let scope = scope_of(&message, matched.as_ref());
     let decided = app.extensions.classify(&scope, Arc::new(parsed.message.clone())).await;
     Ok(Judged { message, parsed, matched, own_copy, decided })
+}
+
+async fn look_at(app: &App, message: &InboundMessage) -> Result<Known> {
+    let mut parsed = parse::parse(&message.raw, message.received_at);
+    let mut conn = app.store.read().await?;
+    let own_copy = matching::own_copy(&mut conn, message.account_id, &parsed).await?;
+    let matched = matching::find(&mut conn, message.account_id, message.credential_id, &parsed).await?;
+    let is_ours = own_copy.is_some() || is_from_ourselves(&mut conn, message, &parsed, matched.as_ref()).await?;
+    parsed.message.enrollment = matched.as_ref().map(Matched::as_fact);
+    Ok(Known { parsed, matched, own_copy, is_ours })
+}
+
+fn scope_of(message: &InboundMessage, matched: Option<&Matched>) -> CallScope {
+    CallScope {
+        account: Some(message.account_id),
+        campaign: matched.map(|matched| matched.send.campaign_id),
+        credential: Some(message.credential_id),
+    }
 }
 
 /// Whether the mailbox's own address wrote it to somebody else: what a user sends from another program, with a copy to

@@ -32,7 +32,7 @@ use crate::app::App;
 use crate::rounds::{self, Next};
 use crate::store::{Result, StoreError, inbox};
 
-pub use apply::Outcome;
+pub use apply::{Outcome, question};
 
 /// Without a bell stored messages are looked for this often: another node may have stored them and died.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);

@@ -90,7 +90,7 @@ impl DatabaseUrl {
         without_password(&self.url)
     }
 
-    fn for_driver(&self) -> String {
+    pub(super) fn for_driver(&self) -> String {
         match self.dialect {
             Dialect::Sqlite if self.url.contains('?') => format!("{}&mode=rwc", self.url),
             Dialect::Sqlite => format!("{}?mode=rwc", self.url),

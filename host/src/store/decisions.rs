@@ -164,6 +164,26 @@ pub async fn list_of(
     rows.iter().map(decision_of).collect()
 }
 
+/// What was decided about a subject, by whoever decided: the latest decision that was obeyed. A classifier that passed has
+/// decided nothing.
+pub async fn in_force(conn: &mut Conn, hook: Hook, subject_id: &str) -> Result<Option<serde_json::Value>> {
+    let rows = sqlx::query(
+        "SELECT decision FROM decisions WHERE subject_id = $1 AND hook = $2 AND mode = 'active' AND decision IS NOT NULL
+         ORDER BY at DESC, id DESC LIMIT 100",
+    )
+    .bind(subject_id)
+    .bind(hook.as_str())
+    .fetch_all(conn)
+    .await?;
+    for row in &rows {
+        let decision: serde_json::Value = row.json("decision")?;
+        if decision["verdict"] != "pass" {
+            return Ok(Some(decision));
+        }
+    }
+    Ok(None)
+}
+
 /// The decisions about a subject, oldest first.
 pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Decision>> {
     let rows = sqlx::query("SELECT * FROM decisions WHERE subject_id = $1 ORDER BY id LIMIT 100")

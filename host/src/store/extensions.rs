@@ -10,6 +10,8 @@ use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
 
 const BINDINGS_VERSION: &str = "bindings.version";
+/// What nodes are told on PostgreSQL when bindings change.
+pub const BINDINGS_CHANGED: &str = "ampout_bindings";
 
 /// A stored version of an extension.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +103,16 @@ pub async fn by_version(
         .fetch_optional(conn)
         .await?;
     row.as_ref().map(extension_of).transpose()
+}
+
+/// All stored versions of a name, the latest stored first.
+pub async fn of_name(conn: &mut Conn, account: Option<AccountId>, name: &str) -> Result<Vec<StoredExtension>> {
+    let rows = sqlx::query("SELECT * FROM extensions WHERE account_id = $1 AND name = $2 ORDER BY id DESC LIMIT 1000")
+        .bind(owner(account))
+        .bind(name)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(extension_of).collect()
 }
 
 /// One stored version.
@@ -254,7 +266,8 @@ pub async fn replace_bindings(tx: &mut Tx, scope: &str, scope_id: &str, bindings
         .await?;
     }
     let version = bindings_version(tx.conn()).await? + 1;
-    meta::set(tx.conn(), BINDINGS_VERSION, &version.to_string()).await
+    meta::set(tx.conn(), BINDINGS_VERSION, &version.to_string()).await?;
+    tx.notify(BINDINGS_CHANGED).await
 }
 
 /// Takes the bindings of a scope that is gone away.

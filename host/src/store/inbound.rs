@@ -236,6 +236,31 @@ pub async fn take_to_retry(tx: &mut Tx, now: Timestamp, next: Timestamp, limit: 
     rows.iter().map(request_of).collect()
 }
 
+/// A provider's requests that were read, the newest first, from `since` on and before `before`; of one account or of all.
+pub async fn newest(
+    conn: &mut Conn,
+    account: Option<AccountId>,
+    provider: &str,
+    since: Timestamp,
+    before: Option<InboundRequestId>,
+    limit: i64,
+) -> Result<Vec<InboundRequest>> {
+    let rows = sqlx::query(
+        "SELECT r.* FROM inbound_requests r JOIN inbound_endpoints e ON e.id = r.endpoint_id
+         WHERE r.id >= $1 AND ($2 = '' OR r.id < $2) AND ($3 = '' OR r.account_id = $3) AND e.provider = $4
+           AND r.state <> 'stored'
+         ORDER BY r.id DESC LIMIT $5",
+    )
+    .bind(InboundRequestId::first_of(since).to_string())
+    .bind(before.map(|id| id.to_string()).unwrap_or_default())
+    .bind(account.map(|id| id.to_string()).unwrap_or_default())
+    .bind(provider)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(request_of).collect()
+}
+
 /// When the next request has to be read.
 pub async fn next_retry(conn: &mut Conn) -> Result<Option<Timestamp>> {
     let row = sqlx::query("SELECT MIN(next_try_at) AS next FROM inbound_requests WHERE next_try_at IS NOT NULL")

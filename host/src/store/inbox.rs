@@ -236,6 +236,28 @@ pub async fn find(conn: &mut Conn, account: AccountId, id: InboundMessageId) -> 
     row.as_ref().map(message_of).transpose()
 }
 
+/// Messages that were read, the newest first, from `since` on and before `before`; of one account or of all.
+pub async fn newest(
+    conn: &mut Conn,
+    account: Option<AccountId>,
+    since: Timestamp,
+    before: Option<InboundMessageId>,
+    limit: i64,
+) -> Result<Vec<InboundMessage>> {
+    let rows = sqlx::query(
+        "SELECT * FROM inbound_messages
+         WHERE id >= $1 AND ($2 = '' OR id < $2) AND ($3 = '' OR account_id = $3) AND state <> 'stored'
+         ORDER BY id DESC LIMIT $4",
+    )
+    .bind(InboundMessageId::first_of(since).to_string())
+    .bind(before.map(|id| id.to_string()).unwrap_or_default())
+    .bind(account.map(|id| id.to_string()).unwrap_or_default())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(message_of).collect()
+}
+
 /// Notes what a message turned out to be; false when another did so first.
 pub async fn read(conn: &mut Conn, id: InboundMessageId, reading: &Reading) -> Result<bool> {
     let done = sqlx::query(

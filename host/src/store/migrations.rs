@@ -20,6 +20,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (11, "deletions", include_str!("../../migrations/0011_deletions.sql")),
     (12, "events in order", include_str!("../../migrations/0012_events_in_order.sql")),
     (13, "plans and forecasts", include_str!("../../migrations/0013_plans_and_forecasts.sql")),
+    (14, "extension files", include_str!("../../migrations/0014_extension_files.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

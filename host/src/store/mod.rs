@@ -17,6 +17,7 @@ pub mod deliveries;
 mod dialect;
 pub mod enrollments;
 pub mod events;
+pub mod extension_files;
 pub mod extensions;
 pub mod facts;
 mod group;
@@ -26,6 +27,7 @@ pub mod inbound_fates;
 pub mod inbox;
 pub mod meta;
 pub mod migrations;
+mod notices;
 pub mod outreaches;
 pub mod page;
 mod retry;
@@ -39,6 +41,7 @@ pub mod webhooks;
 pub use connect::{DatabaseUrl, Store, StoreOptions, Tx};
 pub use dialect::Dialect;
 pub use group::Writing;
+pub use notices::Notices;
 pub use page::Page;
 
 /// One connection, in a transaction or not.

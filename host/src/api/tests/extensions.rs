@@ -118,3 +118,20 @@ async fn the_shipped_extensions_are_listed() {
     let path = format!("/extensions/{}", classifier["id"].as_str().unwrap());
     api.call("DELETE", &key, &path, None).await.expect_error(422, "unprocessable");
 }
+
+#[tokio::test]
+async fn a_replay_says_what_would_change_and_what_it_takes() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let made = upload(&api, &key, "text/rhai", script("1.0.0", "ignore")).await.expect(StatusCode::CREATED);
+    let path = format!("/extensions/{}/replay", made["id"].as_str().unwrap());
+    let replayed = api.post(&key, &path, json!({})).await.expect(StatusCode::OK);
+    assert_eq!(replayed, json!({ "examined": 0, "changed": [] }));
+    api.post(&key, &path, json!({ "since": "7d", "limit": 10 })).await.expect(StatusCode::OK);
+    let wrong = json!({ "since": "yesterday", "limit": 0, "hook": "send-gate" });
+    let details = api.post(&key, &path, wrong).await.expect_error(422, "validation_failed");
+    assert!(details["since"][0].as_str().unwrap().contains("how long ago, such as 7d"), "{details}");
+    assert_eq!((details["limit"].is_array(), details["hook"].is_array()), (true, true), "{details}");
+    let stranger = api.key().await;
+    api.post(&stranger, &path, json!({})).await.expect_error(404, "extension_not_found");
+}

@@ -148,7 +148,7 @@ impl Compiled {
             Ok(Ok(answer)) => decisions::to_json(&answer)
                 .and_then(|answer| HookDecision::from_json(input.hook(), answer))
                 .map_err(CallError::BadAnswer),
-            Ok(Err(error)) => Err(CallError::Script(self.fault_of(&error, spent.stopped, limits))),
+            Ok(Err(error)) => Err(CallError::Script(self.fault_of(&error, input.hook(), spent.stopped, limits))),
             Err(_) => Err(CallError::Script(fault(&self.name, &self.source, Position::NONE, PANICKED))),
         };
         (answer, spent)
@@ -177,9 +177,14 @@ impl Compiled {
         }
     }
 
-    fn fault_of(&self, error: &EvalAltResult, stopped: Option<Stop>, limits: &ScriptLimits) -> ScriptError {
+    fn place_of(&self, hook: Hook) -> Position {
+        beginning(&self.source, function_of(hook).0).unwrap_or(Position::NONE)
+    }
+
+    fn fault_of(&self, error: &EvalAltResult, hook: Hook, stopped: Option<Stop>, limits: &ScriptLimits) -> ScriptError {
         let inner = error.unwrap_inner();
         let position = if inner.position().is_none() { error.position() } else { inner.position() };
+        let position = if position.is_none() { self.place_of(hook) } else { position };
         if stopped.is_some() {
             let message = format!("ran past its limit of {:?}", limits.time);
             return fault(&self.name, &self.source, position, &message);
@@ -197,6 +202,15 @@ impl Compiled {
         };
         fault(&self.name, &self.source, position, &message)
     }
+}
+
+/// Where the function of a hook begins. The interpreter knows no place of an empty loop, nor of an index.
+fn beginning(source: &str, function: &str) -> Option<Position> {
+    let line = source.lines().position(|line| {
+        let rest = line.trim_start().strip_prefix("fn ").map(str::trim_start);
+        rest.and_then(|rest| rest.strip_prefix(function)).is_some_and(|rest| rest.trim_start().starts_with('('))
+    })?;
+    Some(Position::new(u16::try_from(line + 1).ok()?, 1))
 }
 
 fn syntax_message(error: &ParseErrorType) -> String {

@@ -4,7 +4,9 @@
 mod binding;
 mod component;
 mod fetch;
+mod frozen;
 mod guests;
+mod hostile;
 mod script;
 mod trial;
 mod wasi;

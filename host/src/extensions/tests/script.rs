@@ -1,4 +1,4 @@
-//! Scripts: the good, and those that try what they should not.
+//! Scripts that are well, and what their authors are told. Those that try what they should not are in `hostile`.
 
 use serde_json::json;
 
@@ -169,14 +169,6 @@ async fn a_script_that_does_not_compile_is_refused_at_its_line() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_not_utf_8_is_refused_at_its_line() {
-    let mut source = script_text("x", Hook::ReplyClassifier, PASS).into_bytes();
-    source.extend(b"// caf\xe9\n");
-    let error = host().load(source, EngineKind::Script, "latin.rhai").await.unwrap_err().to_string();
-    assert_eq!(error, "latin.rhai:6: byte 112 is not UTF-8; save the script as UTF-8");
-}
-
-#[tokio::test]
 async fn an_example_that_comes_out_otherwise_refuses_the_load() {
     let source = script_text("x", Hook::ReplyClassifier, PASS).replace(
         "\n\n",
@@ -203,32 +195,8 @@ async fn an_answer_outside_the_vocabulary_says_what_was_expected() {
 }
 
 #[tokio::test]
-async fn loops_end() {
-    check_patiently("fn classify(message) { loop { } }", "took over 200000 operations").await;
-    check_patiently("fn classify(message) { for i in 0..1000000000000 { let x = i; } }", "took over 200000 operations")
-        .await;
-    check_patiently(
-        "fn classify(message) { let t = message.text + message.text; while true { t.to_upper(); } }",
-        "test.rhai",
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn recursion_ends() {
-    check_patiently("fn f(n) { f(n + 1) } fn classify(message) { f(0) }", "calls went over 16 deep").await;
-}
-
-#[tokio::test]
 async fn texts_lists_and_maps_stay_small() {
-    check_patiently("fn classify(message) { let s = \"x\"; loop { s += s; } }", "Length of string too large").await;
-    check_patiently("fn classify(message) { let s = \"x\"; loop { s = `${s}${s}`; } }", "Length of string too large")
-        .await;
-    check_patiently("fn classify(message) { let a = []; loop { a.push(1); } }", "Size of array/BLOB too large").await;
     check_patiently("fn classify(message) { let a = []; a.pad(1000000000, 1); a }", "Size of array/BLOB too large")
-        .await;
-    // The interpreter looks at an entry that is set, not at its map: here the operations are the limit.
-    check_patiently("fn classify(message) { let m = #{}; let i = 0; loop { i += 1; m[`k${i}`] = 1; } }", "test.rhai")
         .await;
     let replace = "fn classify(message) { let s = \"\"; s.pad(60000, 'a'); let b = s; s.replace(\"a\", b); s }";
     check_patiently(replace, "would grow over 65536 bytes").await;
@@ -269,16 +237,8 @@ async fn nobody_sleeps() {
 }
 
 #[tokio::test]
-async fn a_regular_expression_bomb_is_refused_or_bounded() {
-    check(
-        "fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }",
-        "over 262144 bytes when compiled",
-    )
-    .await;
+async fn a_pattern_that_is_wrong_is_told() {
     check("fn classify(message) { message.text.matches(\"(unclosed\") }", "unclosed group").await;
-    // Linear, but wide: no lazy automaton can hold its states.
-    let wide = "fn classify(message) { let s = \"\"; s.pad(60000, 'a'); for i in 0..1000 { s.matches(\"[ab]*a[ab]{400}c\"); } }";
-    check(wide, "limit of 50ms").await;
 }
 
 #[tokio::test]
@@ -319,4 +279,27 @@ async fn a_long_script_leaves_the_asynchronous_thread() {
     });
     assert!(error.unwrap_err().contains("ran past its limit of 50ms"));
     assert_eq!(ticks, 20);
+}
+
+#[tokio::test]
+async fn nothing_of_one_call_is_left_for_the_next() {
+    let body = r#"
+        const KEPT = [];
+        fn classify(message) {
+            let seen = if is_def_var("seen") { "a variable" } else { "" };
+            let kept = global::KEPT;
+            kept.push(message.subject);
+            log_info(message.subject);
+            #{ verdict: "human-reply", reason: `${kept.len()} ${seen}`.trim() }
+        }"#;
+    let host = host();
+    let script = load_script(&host, Hook::ReplyClassifier, body).await;
+    let script = script.unwrap();
+    for subject in ["of one account", "of another"] {
+        let called = host.call(&script, &input(Hook::ReplyClassifier, json!({ "subject": subject }))).await;
+        let decision = called.answer.map(|answer| answer.to_json());
+        assert_eq!(decision, Ok(json!({ "verdict": "human-reply", "reason": "1" })));
+        let logged: Vec<_> = called.record.logs.iter().map(|line| line.message.as_str()).collect();
+        assert_eq!(logged, [subject]);
+    }
 }

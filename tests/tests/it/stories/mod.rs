@@ -5,6 +5,7 @@ mod a_credential_goes_down;
 mod a_months_plan;
 mod a_person_answers;
 mod answers_instead_of_tickets;
+mod bindings_reach_every_node;
 mod bounces;
 mod campaign_is_made;
 mod contacts_come_and_go;

@@ -1,0 +1,57 @@
+//! `ampout plugin bind` and `ampout plugin rollback`: which version of a name the system asks. A running server follows
+//! within two seconds.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::{extension_file, print};
+use crate::config::Config;
+use crate::extensions::Mode;
+use crate::store::extensions::StoredExtension;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BindArgs {
+    /// NAME, or NAME@VERSION; without a version the one that was stored last
+    version: String,
+    /// Ask it and record what it says, without obeying it
+    #[arg(long)]
+    shadow: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RollbackArgs {
+    /// The extension's name
+    name: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn bind(config: Config, args: &BindArgs) -> anyhow::Result<()> {
+    let (app, catalog) = extension_file::open(config).await?;
+    let stored = extension_file::stored(&catalog, &args.version).await?;
+    let mode = if args.shadow { Mode::Shadow } else { Mode::Active };
+    catalog.bind_for_system(&stored, mode).await?;
+    app.store.close().await;
+    if args.json {
+        return print::json(&json!({ "id": stored.id, "name": stored.name, "version": stored.version, "mode": mode }));
+    }
+    print::line(format_args!("{} is bound for the whole system", named(&stored)))
+}
+
+pub(super) async fn roll_back(config: Config, args: &RollbackArgs) -> anyhow::Result<()> {
+    let (app, catalog) = extension_file::open(config).await?;
+    let rolled = catalog.roll_back(&args.name).await?;
+    app.store.close().await;
+    if args.json {
+        return print::json(&json!({ "name": args.name, "from": rolled.from.version, "to": rolled.to.version }));
+    }
+    print::line(format_args!("{} has the place of {} again", named(&rolled.to), named(&rolled.from)))
+}
+
+fn named(stored: &StoredExtension) -> String {
+    format!("{}@{}", stored.name, stored.version)
+}

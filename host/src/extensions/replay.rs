@@ -1,0 +1,42 @@
+//! What would a version have decided? It is asked as if it stood first in its line, in the place of other versions of its
+//! name. Nothing is recorded, no breaker is told, and the network is only read.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::chain::CallScope;
+use super::extension::LoadedExtension;
+use super::fetch::Access;
+use super::hooks::{HookDecision, HookInput, reply};
+use super::host::ExtensionHost;
+use crate::domain::status::Hook;
+
+impl ExtensionHost {
+    /// The decision that would be in force, in the contract's words, had `extension` been bound for all that `scope` covers.
+    pub async fn would_decide(&self, scope: &CallScope, extension: &Arc<LoadedExtension>, input: &HookInput) -> Value {
+        let line = self.line(input.hook(), scope).active;
+        let others = line.iter().filter(|other| {
+            // An adapter answers for its provider alone, and nobody passes to another's.
+            other.name() != extension.name() && input.hook() != Hook::ProviderAdapter
+        });
+        for asked in std::iter::once(extension).chain(others) {
+            let called = self.call_at(asked, input, input.time(), Access::Reading).await;
+            match called.answer {
+                Ok(HookDecision::ReplyClassifier(reply::Answer::Pass)) => {}
+                Ok(decision) => return decision.to_json(),
+                Err(error) => return failed(input.hook(), &error.to_string()),
+            }
+        }
+        failed(input.hook(), "no classifier could tell")
+    }
+}
+
+/// What a failure means, in the words that are recorded of it.
+fn failed(hook: Hook, reason: &str) -> Value {
+    match hook {
+        Hook::ReplyClassifier => json!({ "verdict": "unclassified", "reason": reason }),
+        Hook::ProviderAdapter => json!({ "error": "retry", "reason": reason }),
+        Hook::BouncePolicy | Hook::SendGate => json!({ "error": reason }),
+    }
+}
