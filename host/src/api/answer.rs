@@ -22,7 +22,6 @@ impl Answer {
     }
 
     /// With the header `ETag`.
-    #[expect(dead_code, reason = "the bindings, which come next, have one")]
     pub(super) fn with_etag(self, etag: String) -> Self {
         Self { etag: Some(etag), ..self }
     }

@@ -1,13 +1,12 @@
 //! Who is asked where: the bindings of a scope are read and replaced as a whole list. The installation's version of the
 //! bindings is the ETag.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::auth::{Caller, MayExtend, MayRead};
 use super::body;
 use super::error::{ApiError, Code, Result};
@@ -96,7 +95,7 @@ pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
     mut parameters: Parameters,
-) -> Result<Response> {
+) -> Result<Answer> {
     let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
     let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
     parameters.finish()?;
@@ -126,7 +125,7 @@ pub(super) async fn replace(
     mut parameters: Parameters,
     headers: HeaderMap,
     body::Json(body): body::Json,
-) -> Result<Response> {
+) -> Result<Answer> {
     let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
     let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
     parameters.finish()?;
@@ -148,11 +147,12 @@ pub(super) async fn replace(
         caller.require_system(&api).await?;
     }
     let list: Vec<NewBinding> = named.into_iter().map(|named| named.binding).collect();
-    let version = api.catalog.replace_bindings(scope, &list, if_match).await.map_err(not_bound)?;
-    let mut conn = api.app.store.read().await?;
-    let mut bindings = extensions::all_bindings(&mut conn).await?;
+    let (mut tx, version) = api.catalog.begin_replacing(scope, &list, if_match).await.map_err(not_bound)?;
+    let mut bindings = extensions::all_bindings(tx.conn()).await?;
     bindings.retain(|binding| is_seen(binding, caller.account, Some(scope)));
-    Ok(answer(version, bindings))
+    let answer = caller.commit_answer(tx, answer(version, bindings)).await?;
+    api.catalog.refresh_if_changed().await?;
+    Ok(answer)
 }
 
 fn named_binding(fields: &mut Fields<'_>) -> Option<Named> {
@@ -219,17 +219,14 @@ fn is_seen(binding: &StoredBinding, account: AccountId, asked: Option<BindingSco
     }
 }
 
-fn answer(version: i64, bindings: Vec<StoredBinding>) -> Response {
+fn answer(version: i64, bindings: Vec<StoredBinding>) -> Answer {
     let shown = |binding: StoredBinding| {
         let StoredBinding { account_id: _, scope, scope_id, hook, position, extension_id, mode } = binding;
         let scope_id = Some(scope_id).filter(|id| !id.is_empty());
         BindingShown { scope, scope_id, hook, position, extension_id, mode }
     };
-    let mut response = Json(Bindings { bindings: bindings.into_iter().map(shown).collect() }).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
+    let bindings = Bindings { bindings: bindings.into_iter().map(shown).collect() };
+    Answer::json(StatusCode::OK, &bindings).with_etag(format!("\"{version}\""))
 }
 
 fn not_bound(error: BindError) -> ApiError {

@@ -7,7 +7,7 @@ use crate::domain::ids::{AccountId, CampaignId, CredentialId, ExtensionId};
 use crate::domain::status::{Hook, words};
 use crate::extensions::Mode;
 use crate::store::extensions::{self, StoredBinding};
-use crate::store::{Conn, StoreError, campaigns, credentials};
+use crate::store::{Conn, StoreError, Tx, campaigns, credentials};
 
 words! {
     /// The kinds of scope.
@@ -132,6 +132,19 @@ impl Catalog {
         list: &[NewBinding],
         if_match: Option<i64>,
     ) -> Result<i64, BindError> {
+        let (tx, version) = self.begin_replacing(scope, list, if_match).await?;
+        tx.commit().await?;
+        self.refresh_if_changed().await?;
+        Ok(version)
+    }
+
+    /// The same in a transaction that is the caller's to commit; [`Catalog::refresh_if_changed`] then puts it in force.
+    pub async fn begin_replacing(
+        &self,
+        scope: BindingScope,
+        list: &[NewBinding],
+        if_match: Option<i64>,
+    ) -> Result<(Tx, i64), BindError> {
         self.check_extensions(scope, list).await?;
         let mut tx = self.0.app.store.begin().await?;
         check_scope(tx.conn(), scope).await?;
@@ -142,9 +155,7 @@ impl Catalog {
         extensions::replace_bindings(&mut tx, scope.kind().as_str(), &scope.id(), &rows(scope, list)).await?;
         extensions::refresh_statuses(tx.conn()).await?;
         let version = extensions::bindings_version(tx.conn()).await?;
-        tx.commit().await?;
-        self.refresh_if_changed().await?;
-        Ok(version)
+        Ok((tx, version))
     }
 
     async fn check_extensions(&self, scope: BindingScope, list: &[NewBinding]) -> Result<(), BindError> {

@@ -135,3 +135,24 @@ async fn a_replay_says_what_would_change_and_what_it_takes() {
     let stranger = api.key().await;
     api.post(&stranger, &path, json!({})).await.expect_error(404, "extension_not_found");
 }
+
+#[tokio::test]
+async fn a_list_that_is_sent_again_is_answered_as_the_first_time() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let script = upload(&api, &key, "text/rhai", script("1.0.0", "ignore")).await.expect(StatusCode::CREATED);
+    let body = json!({"bindings": [binding(&script["id"], "active")]});
+    let replace = async |version: &str| {
+        let request = Request::put("/bindings").header(header::AUTHORIZATION, format!("Bearer {}", key.plaintext));
+        let request = request.header(header::CONTENT_TYPE, "application/json").header(header::IF_MATCH, version);
+        api.send(request.header("idempotency-key", "once").body(Body::from(body.to_string())).unwrap()).await
+    };
+    let version = api.get(&key, "/bindings").await.header("etag").to_owned();
+    let first = replace(&version).await;
+    first.expect(StatusCode::OK);
+    assert_ne!(first.header("etag"), version);
+    // Carried out once more it would be refused: the version is another now.
+    let again = replace(&version).await;
+    assert_eq!((again.status, &again.text, again.header("etag")), (StatusCode::OK, &first.text, first.header("etag")));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+}
