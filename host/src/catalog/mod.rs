@@ -72,6 +72,8 @@ pub struct Sizes {
 /// Follows changes of bindings and folders, and tells of suspended extensions, until `shutdown`.
 pub async fn run(app: App, catalog: Catalog, shutdown: CancellationToken) {
     let folders = catalog.watch_folders();
+    // What changed since the start and before the watch.
+    catalog.look_for_changes().await;
     let mut notices = Notices::on(&app.config.database_url, BINDINGS_CHANGED);
     loop {
         tokio::select! {

@@ -24,6 +24,7 @@ async fn node(database: &str, folder: &tempfile::TempDir) -> anyhow::Result<Serv
         ("metrics_listen", String::new()),
         ("dns_servers", "127.0.0.1:9".to_owned()),
         ("database_url", database.to_owned()),
+        ("secret_key", "5e".repeat(32)),
         ("data_dir", folder.path().display().to_string()),
     ];
     Server::start(Config::from_settings(&settings)?, Clock::manual(START)).await

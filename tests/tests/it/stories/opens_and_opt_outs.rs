@@ -148,21 +148,26 @@ async fn the_page_works_in_a_browser_without_scripts() -> anyhow::Result<()> {
     assert_eq!(browser.focused().await?, "button");
     assert_eq!(browser.style("button", "outline-style").await?, "solid");
     browser.press(&[Key::Enter]).await?;
-    ampout_tests::eventually("the answer's page", async || match browser.title().await {
-        Ok(title) if title == "Unsubscribed" => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
-    .await?;
+    answered(&browser).await?;
     ensure!(contact_of(&engine, &campaign).await?["unsubscribed_at"].is_string(), "the button does nothing");
 
     // By mouse, once more, is the same page; and a link that was cut off says so.
     browser.open(link).await?;
     browser.click("button").await?;
+    answered(&browser).await?;
     assert_eq!(browser.text_of("h1").await?, "Unsubscribed");
     browser.open(&link[..link.len() - 1]).await?;
     assert_eq!((browser.text_of("h1").await?.as_str(), browser.count("button").await?), ("This link does not work", 0));
     engine.stop().await;
     Ok(())
+}
+
+async fn answered(browser: &Browser) -> anyhow::Result<()> {
+    ampout_tests::eventually("the answer's page", async || match browser.title().await {
+        Ok(title) if title == "Unsubscribed" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
 }
 
 async fn contact_of(engine: &Engine, campaign: &Campaign) -> anyhow::Result<Value> {
