@@ -58,9 +58,9 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Say which stored messages and requests an extension would decide otherwise
     Replay(replay::ReplayArgs),
-    /// Check, try, sign, list, install and bind plugins (WebAssembly components)
+    /// Make, build, check, try, sign, list, install and bind plugins (WebAssembly components)
     #[command(subcommand)]
-    Plugin(plugin::ExtensionCommand),
+    Plugin(plugin::PluginCommand),
     /// Check, try, sign, list, install and bind scripts (Rhai)
     #[command(subcommand)]
     Script(plugin::ExtensionCommand),
@@ -110,7 +110,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Accounts(command) => accounts::run(command, &cli.settings.load()?).await,
         Command::Classify(args) => classify::run(args).await,
         Command::Replay(args) => replay::run(&args, cli.settings.load()?).await,
-        Command::Plugin(command) | Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
+        Command::Plugin(command) => plugin::run_plugin(command, || cli.settings.load()).await,
+        Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }
 }
 
