@@ -8,6 +8,8 @@
 #[path = "src/extensions/manifest/embed.rs"]
 #[expect(unreachable_pub, reason = "the host has the same file and shows it to its callers")]
 mod embed;
+#[path = "build/vendored_sdk.rs"]
+mod vendored_sdk;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -55,6 +57,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
     }
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=src/extensions/manifest/embed.rs");
 
     let mut list = String::from("&[\n");
@@ -69,7 +72,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     list.push_str("]\n");
     fs::write(out.join("shipped.rs"), list)?;
-    Ok(())
+    vendored_sdk::write_list(&workspace, &out)
 }
 
 fn entry(list: &mut String, file: &str, engine: &str, path: &Path) -> Result<(), Box<dyn Error>> {

@@ -14,16 +14,14 @@ use crate::domain::status::Hook;
 use crate::extensions::{EngineKind, ExtensionHost, HostOptions, LoadedExtension};
 use crate::store::extensions::StoredExtension;
 
-/// A host with the shipped extensions behind whatever is loaded.
-pub(super) async fn host() -> anyhow::Result<ExtensionHost> {
-    let host = ExtensionHost::start(HostOptions::new(Clock::system()))?;
-    host.load_shipped().await?;
-    Ok(host)
+/// A host with nothing in it: whoever asks one extension does not wait until the others are compiled.
+pub(super) fn bare_host() -> anyhow::Result<ExtensionHost> {
+    Ok(ExtensionHost::start(HostOptions::new(Clock::system()))?)
 }
 
 /// A host with those of the shipped extensions that serve a hook.
 pub(super) async fn host_for(hook: Hook) -> anyhow::Result<ExtensionHost> {
-    let host = ExtensionHost::start(HostOptions::new(Clock::system()))?;
+    let host = bare_host()?;
     host.load_shipped_for(hook).await?;
     Ok(host)
 }

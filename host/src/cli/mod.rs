@@ -61,9 +61,9 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Say what a provider's captured request tells; one JSON line an event
     Ingest(ingest::IngestArgs),
-    /// Check, try, sign, list, install and bind plugins (WebAssembly components)
+    /// Make, build, check, try, sign, list, install and bind plugins (WebAssembly components)
     #[command(subcommand)]
-    Plugin(plugin::ExtensionCommand),
+    Plugin(plugin::PluginCommand),
     /// Check, try, sign, list, install and bind scripts (Rhai)
     #[command(subcommand)]
     Script(plugin::ExtensionCommand),
@@ -114,7 +114,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Classify(args) => classify::run(args).await,
         Command::Replay(args) => replay::run(&args, cli.settings.load()?).await,
         Command::Ingest(args) => ingest::run(args).await,
-        Command::Plugin(command) | Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
+        Command::Plugin(command) => plugin::run_plugin(command, || cli.settings.load()).await,
+        Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }
 }
 

@@ -1,8 +1,12 @@
 //! `ampout plugin` and `ampout script`: check, try and sign a file, see what is stored, store and bind one. Both work on
-//! either kind of extension; the file's ending tells which it is.
+//! either kind of extension; the file's ending tells which it is. A plugin is also made and built, see `new` and `build`.
 
 mod bind;
+mod build;
+mod fixtures;
+mod new;
 mod sign;
+mod templates;
 mod test;
 
 use std::path::PathBuf;
@@ -17,6 +21,16 @@ use crate::domain::status::Hook;
 use crate::extensions::Mode;
 use crate::store::extensions::{self, StoredBinding, StoredExtension};
 use crate::store::{Page, accounts};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// Make a folder with a plugin that builds and passes its tests, to be changed from there
+    New(new::NewArgs),
+    /// Make the component: compile, put an interpreter around it where the language needs one, embed plugin.toml
+    Build(build::BuildArgs),
+    #[command(flatten)]
+    Extension(ExtensionCommand),
+}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ExtensionCommand {
@@ -63,6 +77,17 @@ pub(super) struct InstallArgs {
     json: bool,
 }
 
+pub(super) async fn run_plugin(
+    command: PluginCommand,
+    config: impl FnOnce() -> anyhow::Result<Config>,
+) -> anyhow::Result<()> {
+    match command {
+        PluginCommand::New(args) => new::run(&args),
+        PluginCommand::Build(args) => build::run(&args),
+        PluginCommand::Extension(command) => run(command, config).await,
+    }
+}
+
 pub(super) async fn run(
     command: ExtensionCommand,
     config: impl FnOnce() -> anyhow::Result<Config>,
@@ -80,7 +105,7 @@ pub(super) async fn run(
 }
 
 async fn check(args: &CheckArgs) -> anyhow::Result<()> {
-    let host = extension_file::host().await?;
+    let host = extension_file::bare_host()?;
     let loaded = extension_file::check(&host, &args.file).await?;
     let hooks: Vec<&str> = loaded.hooks().iter().map(|hook| hook.as_str()).collect();
     if args.json {

@@ -1,5 +1,6 @@
 //! The end-to-end tests: one binary, one file for each story.
 
+mod authors;
 mod clients;
 mod contract;
 mod peers;

@@ -1,21 +1,22 @@
-//! `ampout plugin test`: an extension's examples one by one, and those of fixture files: what it decides, what it logs, and
+//! `ampout plugin test`: an extension's examples one by one, and those of fixtures: what it decides, what it logs, and
 //! what that takes. Instructions and operations are the same figure on every machine; the time is not.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
+use super::fixtures;
 use crate::cli::{extension_file, print};
-use crate::extensions::manifest::Example;
 use crate::extensions::{CallRecord, EngineKind, Tried};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TestArgs {
     /// A .wasm or .rhai file
     file: PathBuf,
-    /// More examples: JSON files with a list of {"name", "hook", "input", "expect", "fetches"}
+    /// More examples: folders of fixtures (input.json or input.eml, and expected.json), or JSON files with a list of
+    /// {"name", "hook", "input", "expect", "fetches"}
     fixtures: Vec<PathBuf>,
     /// Print one JSON object an example
     #[arg(long)]
@@ -23,13 +24,13 @@ pub(in crate::cli) struct TestArgs {
 }
 
 pub(super) async fn run(args: &TestArgs) -> anyhow::Result<()> {
-    let host = extension_file::host().await?;
+    let host = extension_file::bare_host()?;
     let (bytes, engine) = extension_file::read(&args.file)?;
     let file = args.file.display().to_string();
     let trial = host.trial_of_file(bytes.into(), engine, &file).await?;
     let mut examples = trial.extension.manifest().examples.clone();
     for fixture in &args.fixtures {
-        examples.extend(read(fixture)?);
+        examples.extend(fixtures::read(fixture)?);
     }
     if examples.is_empty() {
         bail!("{file}: there is nothing to test; add examples to its manifest, or name a file of them");
@@ -46,11 +47,6 @@ pub(super) async fn run(args: &TestArgs) -> anyhow::Result<()> {
         print::line(format_args!("{file}: {} examples passed", tried.len()))?;
     }
     Ok(())
-}
-
-fn read(fixture: &Path) -> anyhow::Result<Vec<Example>> {
-    let text = std::fs::read_to_string(fixture).with_context(|| fixture.display().to_string())?;
-    serde_json::from_str(&text).with_context(|| format!("{}: no JSON list of examples", fixture.display()))
 }
 
 fn print_json(one: &Tried) -> anyhow::Result<()> {

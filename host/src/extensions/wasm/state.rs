@@ -9,10 +9,10 @@ use crate::extensions::fetch::Fetcher;
 use crate::extensions::record::{LogBuffer, LogLine};
 
 // A Rust component has three core instances (itself and two shims), a JavaScript one about five, a Python one a few dozen:
-// each of its shared libraries is one.
+// each of its shared libraries is one. QuickJS with its stubs has three memories.
 pub(super) const MOST_INSTANCES: usize = 64;
 pub(super) const MOST_TABLES: usize = 8;
-pub(super) const MOST_MEMORIES: usize = 2;
+pub(super) const MOST_MEMORIES: usize = 4;
 
 /// The data of one store.
 pub(super) struct State {

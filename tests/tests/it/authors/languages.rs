@@ -1,0 +1,117 @@
+//! Plugins in JavaScript and Python, with the programs that `tests/setup` has put into the target folder: what
+//! `ampout plugin new` writes builds and holds, and so does SMTP2GO's adapter in either language.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use ampout_tests::{binary, python_tool};
+use anyhow::{Context as _, ensure};
+
+use super::in_the_tree;
+
+#[tokio::test]
+async fn a_plugin_in_javascript_is_made_built_and_checked() -> anyhow::Result<()> {
+    makes_builds_and_checks("javascript").await
+}
+
+#[tokio::test]
+async fn a_plugin_in_python_is_made_built_and_checked() -> anyhow::Result<()> {
+    makes_builds_and_checks("python").await
+}
+
+#[tokio::test]
+async fn the_adapter_in_javascript_decides_the_components_examples_alike() -> anyhow::Result<()> {
+    decides_alike("smtp2go-javascript").await
+}
+
+#[tokio::test]
+async fn the_adapter_in_python_decides_the_components_examples_alike() -> anyhow::Result<()> {
+    decides_alike("smtp2go-python").await
+}
+
+#[tokio::test]
+async fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (lang, command) in
+        [("javascript", "npm install --prefix mine componentize-qjs@"), ("python", "pip install componentize-py==")]
+    {
+        let parent = folder.path().join(lang);
+        std::fs::create_dir(&parent)?;
+        let made = ampout(&parent, &["plugin", "new", "mine", "--hook", "send-gate", "--lang", lang], "").await?;
+        ensure!(made.status.success(), "{}", said(&made));
+        let built = ampout(&parent, &["plugin", "build", "mine"], "").await?;
+        assert_eq!(built.status.code(), Some(1));
+        assert!(
+            said(&built).contains("is not installed; install it with") && said(&built).contains(command),
+            "{}",
+            said(&built)
+        );
+    }
+    Ok(())
+}
+
+async fn makes_builds_and_checks(lang: &str) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = tools()?;
+    for words in [
+        ["plugin", "new", "mine", "--hook", "provider-adapter", "--lang", lang].as_slice(),
+        &["plugin", "build", "mine"],
+        &["plugin", "check", "mine/mine.wasm"],
+    ] {
+        let told = ampout(folder.path(), words, &path).await?;
+        ensure!(told.status.success(), "{words:?}: {}", said(&told));
+    }
+    Ok(())
+}
+
+/// The example is built in a copy, as Python leaves its traces in a source's folder.
+async fn decides_alike(example: &str) -> anyhow::Result<()> {
+    let copy = tempfile::tempdir()?;
+    for folder in [format!("plugins/examples/{example}"), "plugins/smtp2go/fixtures".to_owned()] {
+        let to = copy.path().join(&folder);
+        std::fs::create_dir_all(&to)?;
+        for entry in std::fs::read_dir(in_the_tree(&folder))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
+        }
+    }
+    let folder = format!("plugins/examples/{example}");
+    let path = tools()?;
+    for words in
+        [["plugin", "build", &folder, "--out", "built.wasm"].as_slice(), &["plugin", "check", "built.wasm", "--json"]]
+    {
+        let told = ampout(copy.path(), words, &path).await?;
+        ensure!(told.status.success(), "{words:?}: {}", said(&told));
+        if words.contains(&"check") {
+            let told: serde_json::Value = serde_json::from_slice(&told.stdout)?;
+            ensure!(told["examples"]["passed"].as_u64() > Some(10), "{told}");
+        }
+    }
+    Ok(())
+}
+
+/// The folders of the programs, as a PATH.
+fn tools() -> anyhow::Result<String> {
+    let python = python_tool("componentize-py")?;
+    let python = python.parent().context("a program lies in a folder")?;
+    let binary = binary::path()?;
+    let node =
+        binary.ancestors().nth(2).context("the binary is not in a target folder")?.join("tools/node/node_modules/.bin");
+    ensure!(node.join("componentize-qjs").exists(), "{} has no componentize-qjs; run tests/setup", node.display());
+    Ok(format!("{}:{}", node.display(), python.display()))
+}
+
+/// Runs the binary in `folder`, with programs from `tools` alone and those of the system.
+async fn ampout(folder: &Path, words: &[&str], tools: &str) -> anyhow::Result<Output> {
+    let system = std::env::var("PATH")?;
+    let path = if tools.is_empty() { "/nowhere".to_owned() } else { format!("{tools}:{system}") };
+    let mut command = Command::new(binary::path()?);
+    command.args(words).current_dir(folder).env("PATH", path).stdin(Stdio::null());
+    Ok(tokio::task::spawn_blocking(move || command.output()).await??)
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
