@@ -31,8 +31,8 @@ mod letter;
 pub mod postgres;
 mod process;
 mod provider;
-mod python;
 mod smtp_sink;
+mod tools;
 mod wait;
 mod webhook_receiver;
 
@@ -47,7 +47,7 @@ pub use free_port::free_port;
 pub use installation::{Installation, Serving};
 pub use letter::Letter;
 pub use provider::{letters, provider};
-pub use python::python_tool;
 pub use smtp_sink::{SinkBehaviour, SmtpSink};
+pub use tools::{node_folder, python_tool};
 pub use wait::{PATIENCE, eventually, eventually_within};
 pub use webhook_receiver::{Answer, ReceivedRequest, WebhookReceiver};

@@ -2,7 +2,6 @@
 //! order, past one that hangs, and no more once it is gone.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use ampout::domain::event::EventType;
 use ampout::store::{accounts, events};
 use ampout_tests::{
     Answer, Campaign, CampaignPlan, Database, Engine, ReceivedRequest, WebhookReceiver, credential, eventually,
-    letters, provider, text,
+    letters, node_folder, provider, text,
 };
 use anyhow::{Context, bail, ensure};
 use reqwest::Method;
@@ -324,12 +323,4 @@ async fn by_node(request: &ReceivedRequest, secret: &str) -> anyhow::Result<Valu
     let output = output.await??;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// Where `tests/setup` put the npm packages: in the target folder.
-fn node_folder() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(3).context("this test is not in a target folder")?.join("tools/node");
-    ensure!(folder.join("node_modules").exists(), "no npm packages in {}; run `tests/setup`", folder.display());
-    Ok(folder)
 }
