@@ -2,8 +2,8 @@
 //! own function, and shows what came of it; no rule of sending lives here.
 //!
 //! `input` and `values` read bodies, `query` reads parameters and makes pages, `auth` knows the caller, `error` and
-//! `finish` shape what is told when a call fails. Calls that write end in `Caller::commit`, which gives the [`answer`] and
-//! stores it under the call's [`idempotency`] key. Every handler says in its `#[utoipa::path]` what [`openapi`] shows of it;
+//! `finish` shape what is told when a call fails. Calls that write end in `Caller::commit`, which gives the `answer` and
+//! stores it under the call's `idempotency` key. Every handler says in its `#[utoipa::path]` what `openapi` shows of it;
 //! `docs` serves that.
 
 mod accounts;
