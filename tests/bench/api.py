@@ -5,7 +5,7 @@ import json
 import time
 
 # Of a merged message: with this HTML, the text part made from it and the headers a message has 2 KB (see README.md).
-BODY = "<p>Hello {{first_name}} of {{company}},</p>" + "<p>" + "We make pumps that run for years without service. " * 12 + "</p>"
+BODY = "<p>Hello {{first_name}} of {{company}},</p>" + "<p>" + "We make pumps that run for years without service. " * 10 + "</p>"
 SUBJECT = "A question for {{company}}"
 
 
@@ -39,14 +39,19 @@ class Api:
     def post(self, path, body):
         return self.call("POST", path, body)
 
-    def campaign(self, ports, per_port=1, **fields):
-        """One step, no pacing, limits that are never reached; a credential for each of `ports`, or several."""
-        credentials = [credential(port, number) for port in ports for number in range(per_port)]
+    def campaign(self, ports, daily_limit=1_000_000_000, **fields):
+        """One step, no pacing, limits that are never reached; a credential for each of `ports`."""
+        credentials = [credential(port, number, daily_limit) for number, port in enumerate(ports)]
         steps = [{"position": 1, "subject": SUBJECT, "body_html": BODY}]
         campaign = {
             "name": "Benchmark", "min_wait_seconds": 0, "max_wait_seconds": 0,
             "smtp_credentials": credentials, "sequence_steps": steps, **fields}
         return self.post("/campaigns", {"campaign": campaign})["id"]
+
+    def change_credentials(self, campaign, **fields):
+        for one in self.get(f"/campaigns/{campaign}")["credentials"]:
+            path = f"/campaigns/{campaign}/smtp_credentials/{one['id']}"
+            self.call("PATCH", path, {"smtp_credential": fields})
 
     def import_csv(self, name, text):
         return self.call("POST", f"/contact_imports?name={name}", text, "text/csv")
@@ -76,10 +81,10 @@ class Api:
             time.sleep(0.02)
 
 
-def credential(port, number):
+def credential(port, number, daily_limit):
     return {
         "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_username": "ada", "smtp_password": "secret", "smtp_tls": "none",
-        "from_name": "Ada of Pumps", "from_email": f"ada{number}@sender.test", "daily_limit": 1_000_000_000}
+        "from_name": "Ada of Pumps", "from_email": f"ada{number}@sender.test", "daily_limit": daily_limit}
 
 
 def contacts_csv(begin, end):

@@ -1,63 +1,68 @@
-"""Messages a second through the whole path, to a sink on the same machine: claim, render, gate, SMTP, ledger, event.
+"""Messages a second through the whole path to a sink on the same machine, on SQLite: claim, render, gate, SMTP, ledger,
+event. Beside it, in the same rounds and to the same sink, Postfix's load generator and what others send mail with."""
 
-The time runs from the call that dispatches to the moment at which the campaign's own figure says that all were sent."""
+from statistics import median
 
-import subprocess
-import time
+import outreach
+import peer_programs
+import smtp_source
+from servers import Redis, SmtpSink
 
-from api import contacts_csv
-from processes import program
-from servers import Engine, SmtpSink
-
-COUNTS = {"small": 10_000, "full": 50_000}
-CREDENTIALS = 4
-CONNECTIONS = 8
-MESSAGE_BYTES = 2048
+# Messages of ours a round; peers that are slower send fewer.
+COUNTS = {"small": 5_000, "full": 30_000}
+ROUNDS = {"small": 1, "full": 3}
+PEER_CONNECTIONS = 10
+NODEMAILER, BULLMQ, DJANGO = "nodemailer's pool", "BullMQ with nodemailer", "django-post_office"
+# How many times faster we are to be.
+FACTORS = {NODEMAILER: 5, BULLMQ: 8, DJANGO: None}
 
 
 def run(setting):
     count = COUNTS[setting.size]
+    ours, sources, peers = [], [], {}
     with SmtpSink(setting.folder) as sink:
-        source = smtp_source(sink.port, count)
-        ours = with_engine(setting, sink, count)
-        add = setting.results.add
-        detail = f"{count} messages, {CREDENTIALS} credentials × {CONNECTIONS} connections"
-        add("messages/s, SQLite, local sink", ours["rate"], "msg/s", goal="half of smtp-source",
-            goal_met=ours["rate"] >= source / 2, peer="smtp-source -d (best)", peer_value=source, detail=detail)
-        add("CPU of the engine a message", ours["cpu"], "µs",
-            detail=f"sink beside: {ours['sink_cpu']:.0f} µs; planning {ours['planning']:.2f} s")
-        add("resident memory while sending", ours["peak"] / 1e6, "MB", detail="peak")
+        for _ in range(ROUNDS[setting.size]):
+            sources.append(smtp_source.best(sink.port, count))
+            ours.append(outreach.send(setting, sink, count))
+            if not setting.only_us:
+                for name, told in peers_of(setting, sink, count // 5):
+                    peers.setdefault(name, []).append(told)
+    tell(setting.results.add, count, ours, max(sources), peers)
 
 
-def with_engine(setting, sink, count, database_url=""):
-    """Imports, enrolls and dispatches `count` contacts, and tells how fast they left."""
-    settings = {"smtp_connections_per_credential": CONNECTIONS}
-    with Engine(setting.binary, setting.folder / "engine", database_url, **settings) as engine:
-        api = engine.api
-        campaign = api.campaign([sink.port] * CREDENTIALS)
-        imported = api.import_csv("people", contacts_csv(0, count))
-        assert api.enroll(campaign, imported["id"]) == count
-        cpu, sink_cpu = engine.cpu_seconds(), sink.cpu_seconds()
-        began = time.monotonic()
-        assert api.dispatch(campaign) == count
-        planning = time.monotonic() - began
-        api.wait_for_sent(campaign, count, patience=count / 100, engine=engine)
-        seconds = time.monotonic() - began
-        return {
-            "rate": count / seconds, "seconds": seconds, "planning": planning, "peak": engine.peak_bytes(),
-            "cpu": (engine.cpu_seconds() - cpu) / count * 1e6,
-            "sink_cpu": (sink.cpu_seconds() - sink_cpu) / count * 1e6,
-        }
+def tell(add, count, ours, source, peers):
+    rate = median(sent.rate for sent in ours)
+    cpu = median(sent.cpu_microseconds for sent in ours)
+    detail = f"{count} messages, {outreach.CREDENTIALS} credentials with {outreach.CONNECTIONS} connections each"
+    name = "messages to a local sink, SQLite"
+    add(name, rate, "a second", peer="smtp-source -d at its best", peer_value=source,
+        goal="half of it", goal_met=rate >= source / 2, detail=detail)
+    for peer, told in peers.items():
+        theirs = median(one["rate"] for one in told)
+        factor = FACTORS[peer]
+        add(name, rate, "a second", peer=peer, peer_value=theirs, goal=factor and f"{factor} times it",
+            goal_met=factor and rate >= factor * theirs)
+    for peer, told in peers.items():
+        add("processor a message", cpu, "µs", peer=peer,
+            peer_value=median(one["cpu_microseconds"] for one in told),
+            detail="without the sink, and without Redis" if peer == BULLMQ else "without the sink")
+    add("memory while sending", max(sent.peak_bytes for sent in ours) / 1e6, "MB", detail="the most, resident")
 
 
-def smtp_source(port, count):
-    """The best pace of Postfix's own load generator, over several numbers of sessions, connections kept."""
-    return max(smtp_source_with(port, count, sessions) for sessions in (1, 4, 10, 20, 50))
+def peers_of(setting, sink, count):
+    """Each peer's rate and processor time, one after another."""
+    yield NODEMAILER, measured(count, peer_programs.node(
+        "nodemailer_pool.mjs", setting.folder, sink.port, count, PEER_CONNECTIONS))
+    folder = setting.new_folder()
+    folder.mkdir()
+    with Redis(folder) as redis:
+        yield BULLMQ, measured(count, peer_programs.node(
+            "bullmq_mailer.mjs", setting.folder, sink.port, count, PEER_CONNECTIONS, redis.port))
+    folder = setting.new_folder()
+    folder.mkdir()
+    yield DJANGO, measured(count, peer_programs.python(
+        "django_post_office.py", setting.folder, sink.port, count, 2, folder))
 
 
-def smtp_source_with(port, count, sessions):
-    began = time.monotonic()
-    subprocess.run(
-        [program("smtp-source"), "-4", "-d", "-s", str(sessions), "-m", str(count), "-l", str(MESSAGE_BYTES),
-         "-f", "ada@sender.test", "-t", "person@company.test", f"127.0.0.1:{port}"], check=True, timeout=300)
-    return count / (time.monotonic() - began)
+def measured(count, told):
+    return {"rate": count / told["seconds"], "cpu_microseconds": told["cpu_seconds"] / count * 1e6}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import smtplib
 import subprocess
 import tempfile
 import urllib.request
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from api import Api
 from processes import Process, free_port, is_root, program, wait_until
+from results import TARGET
+
+SINK = Path(__file__).resolve().parent / "sink"
 
 # What full speed on one machine needs; README.md says why.
 SETTINGS = {
@@ -36,7 +40,7 @@ class Engine(Process):
         self.key = key or json.loads(subprocess.run(
             [binary, "keys", "create", "--json"], env=env, check=True, capture_output=True).stdout)["plaintext"]
         self.folder = folder
-        super().__init__(name, [binary, "serve"], folder / "log", env=env)
+        super().__init__(name, [str(binary), "serve"], folder / "log", env=env)
         self.api = Api(self.port, self.key)
         try:
             self.wait_for_port(self.port)
@@ -60,6 +64,20 @@ class SmtpSink(Process):
         command = [program("smtp-sink"), "-4", *as_nobody, "-m", "2000", f"127.0.0.1:{self.port}", "1024"]
         super().__init__(name, command, Path(folder) / f"{name}.log")
         self.wait_for_port(self.port)
+
+
+class CountingSink(Process):
+    """Our own sink (`sink/`): with a round trip, CHUNKING, and a count of the messages that came and of the different ones."""
+
+    def __init__(self, folder, *options):
+        self.port = free_port()
+        super().__init__("sink", [built_sink(), self.port, *options], Path(folder) / "sink.log")
+        self.wait_for_port(self.port)
+
+    def count(self):
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as client:
+            messages, distinct = client.docmd("XCOUNT")[1].split()
+        return int(messages), int(distinct)
 
 
 class Redis(Process):
@@ -108,6 +126,14 @@ class Postgres(Process):
     def create(self, name):
         self.query("postgres", f"CREATE DATABASE {name}")
         return f"postgres://ampout@127.0.0.1:{self.port}/{name}"
+
+
+def built_sink():
+    target = TARGET / "tools" / "bench-sink"
+    subprocess.run(
+        ["cargo", "build", "--release", "--quiet", "--locked", "--manifest-path", SINK / "Cargo.toml", "--target-dir",
+         target], check=True)
+    return target / "release" / "ampout-bench-sink"
 
 
 def reachable(folder):
