@@ -39,13 +39,16 @@ class Api:
     def post(self, path, body):
         return self.call("POST", path, body)
 
-    def campaign(self, ports, daily_limit=1_000_000_000, **fields):
-        """One step, no pacing, limits that are never reached; a credential for each of `ports`."""
+    def campaign(self, ports, daily_limit=1_000_000_000, imap=None):
+        """One step, no pacing, limits that are never reached; a credential for each of `ports`, with a mailbox of its
+        address where `imap` says how to reach it."""
         credentials = [credential(port, number, daily_limit) for number, port in enumerate(ports)]
+        for one in credentials if imap else []:
+            one.update(imap, imap_username=one["from_email"])
         steps = [{"position": 1, "subject": SUBJECT, "body_html": BODY}]
         campaign = {
             "name": "Benchmark", "min_wait_seconds": 0, "max_wait_seconds": 0,
-            "smtp_credentials": credentials, "sequence_steps": steps, **fields}
+            "smtp_credentials": credentials, "sequence_steps": steps}
         return self.post("/campaigns", {"campaign": campaign})["id"]
 
     def change_credentials(self, campaign, **fields):
@@ -63,21 +66,25 @@ class Api:
     def dispatch(self, campaign):
         return self.post(f"/campaigns/{campaign}/dispatch", {})["dispatched"]
 
+    def sent(self, campaign):
+        """Enrollments that were sent to, whatever came of it since."""
+        totals = self.get(f"/campaigns/{campaign}")["totals"]
+        return sum(totals.values()) - totals["pending"]
+
     def wait_for_sent(self, campaign, count, patience, engine):
         """Seconds from now until the campaign's own figure says so; stops early where nothing moves any more."""
         began = moved = time.monotonic()
         last = -1
         while True:
-            totals = self.get(f"/campaigns/{campaign}")["totals"]
-            now = time.monotonic()
-            if totals["sent"] >= count:
+            sent, now = self.sent(campaign), time.monotonic()
+            if sent >= count:
                 return now - began
-            if totals["sent"] != last:
-                last, moved = totals["sent"], now
+            if sent != last:
+                last, moved = sent, now
             engine.check_alive()
             if now - began > patience or now - moved > 60:
                 explained = self.get(f"/campaigns/{campaign}/explain")
-                raise TimeoutError(f"{totals['sent']} of {count} sent after {now - began:.0f} s: {explained}")
+                raise TimeoutError(f"{sent} of {count} sent after {now - began:.0f} s: {explained}")
             time.sleep(0.02)
 
 

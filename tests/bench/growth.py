@@ -105,7 +105,7 @@ def sending(setting, installation, campaign, rows, database, is_largest):
         api.post(f"/campaigns/{campaign}/resume", {})
         steady = claiming.Steady(engine)
         time.sleep(SENDING_SECONDS[setting.size])
-        sent = api.get(f"/campaigns/{campaign}")["totals"]["sent"]
+        sent = api.sent(campaign)
         milliseconds, sends = steady.told()
         setting.results.add(
             f"a claim while sending, {rows:_} due, {database}", milliseconds, "ms",

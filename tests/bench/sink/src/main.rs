@@ -2,13 +2,16 @@
 //! It offers what it is told to, throws messages away and counts them by their Message-ID, so that one that came twice is
 //! seen. For benchmarks alone: it believes what it reads.
 //!
-//!     ampout-bench-sink PORT [--round-trip MILLISECONDS] [--without-pipelining] [--chunking]
+//!     ampout-bench-sink PORT [--round-trip MILLISECONDS] [--without-pipelining] [--chunking] [--keep-each NTH FOLDER]
+//!
+//! Each NTH message is kept as a file in FOLDER, `.eml` once it is whole.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +26,9 @@ struct Sink {
     round_trip: Duration,
     pipelining: bool,
     chunking: bool,
+    /// One of so many messages is kept in a folder.
+    kept: Option<(u32, PathBuf)>,
+    arrived: Cell<u32>,
     /// How often each Message-ID has come, by its hash.
     seen: RefCell<HashMap<u64, u32>>,
 }
@@ -53,13 +59,15 @@ fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let number = |text: Option<&String>| text.and_then(|text| text.parse::<u16>().ok());
-    let usage = || io::Error::other("ampout-bench-sink PORT [--round-trip MS] [--without-pipelining] [--chunking]");
-    let port = number(arguments.first()).ok_or_else(usage)?;
-    let after_flag = arguments.iter().skip_while(|argument| *argument != "--round-trip").nth(1);
+    let after = |flag: &str, nth: usize| arguments.iter().skip_while(|argument| *argument != flag).nth(nth);
+    let port = number(arguments.first()).ok_or_else(|| io::Error::other("no port is given"))?;
+    let kept = number(after("--keep-each", 1)).filter(|nth| *nth > 0).zip(after("--keep-each", 2));
     let sink = Sink {
-        round_trip: Duration::from_millis(number(after_flag).unwrap_or_default().into()),
+        round_trip: Duration::from_millis(number(after("--round-trip", 1)).unwrap_or_default().into()),
         pipelining: !has("--without-pipelining"),
         chunking: has("--chunking"),
+        kept: kept.map(|(nth, folder)| (nth.into(), PathBuf::from(folder))),
+        arrived: Cell::default(),
         seen: RefCell::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -187,6 +195,15 @@ impl Session {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
         *self.sink.seen.borrow_mut().entry(hasher.finish()).or_default() += 1;
+        let arrived = self.sink.arrived.get() + 1;
+        self.sink.arrived.set(arrived);
+        if let Some((nth, folder)) = &self.sink.kept
+            && arrived.is_multiple_of(*nth)
+        {
+            let (begun, whole) = (folder.join("begun"), folder.join(format!("{arrived}.eml")));
+            // Who reads them counts what there is.
+            let _ = std::fs::write(&begun, &self.message).and_then(|()| std::fs::rename(begun, whole));
+        }
         self.message.clear();
         self.searched = 0;
         self.expecting = Expecting::Command;
