@@ -2,8 +2,9 @@
 is what counting them would cost the database, without anything around it."""
 
 import sqlite3
-import time
 from statistics import median, quantiles
+
+from processes import timed
 
 COUNTING = "SELECT status, count(*) FROM enrollments WHERE campaign_id = '{}' GROUP BY status"
 REQUESTS = {"small": 300, "full": 1000}
@@ -12,11 +13,7 @@ COUNTS = 5
 
 def milliseconds(setting, api, campaign):
     """The median and the 99th percentile."""
-    seen = []
-    for _ in range(REQUESTS[setting.size]):
-        began = time.monotonic()
-        api.get(f"/campaigns/{campaign}")
-        seen.append((time.monotonic() - began) * 1000)
+    seen = [timed(lambda: api.get(f"/campaigns/{campaign}")) for _ in range(REQUESTS[setting.size])]
     return median(seen), quantiles(seen, n=100)[-1]
 
 
@@ -29,12 +26,4 @@ def milliseconds_of_counting_in_sqlite(path, campaign):
 
 
 def milliseconds_of_counting_in_postgres(postgres, database, campaign):
-    """Without psql's own start: the same for a statement that does nothing is taken away."""
-    counting = median(timed(lambda: postgres.query(database, COUNTING.format(campaign))) for _ in range(COUNTS))
-    return counting - median(timed(lambda: postgres.query(database, "SELECT 1")) for _ in range(COUNTS))
-
-
-def timed(work):
-    began = time.monotonic()
-    work()
-    return (time.monotonic() - began) * 1000
+    return median(postgres.milliseconds(database, COUNTING.format(campaign)) for _ in range(COUNTS))

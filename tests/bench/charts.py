@@ -72,7 +72,7 @@ def panel(title, series, goal):
     fewest, most = min(rows for rows, _ in points), max(rows for rows, _ in points)
     top = nice(max([value for _, value in points] + ([goal] if goal else [])))
     span = log10(most / fewest) or 1
-    right, bottom, upper = WIDTH - 24, HEIGHT - 32, 30
+    right, bottom, upper = WIDTH - 40, HEIGHT - 32, 30
 
     def x(rows):
         return MARGIN + log10(rows / fewest) / span * (right - MARGIN)

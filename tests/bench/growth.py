@@ -7,8 +7,9 @@ from contextlib import ExitStack
 import campaign_page
 import claiming
 import importing
+import peer_programs
 from outreach import SECRET_KEY
-from servers import CountingSink, Engine, Postgres, SmtpSink
+from servers import CountingSink, Engine, Postgres, Redis, SmtpSink
 
 SIZES = {"small": [6_000, 30_000], "full": [10_000, 100_000, 1_000_000]}
 IMPORT_GOALS = {"SQLite": 15, "PostgreSQL": 20}
@@ -80,17 +81,33 @@ def at(setting, postgres, database, rows):
             goal="below 20 ms", goal_met=middle < 20, detail=f"99th percentile {slowest:.1f} ms", rows=rows,
             database=database, chart="campaign page")
         peak = engine.peak_bytes() / 1e6
+        with_peer = not setting.only_us and not postgres
         add(f"memory with {rows:_} enrollments queued, {database}", peak, "MB",
+            peer="Redis with as many jobs of BullMQ" if with_peer else None,
+            peer_value=memory_of_redis(setting, rows) / 1e6 if with_peer else None,
             goal="below 150 MB", goal_met=peak < 150, detail="the most, import and planning among it",
             rows=rows, database=database, chart="memory")
         api.change_credentials(campaign, daily_limit=1_000_000_000)
         engine.kill()
 
         if rows >= claiming.HELD * (claiming.SAMPLES + 2):
-            claim = claiming.milliseconds(setting, installation)
+            claim = claiming.milliseconds(installation)
+            if postgres:
+                marking = claiming.milliseconds_in_postgres(postgres, name, campaign)
+            else:
+                marking = claiming.milliseconds_in_sqlite(installation.folder / "ampout.db", campaign)
             add(f"claim of 512 among {rows:_} due, {database}", claim, "ms", goal="below 20 ms", goal_met=claim < 20,
+                peer="one UPDATE that marks as many", peer_value=marking,
                 detail="the first claim of an engine", rows=rows, database=database, chart="claim")
         sending(setting, installation, campaign, rows, database, is_largest)
+
+
+def memory_of_redis(setting, jobs):
+    folder = setting.new_folder()
+    folder.mkdir()
+    with Redis(folder) as redis:
+        peer_programs.node("bullmq_queue.mjs", folder, jobs, redis.port)
+        return redis.resident_bytes()
 
 
 def sending(setting, installation, campaign, rows, database, is_largest):

@@ -115,6 +115,13 @@ def wait_until(check, what, patience=PATIENCE, pause=0.02):
         time.sleep(pause)
 
 
+def timed(work):
+    """How many milliseconds it took."""
+    began = time.monotonic()
+    work()
+    return (time.monotonic() - began) * 1000
+
+
 def is_open(port):
     with socket.socket() as probe:
         probe.settimeout(1)

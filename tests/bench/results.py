@@ -26,14 +26,10 @@ class Results:
     def add(self, name, value, unit, goal=None, goal_met=None, peer=None, peer_value=None, detail=None, **more):
         """`ratio` is always ours by the peer's, so that for a rate more is better and for a time less is."""
         ratio = value / peer_value if peer_value else None
-        line = {"name": name, "value": value, "unit": unit, "goal": goal, "goal_met": goal_met, "peer": peer,
-                "peer_value": peer_value, "ratio": ratio, "detail": detail, **more}
-        self.lines.append(line)
-        self.write(line)
-        print(shown(line), flush=True)
+        self.add_line({"name": name, "value": value, "unit": unit, "goal": goal, "goal_met": goal_met, "peer": peer,
+                       "peer_value": peer_value, "ratio": ratio, "detail": detail, **more})
 
-    def add_foreign(self, line):
-        """A line of a benchmark that stands elsewhere."""
+    def add_line(self, line):
         self.lines.append(line)
         self.write(line)
         print(shown(line), flush=True)

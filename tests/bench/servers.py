@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from api import Api
-from processes import Process, free_port, is_root, program, wait_until
+from processes import Process, free_port, is_root, program, timed, wait_until
 from results import TARGET
 
 SINK = Path(__file__).resolve().parent / "sink"
@@ -122,6 +122,10 @@ class Postgres(Process):
     def query(self, database, text):
         ran = subprocess.run(self.psql(database) + ["-c", text], check=True, capture_output=True, text=True)
         return ran.stdout.strip()
+
+    def milliseconds(self, database, text):
+        """How long statements take, without psql's own start: the same for one that does nothing is taken away."""
+        return timed(lambda: self.query(database, text)) - timed(lambda: self.query(database, "SELECT 1"))
 
     def create(self, name):
         self.query("postgres", f"CREATE DATABASE {name}")
