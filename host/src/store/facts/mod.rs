@@ -6,6 +6,7 @@
 pub mod bounce;
 pub mod campaign;
 pub mod delivery;
+pub mod doubt;
 pub mod enrolled;
 pub mod reply;
 pub mod suppressed;

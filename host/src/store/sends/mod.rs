@@ -4,6 +4,7 @@
 //! state that it moves it from, so that a node that lost its lease can't undo what another has done since.
 
 mod claim;
+mod doubt;
 mod lease;
 mod outlook;
 mod settle;
@@ -18,6 +19,7 @@ use crate::domain::ids::{AccountId, CampaignId, ContactId, CredentialId, Enrollm
 use crate::domain::status::SendState;
 
 pub use claim::*;
+pub use doubt::*;
 pub use lease::*;
 pub use outlook::*;
 pub use settle::*;
