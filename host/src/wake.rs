@@ -1,5 +1,10 @@
-//! Wake-ups inside one process: who writes a fact nudges the loop that acts on it, after the commit. A lost nudge costs a
-//! poll's wait, never the work: each loop looks again by itself.
+//! Wake-ups: who writes a fact nudges the loop that acts on it, after the commit. A lost nudge costs a poll's wait, never the
+//! work: each loop looks again by itself.
+//!
+//! Some bells ring on the other nodes, too (see `store/notices.rs`). PostgreSQL lets one transaction with a notice commit at
+//! a time, whatever it is about, so these are the bells of what people do: a dispatch, a new mailbox, a binding. What
+//! each message brings (an event, a bounce) rings at the node that wrote it, which acts on it; the others look now and then
+//! whether it has died.
 
 use std::sync::Arc;
 
@@ -20,12 +25,29 @@ pub enum Wake {
     Events,
     /// Something that is marked deleted is left to be swept.
     Deletions,
+    /// Other extensions are bound.
+    Bindings,
+}
+
+impl Wake {
+    /// The bells that ring on every node.
+    pub const OF_ALL_NODES: [Self; 3] = [Self::Dispatch, Self::Inbox, Self::Bindings];
+
+    /// The word by which other nodes are told; none for a bell of one node.
+    pub const fn told_as(self) -> Option<&'static str> {
+        match self {
+            Self::Dispatch => Some("dispatch"),
+            Self::Inbox => Some("inbox"),
+            Self::Bindings => Some("bindings"),
+            Self::Inbound | Self::Health | Self::Events | Self::Deletions => None,
+        }
+    }
 }
 
 /// One bell a loop.
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups {
-    bells: Arc<[Notify; 6]>,
+    bells: Arc<[Notify; 7]>,
 }
 
 impl Wakeups {

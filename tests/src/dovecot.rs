@@ -126,6 +126,13 @@ impl Dovecot {
         found.map(|message| message.flags).with_context(|| format!("{address} has no message with UID {uid}"))
     }
 
+    /// Puts a message into a folder of `address`, as its server does with what was sent.
+    pub fn save(&self, address: &str, folder: &str, raw: impl AsRef<[u8]>) -> anyhow::Result<()> {
+        let file = self.server.directory().join("saved");
+        fs::write(&file, raw)?;
+        self.doveadm(&["save", "-u", address, "-m", folder, &file.to_string_lossy()]).map(drop)
+    }
+
     /// Closes every IMAP connection of `address`, as a provider does at will.
     pub fn disconnect(&self, address: &str) -> anyhow::Result<()> {
         self.doveadm(&["kick", address]).map(drop)

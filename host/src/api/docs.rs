@@ -64,6 +64,7 @@ impl Code {
             | Self::ApiKeyNotFound
             | Self::WebhookNotFound
             | Self::EnrollmentNotFound
+            | Self::SendNotFound
             | Self::ExtensionNotFound
             | Self::InboundEndpointNotFound
             | Self::SuppressionNotFound => "Your account has nothing with this id. It may have been deleted.",

@@ -42,6 +42,8 @@ words! {
         WebhookNotFound = "webhook_not_found",
         /// Of the account.
         EnrollmentNotFound = "enrollment_not_found",
+        /// Of the account.
+        SendNotFound = "send_not_found",
         /// The system's or the account's.
         ExtensionNotFound = "extension_not_found",
         /// Of the account.
@@ -115,6 +117,7 @@ impl Code {
             | Self::ApiKeyNotFound
             | Self::WebhookNotFound
             | Self::EnrollmentNotFound
+            | Self::SendNotFound
             | Self::ExtensionNotFound
             | Self::InboundEndpointNotFound
             | Self::SuppressionNotFound => StatusCode::NOT_FOUND,

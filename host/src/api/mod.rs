@@ -37,6 +37,7 @@ mod rate;
 mod recipient_pages;
 mod recipients;
 mod schemas;
+mod sends;
 mod signup;
 mod state;
 mod status;
@@ -168,4 +169,6 @@ fn of_campaigns() -> OpenApiRouter<Api> {
         .routes(routes!(enrollments::enroll_contact))
         .routes(routes!(enrollments::list))
         .routes(routes!(timeline::show))
+        .routes(routes!(sends::list))
+        .routes(routes!(sends::resolve))
 }

@@ -108,6 +108,19 @@ impl Parameters {
         parsed
     }
 
+    /// A parameter that must be there.
+    pub(super) fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: impl Display,
+    ) -> Option<T> {
+        if !self.left.contains_key(name) {
+            self.problems.entry(name.to_owned()).or_default().push(format!("is required: {expected}"));
+        }
+        self.optional(name, parse, expected)
+    }
+
     /// An id that may be missing.
     pub(super) fn id<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
         self.optional(name, |text| text.parse().ok(), "an id")

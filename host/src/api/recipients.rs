@@ -146,6 +146,7 @@ async fn opt_out(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> std::result::
     if let Some(enrollment) = enrollments::get(tx.conn(), id).await? {
         let (account, contact) = (enrollment.account_id, enrollment.contact_id);
         facts::unsubscribe::unsubscribed(tx, account, contact, Some(id), "unsubscribed", now).await?;
+        facts::doubt::opener_arrived(tx, &enrollment, now).await?;
         return Ok(true);
     }
     if id == EnrollmentId::NOBODY {

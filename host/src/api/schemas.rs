@@ -13,7 +13,7 @@ use crate::domain::explain::{ExplainState, ReasonCode};
 use crate::domain::forecast::{Assumption, Limit};
 use crate::domain::ids;
 use crate::domain::provider::Provider;
-use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, SendState, TlsMode};
+use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, Hook, ResolvedAs, SendState, TlsMode};
 use crate::store::facts::enrolled::SkipReason;
 use crate::store::inbound::RequestState;
 use crate::store::webhooks::DisabledReason;
@@ -46,12 +46,12 @@ text_schemas! { SchemaFormat::Custom("uuid".to_owned()), "019ab7c0-0000-7000-800
     ids::AccountId, ids::ApiKeyId, ids::OutreachId, ids::CampaignId, ids::StepId, ids::CredentialId,
     ids::ContactImportId, ids::ContactId, ids::EnrollmentId, ids::SendId, ids::TransactionId, ids::SuppressionId,
     ids::InboundMessageId, ids::InboundEndpointId, ids::InboundRequestId, ids::ProviderEventId, ids::EventId,
-    ids::WebhookId, ids::DeliveryId, ids::ExtensionId, ids::DecisionId,
+    ids::WebhookId, ids::DeliveryId, ids::ExtensionId, ids::DecisionId, ids::ResolutionId,
 }
 
 text_schemas! { SchemaFormat::KnownFormat(KnownFormat::DateTime), "2026-11-23T08:00:00Z": Timestamp }
 
 word_schemas! {
-    Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, SendState, EventType,
+    Code, Scope, ClientKind, CampaignStatus, EnrollmentStatus, BounceClass, TlsMode, Hook, SendState, ResolvedAs, EventType,
     DisabledReason, RequestState, SkipReason, ExplainState, ReasonCode, Limit, Assumption, Provider,
 }

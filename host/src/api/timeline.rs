@@ -14,13 +14,16 @@ use super::state::Api;
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{
-    CredentialId, DeliveryId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, TransactionId,
-    WebhookId,
+    ApiKeyId, CredentialId, DeliveryId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId,
+    TransactionId, WebhookId,
 };
-use crate::domain::status::{Hook, SendState};
+use crate::domain::status::{Hook, ResolvedAs, SendState};
 use crate::store::decisions::Decision;
 use crate::store::enrollments::Enrollment;
-use crate::store::{Conn, decisions, deliveries, enrollments, events, inbound, inbox, sends, transactions};
+use crate::store::resolutions::{Resolution, ResolutionShown};
+use crate::store::{
+    Conn, decisions, deliveries, enrollments, events, inbound, inbox, resolutions, sends, transactions,
+};
 
 /// A fact of an enrollment.
 #[derive(Serialize, ToSchema)]
@@ -55,6 +58,15 @@ enum Fact {
         smtp_code: Option<u16>,
         smtp_status: Option<String>,
         reply: String,
+    },
+    /// Somebody settled whether a step in doubt had left: whoever has the key, or nobody, and its copy lay in the Sent folder.
+    Resolved {
+        send_id: SendId,
+        #[serde(rename = "as")]
+        resolved_as: ResolvedAs,
+        by: ResolvedBy,
+        api_key_id: Option<ApiKeyId>,
+        api_key_label: Option<String>,
     },
     /// A message came into the mailbox, and what it was taken for.
     InboundMessage {
@@ -98,6 +110,14 @@ enum Fact {
     },
     /// Nothing more is sent.
     Stopped { reason: Option<String> },
+}
+
+/// Who settled a doubt.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ResolvedBy {
+    ApiKey,
+    SentFolder,
 }
 
 /// What one extension said about a message.
@@ -154,6 +174,11 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
             reply: done.reply,
         };
         entries.push(Entry { at: done.at, fact });
+    }
+    for ResolutionShown { resolution, api_key_label } in resolutions::of_enrollment(conn, id).await? {
+        let Resolution { send_id, resolved_as, api_key_id, at, .. } = resolution;
+        let by = if api_key_id.is_some() { ResolvedBy::ApiKey } else { ResolvedBy::SentFolder };
+        entries.push(Entry { at, fact: Fact::Resolved { send_id, resolved_as, by, api_key_id, api_key_label } });
     }
     for message in inbox::of_enrollment(conn, id).await? {
         let decisions = decisions::of_subject(conn, &message.id.to_string()).await?;

@@ -28,8 +28,9 @@ use crate::app::App;
 use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
 use crate::extensions::{CallScope, Called, HookInput, LoadedExtension};
-use crate::store::extensions::{BINDINGS_CHANGED, StoredExtension};
-use crate::store::{self, Notices, StoreError};
+use crate::store::extensions::StoredExtension;
+use crate::store::{self, StoreError};
+use crate::wake::Wake;
 
 pub use bind::{BindError, BindingScope, NewBinding, ScopeKind};
 pub use error::CatalogError;
@@ -74,13 +75,12 @@ pub async fn run(app: App, catalog: Catalog, shutdown: CancellationToken) {
     let folders = catalog.watch_folders();
     // What changed since the start and before the watch.
     catalog.look_for_changes().await;
-    let mut notices = Notices::on(&app.config.database_url, BINDINGS_CHANGED);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = app.clock.sleep(POLL) => catalog.look_for_changes().await,
             () = folders.rung() => catalog.look_for_changes().await,
-            () = notices.next() => catalog.look_for_changes().await,
+            () = app.store.wakeups().wait(Wake::Bindings) => catalog.look_for_changes().await,
             () = app.extensions.suspension_told() => {}
         }
         if let Err(error) = catalog.tell_suspensions().await {

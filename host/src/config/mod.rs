@@ -344,7 +344,7 @@ mod tests {
     fn the_defaults_are_complete_and_in_force() {
         let config = Config::from_settings(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8025");
-        assert_eq!(config.lease, Duration::from_secs(30));
+        assert_eq!(config.lease, Duration::from_secs(15));
         assert_eq!(config.database_url.sqlite_path().unwrap(), Path::new("./ampout-data/ampout.db"));
     }
 

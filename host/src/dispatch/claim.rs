@@ -26,6 +26,9 @@ pub(super) const HELD_PER_CONNECTION: usize = 4;
 /// A send that leaves this late is on time.
 const PUNCTUAL: Duration = Duration::from_secs(1);
 
+/// A campaign that another node is claiming from is looked at again after this; a claim takes milliseconds.
+const BUSY_AGAIN: Duration = Duration::from_millis(50);
+
 /// What a worker has to know of its campaign.
 pub(super) struct CampaignContext {
     /// The campaign as it was when the sends were claimed.
@@ -93,7 +96,7 @@ async fn look(
 ) -> store::Result<Round> {
     let claimed_at = Instant::now();
     let Some(campaign) = campaigns::lock_for_claim(tx, id).await? else {
-        return Ok(Round::Idle { next_due: None }); // another node is at it
+        return Ok(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)) });
     };
     if campaign.status != CampaignStatus::Active {
         return Ok(Round::Idle { next_due: None });

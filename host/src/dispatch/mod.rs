@@ -41,8 +41,8 @@ use turns::Turns;
 const MOST_HELD: usize = 2_048;
 /// Without a bell the due work is looked for this often: another node may have planned it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// Sends of dead nodes are looked for this often.
-const RECOVER_AGAIN: Duration = Duration::from_secs(1);
+/// Sends of dead nodes are looked for this often, by an idle node, too: with the lease it is how long a dead node's work lies.
+const RECOVER_AGAIN: Duration = Duration::from_secs(2);
 /// After an error of the database.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 const MOST_RECOVERED: i64 = 500;
@@ -61,24 +61,32 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let mut workers = JoinSet::new();
     let mut rounds: usize = 0;
     let mut recover_at = app.clock.now();
+    let mut next = recover_at;
+    let mut is_woken = false;
     let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
-        rounds = rounds.wrapping_add(1);
         if app.clock.now() >= recover_at {
             recover_at = app.clock.now().plus(RECOVER_AGAIN);
-            if let Err(error) = recover(&app, &held).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
+            match recover(&app, &held).await {
+                Ok(freed) => is_woken |= freed > 0,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
+                }
             }
         }
-        let next = match round(&app, &ledger, &held, &turns, &sequences, &mut workers, rounds).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
-                app.clock.now().plus(AFTER_ERROR)
-            }
-        };
-        held.mark();
-        wait_for_work(&app, &held, &mut workers, next, &shutdown).await;
+        // Looking through all campaigns whenever it looks for the dead would keep an idle node busy.
+        if is_woken || app.clock.now() >= next {
+            rounds = rounds.wrapping_add(1);
+            next = match round(&app, &ledger, &held, &turns, &sequences, &mut workers, rounds).await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
+                    app.clock.now().plus(AFTER_ERROR)
+                }
+            };
+            held.mark();
+        }
+        is_woken = wait_for_work(&app, &held, &mut workers, next.min(recover_at), &shutdown).await;
     }
     while let Some(ended) = workers.join_next().await {
         reap(ended);
@@ -90,29 +98,42 @@ pub async fn run(app: App, shutdown: CancellationToken) {
         tracing::error!("The ledger's writer ended by a panic");
     }
     app.smtp.close_all_idle().await;
+    if let Err(error) = hand_over(&app).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "Other nodes could not be told; they look by themselves"
+        );
+    }
 }
 
-/// Until there may be something to claim: a bell, the time of the next send, room where a credential had none. A claim for
-/// each place that becomes free would cost more than the sending.
+/// What this node would have claimed next is looked for by the others at once.
+async fn hand_over(app: &App) -> store::Result<()> {
+    let mut tx = app.store.begin().await?;
+    tx.wake(Wake::Dispatch);
+    tx.commit().await
+}
+
+/// Until a bell rings or a credential has room where it had none (true), or it is `until` (false). A claim for each place
+/// that becomes free would cost more than the sending.
 async fn wait_for_work(
     app: &App,
     held: &Held,
     workers: &mut JoinSet<()>,
-    next: Timestamp,
+    until: Timestamp,
     shutdown: &CancellationToken,
-) {
+) -> bool {
     let work = async {
         tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = app.store.wakeups().wait(Wake::Dispatch) => {}
-            () = app.clock.sleep_until(next) => {}
-            () = held.drained() => {}
+            () = shutdown.cancelled() => false,
+            () = app.store.wakeups().wait(Wake::Dispatch) => true,
+            () = held.drained() => true,
+            () = app.clock.sleep_until(until) => false,
         }
     };
     tokio::pin!(work);
     loop {
         tokio::select! {
-            () = &mut work => return,
+            is_woken = &mut work => return is_woken,
             Some(ended) = workers.join_next() => reap(ended),
         }
     }
@@ -198,15 +219,16 @@ fn reap(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Leases that ended belonged to a node that died.
-async fn recover(app: &App, held: &Held) -> store::Result<()> {
+/// Leases that ended belonged to a node that died. Gives how many sends are due again.
+async fn recover(app: &App, held: &Held) -> store::Result<usize> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     // After a step of the clock our own leases look ended, too.
     let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
     sends::extend_leases(&mut tx, &held.ids(), lease).await?;
     let (freed, in_doubt) = sends::recover_expired(&mut tx, now, MOST_RECOVERED).await?;
-    for send in freed {
+    facts::doubt::left_behind(&mut tx, &in_doubt, now).await?;
+    for send in &freed {
         if let Some(month) = send.reserved_month {
             account_months::reserve(tx.conn(), send.account_id, month, -1).await?;
         }
@@ -218,7 +240,7 @@ async fn recover(app: &App, held: &Held) -> store::Result<()> {
     if !in_doubt.is_empty() {
         tracing::warn!(sends = in_doubt.len(), "Sends are in doubt: a node stopped while it was sending them");
     }
-    Ok(())
+    Ok(freed.len())
 }
 
 /// Holds on to what is being worked on, for as long as it takes.

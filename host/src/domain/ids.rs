@@ -109,6 +109,8 @@ id_types! {
     ExtensionId,
     /// A decision of an extension.
     DecisionId,
+    /// A doubt that was settled.
+    ResolutionId,
     /// One running process of the engine.
     NodeId,
 }

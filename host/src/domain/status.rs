@@ -85,6 +85,16 @@ words! {
 }
 
 words! {
+    /// What a person knows of a send in doubt, or wants.
+    pub ResolvedAs {
+        /// It left.
+        Sent = "sent",
+        /// It is to be sent again.
+        Retry = "retry",
+    }
+}
+
+words! {
     /// What a bounce says of the address.
     pub BounceClass {
         /// The address or its domain is dead.

@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod fetch;
 mod idle;
+mod sent;
 mod session;
 mod wire;
 

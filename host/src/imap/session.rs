@@ -117,6 +117,13 @@ impl Session {
         Ok(self.state)
     }
 
+    /// Opens another folder in place of this one.
+    pub(super) async fn change_folder(&mut self, folder: String) -> Result<MailboxState, ImapError> {
+        self.folder = folder;
+        self.pending.clear();
+        self.refresh().await
+    }
+
     /// Says goodbye. Whether the server hears it does not matter: nothing was changed.
     pub async fn logout(mut self) {
         let polite = Allowance { time: self.timeouts.command.min(Duration::from_secs(5)), bytes: SHORT_ANSWER_BYTES };

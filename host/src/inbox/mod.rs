@@ -3,10 +3,11 @@
 //! sent.
 //!
 //! [`run`] is two loops that meet in the store: `supervise` keeps a watcher for each mailbox of this node, and `apply`
-//! reads what the watchers stored.
+//! reads what the watchers stored. Beside them `doubts` looks for copies of what may or may not have left.
 
 mod apply;
 mod decode;
+mod doubts;
 mod html;
 mod matching;
 mod mime;
@@ -59,7 +60,14 @@ pub async fn run(app: App, shutdown: CancellationToken) {
         };
         rounds::keep("inbox", &app.clock, &shutdown, round, std::future::pending::<()>).await;
     };
-    tokio::join!(supervise::run(&app, &shutdown, &stored), applying, sweeping);
+    let settling = async {
+        let round = || async {
+            doubts::step(&app).await?;
+            Ok::<_, StoreError>(Next::At(app.clock.now().plus(doubts::LOOK_AGAIN)))
+        };
+        rounds::keep("inbox", &app.clock, &shutdown, round, std::future::pending::<()>).await;
+    };
+    tokio::join!(supervise::run(&app, &shutdown, &stored), applying, sweeping, settling);
 }
 
 /// Reads the oldest stored messages, a bounded number: matches, classifies, applies.

@@ -100,5 +100,6 @@ async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId
 async fn release(app: &App) -> Result<()> {
     let mut tx = app.store.begin().await?;
     inbox::release(tx.conn(), app.node).await?;
+    tx.wake(Wake::Inbox);
     tx.commit().await
 }

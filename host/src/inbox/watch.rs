@@ -74,7 +74,7 @@ pub(super) async fn run(app: App, watched: Watched, turns: Turns) {
 /// From the opening to the first error.
 async fn session(app: &App, watched: &Watched, turns: &Turns, failures: &mut u32) -> Result<Ended, WatchError> {
     let Some(mailbox) = load(app, watched).await? else { return Ok(Ended::Unwatched) };
-    let server = server(app, watched)?;
+    let server = server(app, watched.credential_id, &watched.endpoint)?;
     let mut session = {
         // The semaphores are never closed.
         let _turn = turns.opening.acquire().await;
@@ -173,8 +173,9 @@ async fn store(app: &App, watched: &Watched, mailbox: &Mailbox, batch: FetchBatc
     Ok(())
 }
 
+/// None: it is no longer watched, or another node's: one that was out of reach for long has lost its lease.
 async fn load(app: &App, watched: &Watched) -> Result<Option<Mailbox>, StoreError> {
-    inbox::mailbox(&mut *app.store.read().await?, watched.credential_id).await
+    inbox::mailbox_held_by(&mut *app.store.read().await?, watched.credential_id, app.node).await
 }
 
 async fn note(app: &App, watched: &Watched, error: Option<&str>) -> Result<(), StoreError> {
@@ -183,10 +184,9 @@ async fn note(app: &App, watched: &Watched, error: Option<&str>) -> Result<(), S
     tx.commit().await
 }
 
-fn server(app: &App, watched: &Watched) -> Result<ImapServer, SecretError> {
-    let row = watched.credential_id.to_string();
+pub(super) fn server(app: &App, credential: CredentialId, endpoint: &Endpoint) -> Result<ImapServer, SecretError> {
+    let row = credential.to_string();
     let place = SealedFor { column: credentials::IMAP_PASSWORD, row: &row };
-    let endpoint = &watched.endpoint;
     Ok(ImapServer {
         host: endpoint.host.clone(),
         port: endpoint.port,

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::store::notices;
 use crate::{api, deletions, dispatch, events, health, inbound, inbox, usage};
 
 /// How long a stop waits for what is on its way; then the leases tell the rest.
@@ -52,6 +53,7 @@ impl Server {
             ("events", tokio::spawn(events::run(app.clone(), token()))),
             ("deletions", tokio::spawn(deletions::run(app.clone(), token()))),
             ("usage", tokio::spawn(usage::run(app.usage.clone(), app.clock.clone(), token()))),
+            ("notices", tokio::spawn(notices::listen(app.store.clone(), app.config.database_url.clone(), token()))),
             ("catalog", tokio::spawn(crate::catalog::run(app.clone(), catalog.clone(), token()))),
         ];
         let patience = app.config.request_timeout;

@@ -10,7 +10,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 
 use super::group::Group;
-use super::{Conn, Dialect, Result, StoreError, migrations};
+use super::{Conn, Dialect, Result, StoreError, migrations, notices};
 use crate::wake::{Wake, Wakeups};
 
 /// SQLite: memory of one reader's page cache in KiB, and the writer's, which goes over the ledger's indexes all the time.
@@ -49,6 +49,8 @@ pub struct Store {
     /// SQLite has one writer at a time: a pool of one queues them fairly, where several would time out on a busy file.
     writers: AnyPool,
     wakeups: Wakeups,
+    /// What this process signs its notices with, so that it does not take them for another's.
+    sender: Arc<str>,
     pub(super) group: Arc<Group>,
 }
 
@@ -58,6 +60,7 @@ pub struct Tx {
     inner: sqlx::Transaction<'static, sqlx::Any>,
     dialect: Dialect,
     wakeups: Wakeups,
+    sender: Arc<str>,
     wakes: Vec<Wake>,
 }
 
@@ -127,7 +130,8 @@ impl Store {
                 (both.clone(), both)
             }
         };
-        Ok(Self { dialect, readers, writers, wakeups, group: Arc::default() })
+        let sender = format!("{:032x}", rand::random::<u128>()).into();
+        Ok(Self { dialect, readers, writers, wakeups, sender, group: Arc::default() })
     }
 
     /// Applies the numbered migrations that are not yet applied; gives their numbers.
@@ -147,7 +151,8 @@ impl Store {
             Dialect::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
             Dialect::Postgres => self.writers.begin().await?,
         };
-        Ok(Tx { inner, dialect: self.dialect, wakeups: self.wakeups.clone(), wakes: Vec::new() })
+        let (wakeups, sender) = (self.wakeups.clone(), Arc::clone(&self.sender));
+        Ok(Tx { inner, dialect: self.dialect, wakeups, sender, wakes: Vec::new() })
     }
 
     /// Which database answers.
@@ -158,6 +163,10 @@ impl Store {
     /// The bells that commits ring.
     pub fn wakeups(&self) -> &Wakeups {
         &self.wakeups
+    }
+
+    pub(super) fn sender(&self) -> &str {
+        &self.sender
     }
 
     /// Closes all connections; SQLite's log is folded into its file.
@@ -178,7 +187,7 @@ impl Tx {
         self.dialect
     }
 
-    /// Rings a loop's bell once this is committed.
+    /// Rings a loop's bell once this is committed, on every node where [`Wake`] says so.
     pub fn wake(&mut self, wake: Wake) {
         if !self.wakes.contains(&wake) {
             self.wakes.push(wake);
@@ -192,7 +201,10 @@ impl Tx {
     }
 
     /// Makes it lasting.
-    pub async fn commit(self) -> Result<()> {
+    pub async fn commit(mut self) -> Result<()> {
+        if self.dialect == Dialect::Postgres {
+            notices::tell(&mut self.inner, &self.sender, &self.wakes).await?;
+        }
         self.inner.commit().await?;
         for wake in self.wakes {
             self.wakeups.ring(wake);

@@ -8,10 +8,9 @@ use super::{Conn, Page, Result, Tx, meta};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
+use crate::wake::Wake;
 
 const BINDINGS_VERSION: &str = "bindings.version";
-/// What nodes are told on PostgreSQL when bindings change.
-pub const BINDINGS_CHANGED: &str = "ampout_bindings";
 
 /// A stored version of an extension.
 #[derive(Debug, Clone, PartialEq)]
@@ -267,7 +266,8 @@ pub async fn replace_bindings(tx: &mut Tx, scope: &str, scope_id: &str, bindings
     }
     let version = bindings_version(tx.conn()).await? + 1;
     meta::set(tx.conn(), BINDINGS_VERSION, &version.to_string()).await?;
-    tx.notify(BINDINGS_CHANGED).await
+    tx.wake(Wake::Bindings);
+    Ok(())
 }
 
 /// Takes the bindings of a scope that is gone away.

@@ -160,6 +160,16 @@ pub async fn mailbox(conn: &mut Conn, credential: CredentialId) -> Result<Option
     row.as_ref().map(mailbox_of).transpose()
 }
 
+/// One watched mailbox, as long as `owner` has the lease of it.
+pub async fn mailbox_held_by(conn: &mut Conn, credential: CredentialId, owner: NodeId) -> Result<Option<Mailbox>> {
+    let row = sqlx::query("SELECT * FROM mailboxes WHERE credential_id = $1 AND lease_owner = $2")
+        .bind(credential.to_string())
+        .bind(owner.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(mailbox_of).transpose()
+}
+
 /// Moves the checkpoint; a changed UIDVALIDITY sets it anew.
 pub async fn checkpoint(conn: &mut Conn, credential: CredentialId, uid_validity: u32, last_uid: u32) -> Result<()> {
     sqlx::query("UPDATE mailboxes SET uid_validity = $2, last_uid = $3 WHERE credential_id = $1")

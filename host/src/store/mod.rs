@@ -28,9 +28,10 @@ pub mod inbound_fates;
 pub mod inbox;
 pub mod meta;
 pub mod migrations;
-mod notices;
+pub mod notices;
 pub mod outreaches;
 pub mod page;
+pub mod resolutions;
 mod retry;
 mod row;
 pub mod sends;
@@ -42,7 +43,6 @@ pub mod webhooks;
 pub use connect::{DatabaseUrl, Store, StoreOptions, Tx};
 pub use dialect::Dialect;
 pub use group::Writing;
-pub use notices::Notices;
 pub use page::Page;
 
 /// One connection, in a transaction or not.

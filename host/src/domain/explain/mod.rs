@@ -91,6 +91,14 @@ struct Way {
 
 /// Explains.
 pub fn explain(facts: &Facts) -> Explanation {
+    let mut explanation = explain_status(facts);
+    // Whatever else binds: nothing follows these by itself.
+    let is_told = explanation.reasons.iter().any(|reason| reason.code == ReasonCode::InDoubt);
+    explanation.reasons.extend(in_doubt(facts).filter(|_| !is_told));
+    explanation
+}
+
+fn explain_status(facts: &Facts) -> Explanation {
     match facts.campaign.status {
         CampaignStatus::Active => explain_active(facts),
         CampaignStatus::Paused => {
@@ -150,15 +158,19 @@ fn idle_reasons(facts: &Facts) -> impl Iterator<Item = Reason> {
         let message = "Enrollments wait for a dispatch of their own: POST /campaigns/:id/dispatch.";
         reason(ReasonCode::NotDispatched, message)
     });
-    let in_doubt = (facts.in_doubt > 0).then(|| {
-        let count = facts.in_doubt;
+    not_dispatched.into_iter().chain(in_doubt(facts))
+}
+
+/// What waits for evidence or for a person.
+fn in_doubt(facts: &Facts) -> Option<Reason> {
+    (facts.in_doubt > 0).then(|| {
+        let (count, campaign) = (facts.in_doubt, facts.campaign.id);
         let message = format!(
             "{count} of its messages may or may not have left; nothing follows them until that is known. Evidence \
-             settles it, or a person: POST /sends/:id/resolve."
+             settles it, or a person: GET /sends?state=in_doubt&campaign_id={campaign}, POST /sends/:id/resolve."
         );
         reason(ReasonCode::InDoubt, message)
-    });
-    not_dispatched.into_iter().chain(in_doubt)
+    })
 }
 
 fn ways(facts: &Facts) -> Vec<Way> {

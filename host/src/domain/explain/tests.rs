@@ -108,8 +108,18 @@ fn a_campaign_that_is_not_active_says_what_it_waits_for() {
             (facts.campaign.status, facts.has_undispatched, facts.in_doubt) = (status, true, 2);
         }
     };
-    check(more(CampaignStatus::Pending), "idle", &[("never_dispatched", "")]);
+    check(more(CampaignStatus::Pending), "idle", &[("never_dispatched", ""), ("in_doubt", "")]);
     check(more(CampaignStatus::Finished), "idle", &[("not_dispatched", ""), ("in_doubt", ""), ("finished", "")]);
+}
+
+#[test]
+fn what_is_in_doubt_is_told_whatever_else_binds() {
+    let in_doubt = ("in_doubt", "");
+    check(|facts| facts.in_doubt = 1, "sending", &[in_doubt]);
+    let paused = |facts: &mut Facts| (facts.campaign.status, facts.in_doubt) = (CampaignStatus::Paused, 1);
+    check(paused, "blocked", &[("campaign_paused", ""), in_doubt]);
+    let used_up = |facts: &mut Facts| (facts.credentials[0].sent_today, facts.in_doubt) = (50, 1);
+    check(used_up, "blocked", &[("daily_limit_reached", MIDNIGHT), in_doubt]);
 }
 
 #[test]

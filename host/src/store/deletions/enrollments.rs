@@ -75,6 +75,7 @@ pub async fn take_enrollments(
              WHERE enrollment_id IN {given}"
         ),
         format!("DELETE FROM transactions WHERE enrollment_id IN {given}"),
+        format!("DELETE FROM resolutions WHERE enrollment_id IN {given}"),
         format!("DELETE FROM sends WHERE enrollment_id IN {given}"),
         format!("DELETE FROM enrollments WHERE id IN {given}"),
     ];

@@ -7,6 +7,7 @@ pub mod accepted;
 pub mod bounce;
 pub mod campaign;
 pub mod delivery;
+pub mod doubt;
 pub mod enrolled;
 mod first_message;
 pub mod reply;

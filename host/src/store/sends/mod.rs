@@ -5,6 +5,7 @@
 
 mod begin;
 mod claim;
+mod doubt;
 mod lease;
 mod outlook;
 mod settle;
@@ -20,6 +21,7 @@ use crate::domain::status::SendState;
 
 pub use begin::*;
 pub use claim::*;
+pub use doubt::*;
 pub use lease::*;
 pub use outlook::*;
 pub use settle::*;

@@ -68,7 +68,8 @@ pub async fn finish_sent(tx: &mut Tx, accepted: &[(SendId, &Ending)], now: Times
     rows.iter().map(|row| row.id("id")).collect()
 }
 
-/// Moves a held row back to due. `credential` is kept for follow-ups and taken from first steps.
+/// Moves a held row back to due. `credential` is kept for follow-ups and taken from first steps. Only a row that holds the
+/// same places still: they are given back with it, and another node may have claimed it meanwhile for others.
 pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, reason: &str) -> Result<bool> {
     let is_first = held.send.reserved_day.is_some();
     let done = sqlx::query(
@@ -76,12 +77,16 @@ pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, r
                 attempts = CASE WHEN state = 'sending' THEN attempts - 1 ELSE attempts END,
                 reserved_day = NULL, reserved_month = NULL,
                 smtp_credential_id = CASE WHEN $4 = 1 THEN NULL ELSE smtp_credential_id END
-         WHERE id = $1 AND state IN ('claimed', 'sending')",
+         WHERE id = $1 AND state IN ('claimed', 'sending') AND smtp_credential_id = $5
+           AND COALESCE(reserved_day, -1) = $6 AND COALESCE(reserved_month, -1) = $7",
     )
     .bind(held.send.id.to_string())
     .bind(due_at.as_millis())
     .bind(reason)
     .bind(i64::from(is_first))
+    .bind(held.credential_id.to_string())
+    .bind(held.send.reserved_day.unwrap_or(-1))
+    .bind(held.send.reserved_month.unwrap_or(-1))
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)

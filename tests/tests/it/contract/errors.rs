@@ -39,6 +39,8 @@ async fn what_is_missing_is_told_by_the_resources_own_code() -> anyhow::Result<(
     ] {
         world.delete(&path).await?.refused(404, code)?;
     }
+    let resolve = format!("/sends/{NOBODY}/resolve");
+    world.post(&resolve, json!({ "as": "sent" })).await?.refused(404, "send_not_found")?;
     Ok(())
 }
 
@@ -77,6 +79,7 @@ async fn every_code_has_its_page() -> anyhow::Result<()> {
     let world = World::start().await?;
     let codes = "unauthorized forbidden not_found campaign_not_found contact_not_found contact_import_not_found \
                  outreach_not_found smtp_credential_not_found api_key_not_found webhook_not_found enrollment_not_found \
+                 send_not_found \
                  extension_not_found inbound_endpoint_not_found suppression_not_found bad_request validation_failed \
                  unprocessable rate_limited no_pending_enrollments campaign_not_active campaign_not_paused \
                  contact_already_enrolled no_emails_provided no_contacts_provided cannot_revoke_last_key \

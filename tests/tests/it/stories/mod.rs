@@ -2,6 +2,7 @@
 
 mod a_call_is_made_again;
 mod a_credential_goes_down;
+mod a_doubt_is_settled;
 mod a_months_plan;
 mod a_person_answers;
 mod answers_instead_of_tickets;
@@ -17,6 +18,7 @@ mod keys_and_counts;
 mod opens_and_opt_outs;
 mod provider_is_heard_later;
 mod refusals;
+mod several_nodes;
 mod slow_and_large;
 mod stops_and_starts;
 mod the_database_goes_away;
