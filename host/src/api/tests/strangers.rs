@@ -40,18 +40,23 @@ impl Things {
         // It can't be read, and is kept.
         api.send(request("POST", address, None, Some(json!(7)))).await;
         deliver(api, key, &webhook).await;
+        api.post(key, &format!("/campaigns/{made}/dispatch"), json!({})).await.expect(StatusCode::ACCEPTED);
+        let enrollment = first(&format!("/campaigns/{made}/enrollments")).await;
+        let timeline = api.get(key, &format!("/enrollments/{enrollment}/timeline")).await.expect(StatusCode::OK);
+        let queued = timeline.as_array().unwrap().iter().find(|fact| fact["kind"] == "queued").unwrap();
         Self(BTreeMap::from([
             ("api_keys", first("/api_keys").await),
             ("contacts", first(&format!("/contact_imports/{import}/contacts")).await),
             ("contact_imports", import),
             ("deliveries", first(&format!("/webhooks/{webhook}/deliveries")).await),
             ("events", first("/events").await),
-            ("enrollments", first(&format!("/campaigns/{made}/enrollments")).await),
+            ("enrollments", enrollment),
             ("extensions", id(&upload(api, key).await.expect(StatusCode::CREATED))),
             ("requests", first(&format!("/inbound_endpoints/{}/requests", id(&endpoint))).await),
             ("inbound_endpoints", id(&endpoint)),
             ("outreaches", outreach),
             ("smtp_credentials", first(&format!("/campaigns/{made}/smtp_credentials")).await),
+            ("sends", queued["send_id"].as_str().unwrap().to_owned()),
             ("suppressions", make("/suppressions", json!({"suppression": {"domain": "there.test"}})).await),
             ("campaigns", made),
             ("webhooks", webhook),
@@ -76,6 +81,7 @@ fn body_of(route: &str, own: &Things) -> Option<Value> {
         "POST /campaigns/{id}/enroll" => json!({"contact_import_id": own.0["contact_imports"]}),
         "POST /campaigns/{id}/enroll_contact" => json!({"contact_id": own.0["contacts"]}),
         "POST /campaigns/{id}/test_send" => json!({"emails": ["bo@there.test"]}),
+        "POST /sends/{id}/resolve" => json!({"as": "sent"}),
         "POST /extensions/{id}/test" => json!({"input": {"subject": "hello"}}),
         "POST /extensions/{id}/replay" => json!({"since": "7d", "limit": 10}),
         _ => return None,
@@ -130,6 +136,7 @@ async fn what_is_anothers_is_not_there_in_bodies_and_parameters() {
             ),
             ("GET", format!("/decisions?extension_id={}", id("extensions")), None),
             ("GET", format!("/events?after={}", id("events")), None),
+            ("GET", format!("/sends?state=in_doubt&campaign_id={}", id("campaigns")), None),
             ("GET", format!("/bindings?scope=campaign&scope_id={}", id("campaigns")), None),
             ("PUT", format!("/bindings?scope=campaign&scope_id={}", id("campaigns")), Some(json!({"bindings": []}))),
             (
