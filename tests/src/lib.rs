@@ -46,7 +46,7 @@ pub use engine::{Database, Engine, EngineOptions};
 pub use free_port::free_port;
 pub use installation::{Installation, Serving};
 pub use letter::Letter;
-pub use provider::{letters, provider};
+pub use provider::{letters, provider, times_written_to};
 pub use smtp_sink::{SinkBehaviour, SmtpSink};
 pub use tools::{node_folder, python_tool};
 pub use wait::{PATIENCE, eventually, eventually_within};

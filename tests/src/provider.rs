@@ -1,5 +1,7 @@
 //! The senders' SMTP provider: the refusable receiver of `ampout demo` with TLS and a login, as real providers have it.
 
+use std::collections::HashMap;
+
 use ampout::demo::certificates::Certificates;
 use ampout::demo::smtp_receiver::{ReceiverLogin, ReceiverTls, SmtpReceiver, SmtpReceiverOptions};
 use ampout::secrets::SecretString;
@@ -21,4 +23,13 @@ pub async fn letters(receiver: &SmtpReceiver, count: usize) -> anyhow::Result<Ve
     let there = receiver.wait_for(u64::try_from(count)?, PATIENCE).await;
     ensure!(there, "waited {PATIENCE:?} for {count} messages; {} came", receiver.accepted());
     receiver.messages().iter().take(count).map(|received| Letter::of(received)).collect()
+}
+
+/// How often each recipient was written to.
+pub fn times_written_to(receiver: &SmtpReceiver) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for message in receiver.messages() {
+        *counts.entry(message.to.join(",")).or_default() += 1;
+    }
+    counts
 }

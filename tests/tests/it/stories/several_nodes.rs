@@ -1,7 +1,6 @@
 //! Several nodes on one PostgreSQL: each message leaves once, a daily limit holds over all of them, a mailbox has one owner,
 //! what is told to one is done by any, and whoever stops or dies leaves nothing lying.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ampout::clock::Clock;
@@ -11,7 +10,7 @@ use ampout::domain::Timestamp;
 use ampout::server::Server;
 use ampout_tests::{
     Api, CampaignPlan, CertificateAuthority, Database, Dovecot, Engine, Installation, PASSWORD, altered, credential,
-    eventually, eventually_within, letters, postgres, provider, text, with_mailbox,
+    eventually, eventually_within, letters, postgres, provider, text, times_written_to, with_mailbox,
 };
 use anyhow::{Context, ensure};
 use reqwest::Method;
@@ -35,17 +34,8 @@ fn recipients(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("bo{n}@there.test")).collect()
 }
 
-/// How often each was written to.
-fn counted(receiver: &SmtpReceiver) -> HashMap<String, usize> {
-    let mut counts = HashMap::new();
-    for message in receiver.messages() {
-        *counts.entry(message.to.join(",")).or_default() += 1;
-    }
-    counts
-}
-
 fn once_each(receiver: &SmtpReceiver, count: usize) -> anyhow::Result<()> {
-    let counts = counted(receiver);
+    let counts = times_written_to(receiver);
     ensure!(counts.len() == count && counts.values().all(|n| *n == 1), "{} were written to: {counts:?}", counts.len());
     Ok(())
 }
@@ -228,7 +218,7 @@ async fn a_dead_nodes_work_is_taken_over_within_half_a_minute() -> anyhow::Resul
     let in_doubt = usize::try_from(settled.await?)?;
     ensure!(died.elapsed() < Duration::from_secs(30), "it took {:?}", died.elapsed());
     assert_eq!(logins(), 2, "{}", dovecot.log());
-    let counts = counted(&ada);
+    let counts = times_written_to(&ada);
     ensure!(counts.values().all(|count| *count == 1), "written to twice: {counts:?}");
     ensure!(PEOPLE - counts.len() <= in_doubt && in_doubt <= 4, "{} came, {in_doubt} in doubt", counts.len());
 
@@ -242,7 +232,7 @@ async fn a_dead_nodes_work_is_taken_over_within_half_a_minute() -> anyhow::Resul
         let resolved_as = if came { "sent" } else { "retry" };
         api.call(Method::POST, &resolve, Some(json!({ "as": resolved_as }))).await?.succeeded()?;
     }
-    eventually("everybody to be written to", async || match counted(&ada).len() {
+    eventually("everybody to be written to", async || match times_written_to(&ada).len() {
         PEOPLE => Ok(()),
         other => Err(other),
     })

@@ -1,13 +1,14 @@
 //! The program itself: keys from the shell, settings that are told and mistyped, a stop that leaves nothing half-done, a
 //! kill that sends nothing twice, and the demo.
 
-use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 use ampout::demo::certificates::Certificates;
 use ampout::demo::smtp_receiver::{Moment, ReceiverTls, SmtpReceiver};
-use ampout_tests::{Api, CampaignPlan, Database, Installation, PASSWORD, credential, eventually, provider, text};
+use ampout_tests::{
+    Api, CampaignPlan, Database, Installation, PASSWORD, credential, eventually, provider, text, times_written_to,
+};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -71,7 +72,7 @@ async fn a_stop_finishes_what_is_on_its_way(database: Database) -> anyhow::Resul
     });
     sent.await?;
     assert_eq!(api.get("/status").await?["queue"], json!({ "due": 0, "in_doubt": 0 }));
-    let counts = counted(&ada);
+    let counts = times_written_to(&ada);
     ensure!(counts.len() == 60 && counts.values().all(|count| *count == 1), "{before} before the stop; {counts:?}");
     Ok(())
 }
@@ -110,7 +111,7 @@ async fn a_kill_sends_nothing_twice_and_loses_nothing(database: Database) -> any
         if sent + in_doubt == 200 && queue["due"] == 0 { Ok(in_doubt) } else { Err(format!("{shown}, {queue}")) }
     });
     let in_doubt = usize::try_from(in_doubt.await?)?;
-    let counts = counted(&ada);
+    let counts = times_written_to(&ada);
     ensure!(counts.values().all(|count| *count == 1), "sent twice: {counts:?}");
     let missing = 200 - counts.len();
     ensure!(missing <= in_doubt, "{missing} are missing and {in_doubt} in doubt");
@@ -155,15 +156,6 @@ async fn the_demo_tells_its_story_to_the_end() -> anyhow::Result<()> {
         ensure!(printed.contains(part), "no {part:?} in {printed}");
     }
     Ok(())
-}
-
-/// How often each recipient was written to.
-fn counted(receiver: &SmtpReceiver) -> HashMap<String, usize> {
-    let mut counts = HashMap::new();
-    for message in receiver.messages() {
-        *counts.entry(message.to.join(",")).or_default() += 1;
-    }
-    counts
 }
 
 fn told(output: &Output) -> String {
