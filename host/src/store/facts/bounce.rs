@@ -55,6 +55,11 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
         return graver(tx, send, bounce, now).await.map(|()| false);
     }
     let is_uncounted = settle(tx, send, bounce).await?;
+    mark_enrollment(tx, send.enrollment_id, &bounce.reason, now).await?;
+    if class == BounceClass::Hard {
+        suppress_contact(tx, send, "hard bounce", now).await?;
+    }
+    // After the enrollment, as every fact does it: two transactions must not wait for each other.
     if let Some(credential) = send.smtp_credential_id {
         if is_uncounted {
             counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
@@ -62,10 +67,6 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
         counters::credential(tx.conn(), credential, CredentialCounter::Bounce(class), now).await?;
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
-    }
-    mark_enrollment(tx, send.enrollment_id, &bounce.reason, now).await?;
-    if class == BounceClass::Hard {
-        suppress_contact(tx, send, "hard bounce", now).await?;
     }
     Ok(true)
 }

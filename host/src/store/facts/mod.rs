@@ -3,10 +3,12 @@
 //! Dispatch, inbox and inbound meet here. An SMTP reply, a DSN, a provider's event and a feedback report that tell of the
 //! same bounce are one fact, whichever comes first.
 
+pub mod accepted;
 pub mod bounce;
 pub mod campaign;
 pub mod delivery;
 pub mod enrolled;
+mod first_message;
 pub mod reply;
 pub mod suppressed;
 pub mod unsubscribe;
@@ -14,7 +16,7 @@ pub mod unsubscribe;
 #[cfg(test)]
 mod tests;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::enrollments::{self, Enrollment};
 use super::{Result, Tx, counters, events, sends};
@@ -27,7 +29,14 @@ use crate::domain::status::EnrollmentStatus;
 async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -> Result<()> {
     let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(()) };
     let email = super::contacts::get(tx.conn(), enrollment.contact_id).await?.map(|contact| contact.email);
-    let data = json!({
+    let data = enrollment_data(&enrollment, email.as_deref());
+    events::insert(tx, enrollment.account_id, event, &id.to_string(), &data, now).await?;
+    Ok(())
+}
+
+/// The `data` of an enrollment's event.
+fn enrollment_data(enrollment: &Enrollment, email: Option<&str>) -> Value {
+    json!({
         "enrollment_id": enrollment.id,
         "contact_id": enrollment.contact_id,
         "contact_email": email,
@@ -36,9 +45,7 @@ async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -
         "sent_at": enrollment.sent_at,
         "replied_at": enrollment.replied_at,
         "bounce_reason": enrollment.bounce_reason,
-    });
-    events::insert(tx, enrollment.account_id, event, &id.to_string(), &data, now).await?;
-    Ok(())
+    })
 }
 
 /// Writes a new status and keeps the counters; `first_time` when the enrollment had never been there.
