@@ -3,8 +3,10 @@
 import json
 import os
 import platform
+import time
 from datetime import datetime, timezone
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -35,9 +37,22 @@ class Results:
         print(shown(line), flush=True)
 
 
-def about(command, size):
+def about(command, size, folder):
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
-    return {"date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "command": command, "size": size, "machine": machine}
+    return {"date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "command": command, "size": size, "machine": machine,
+            "disk": f"{figure(write_milliseconds(folder))} ms"}
+
+
+def write_milliseconds(folder):
+    """What one write that is to last costs on this disk: the median of fdatasync after a page. A ledger pays it."""
+    seen = []
+    with open(Path(folder) / "written", "wb", buffering=0) as file:
+        for _ in range(200):
+            file.write(bytes(4096))
+            began = time.monotonic()
+            os.fdatasync(file.fileno())
+            seen.append((time.monotonic() - began) * 1000)
+    return median(seen)
 
 
 def shown(line):
