@@ -22,6 +22,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (13, "plans and forecasts", include_str!("../../migrations/0013_plans_and_forecasts.sql")),
     (14, "extension files", include_str!("../../migrations/0014_extension_files.sql")),
     (15, "providers", include_str!("../../migrations/0015_providers.sql")),
+    (17, "work in order", include_str!("../../migrations/0017_work_in_order.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.
