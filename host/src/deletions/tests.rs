@@ -8,7 +8,7 @@ use crate::store::deletions::{Busy, Marked, mark_campaign, mark_contact, mark_im
 use crate::store::facts::bounce::{self, Bounce, Source};
 use crate::store::facts::{delivery, unsubscribe};
 use crate::store::sends::{self, Ending, Lease, NewSend, Obstacle, Places, Send};
-use crate::store::{Page, campaigns, contacts, counters, credentials, suppressions};
+use crate::store::{Page, campaigns, contacts, counters, credential_days, credentials, suppressions};
 use crate::test_support::{Sender, TestApp, accept};
 
 async fn start() -> (TestApp, Sender) {
@@ -76,7 +76,7 @@ async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
         let mut tx = app.store.begin().await.unwrap();
         let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
         sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
-        credentials::reserve(tx.conn(), sender.credential, now.utc_day(), 1).await.unwrap();
+        credential_days::reserve(&mut tx, sender.credential, now.utc_day(), 1).await.unwrap();
         let held = sends::claimed(&mut tx, &[send.id], app.node).await.unwrap().remove(0);
         tx.commit().await.unwrap();
         let doomed = mark(&app, &send, with_import).await;
@@ -89,7 +89,7 @@ async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
         assert!(finish(&app, doomed).await.unwrap());
         assert!(is_gone(&app, &send).await);
         let mut conn = app.store.read().await.unwrap();
-        assert_eq!(credentials::reserved(&mut conn, sender.credential, now.utc_day()).await.unwrap(), 0);
+        assert_eq!(credential_days::reserved(&mut conn, sender.credential, now.utc_day()).await.unwrap(), 0);
     }
 }
 

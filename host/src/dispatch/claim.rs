@@ -1,7 +1,7 @@
 //! Claiming: what is due is taken under a lease, each send with the credential that it goes out through. The daily limit
 //! is reserved in the same transaction, so that two nodes can't both take its last place.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,10 @@ use crate::domain::ids::{CampaignId, CredentialId, SendId};
 use crate::domain::rotation::{Capacity, assign};
 use crate::domain::status::CampaignStatus;
 use crate::store::sends::{self, ClaimedSend, DueSend, Lease, Places};
-use crate::store::{self, Tx, campaigns, credentials};
+use crate::store::{self, Tx, campaigns, credential_days, credentials};
 
-/// Sends of a credential that a node holds at once, for each connection that it may open.
-const HELD_PER_CONNECTION: usize = 4;
+/// Sends that a node holds at once, for each connection that it may open.
+pub(super) const HELD_PER_CONNECTION: usize = 4;
 
 /// A send that leaves this late is on time.
 const PUNCTUAL: Duration = Duration::from_secs(1);
@@ -106,9 +106,10 @@ async fn look(
     let mut allowance = Allowance::of(tx, campaign.account_id, now).await?;
     let places = Places { day: None, month: now.utc_month() };
 
+    let credential_ids: Vec<_> = all.iter().map(|credential| credential.id).collect();
+    let next_due = sends::next_due_of_each(tx, id, &credential_ids).await?;
     for credential in &all {
-        let due = sends::next_due(tx.conn(), id, Some(credential.id)).await?;
-        match (due, credential.is_usable(now)) {
+        match (next_due.get(&credential.id).copied(), credential.is_usable(now)) {
             (None, _) => {}
             (Some(due), true) if due <= now => {
                 next.planned = true;
@@ -205,13 +206,15 @@ async fn capacities(
     now: Timestamp,
     next: &mut NextLook,
 ) -> store::Result<Vec<Capacity>> {
+    let ids: Vec<_> = all.iter().map(|credential| credential.id).collect();
+    let reserved = credential_days::reserved_of_each(tx, &ids, now.utc_day()).await?;
     let mut capacities = Vec::with_capacity(all.len());
     for credential in all {
         if !credential.is_usable(now) {
             next.at_or_never(credential.resting_until.filter(|_| credential.disabled.is_none()));
             continue;
         }
-        let reserved = credentials::reserved(tx.conn(), credential.id, now.utc_day()).await?;
+        let reserved = reserved.get(&credential.id).copied().unwrap_or(0);
         let left_today = credential.effective_limit().saturating_sub(reserved);
         if left_today == 0 {
             next.at(Some(now.next_utc_day()));
@@ -255,14 +258,11 @@ async fn keep_gaps(
 }
 
 async fn reserve(tx: &mut Tx, claims: &[(SendId, CredentialId)], now: Timestamp) -> store::Result<()> {
-    let mut counts: HashMap<CredentialId, i64> = HashMap::new();
+    let mut counts: BTreeMap<CredentialId, i64> = BTreeMap::new();
     for (_, credential) in claims {
         *counts.entry(*credential).or_default() += 1;
     }
-    for (credential, count) in counts {
-        credentials::reserve(tx.conn(), credential, now.utc_day(), count).await?;
-    }
-    Ok(())
+    credential_days::reserve_many(tx, &counts, now.utc_day()).await
 }
 
 /// Sends of one credential that a node holds at once.

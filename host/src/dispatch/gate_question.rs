@@ -4,7 +4,7 @@ use super::open_credential::OpenCredential;
 use crate::app::App;
 use crate::domain::Timestamp;
 use crate::extensions::hooks::gate;
-use crate::store::credentials;
+use crate::store::credential_days;
 use crate::store::sends::ClaimedSend;
 
 /// Campaigns have no time zone of their own yet; the gate is told the instant in UTC twice.
@@ -20,7 +20,7 @@ pub(super) async fn of(
 ) -> gate::Send {
     let credential = &credential.credential;
     let sent_today = match app.store.read().await {
-        Ok(mut conn) => credentials::reserved(&mut conn, credential.id, now.utc_day()).await.unwrap_or(0),
+        Ok(mut conn) => credential_days::reserved(&mut conn, credential.id, now.utc_day()).await.unwrap_or(0),
         Err(_) => 0,
     };
     gate::Send {

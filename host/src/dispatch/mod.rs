@@ -29,7 +29,7 @@ use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::ids::SendId;
 use crate::store::sends::{self, Lease};
-use crate::store::{self, account_months, campaigns, credentials, facts};
+use crate::store::{self, account_months, campaigns, credential_days, facts};
 use crate::wake::Wake;
 use claim::Round;
 use held::Held;
@@ -37,8 +37,8 @@ use ledger::Ledger;
 use sequences::Sequences;
 use turns::Turns;
 
-/// Sends that a node holds at once: more would only wait for connections while their leases run.
-const MOST_HELD: usize = 512;
+/// Sends that a node holds at once, whatever its settings: leases of all of them are extended together.
+const MOST_HELD: usize = 2_048;
 /// Without a bell the due work is looked for this often: another node may have planned it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Sends of dead nodes are looked for this often.
@@ -135,7 +135,9 @@ async fn round(
     let first = rounds % active.len().max(1);
     active.rotate_left(first);
     for campaign in active {
-        let room = MOST_HELD.saturating_sub(held.len());
+        // More would only wait for connections while their leases run.
+        let most = MOST_HELD.min(app.config.smtp_connections * claim::HELD_PER_CONNECTION);
+        let room = most.saturating_sub(held.len());
         if room == 0 {
             break;
         }
@@ -209,7 +211,7 @@ async fn recover(app: &App, held: &Held) -> store::Result<()> {
             account_months::reserve(tx.conn(), send.account_id, month, -1).await?;
         }
         if let (Some(day), Some(credential)) = (send.reserved_day, send.smtp_credential_id) {
-            credentials::reserve(tx.conn(), credential, day, -1).await?;
+            credential_days::reserve(&mut tx, credential, day, -1).await?;
         }
     }
     tx.commit().await?;

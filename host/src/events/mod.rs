@@ -27,6 +27,9 @@ pub use sign::{BadSecret, signature};
 const MOST_WEBHOOKS: usize = 64;
 /// Without a bell the outbox is looked into this often: another node may have written, or died with a lease.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// What is written within so short a time gets its places in one transaction: a commit for each event would cost as much
+/// as its fact.
+const GATHER: Duration = Duration::from_millis(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// What one [`step`] did.
@@ -51,7 +54,12 @@ pub async fn run(app: App, shutdown: CancellationToken) {
             let more = sequenced >= sequence::MOST_EVENTS;
             Ok::<_, StoreError>(if more { Next::Now } else { Next::At(app.clock.now().plus(LOOK_AGAIN)) })
         };
-        rounds::keep("events", &app.clock, &shutdown, round, || app.store.wakeups().wait(Wake::Events)).await;
+        let bell = || async {
+            app.store.wakeups().wait(Wake::Events).await;
+            // Real time: it is for the disk's sake.
+            tokio::time::sleep(GATHER).await;
+        };
+        rounds::keep("events", &app.clock, &shutdown, round, bell).await;
     };
     tokio::join!(sequencer, deliverer, sweeper);
 }

@@ -13,8 +13,11 @@ use super::group::Group;
 use super::{Conn, Dialect, Result, StoreError, migrations};
 use crate::wake::{Wake, Wakeups};
 
-/// SQLite: memory of one connection's page cache in KiB. Ten connections stay below 25 MB.
-const SQLITE_CACHE_KIB: u32 = 2048;
+/// SQLite: memory of one reader's page cache in KiB, and the writer's, which goes over the ledger's indexes all the time.
+const SQLITE_READER_CACHE_KIB: u32 = 2048;
+const SQLITE_WRITER_CACHE_KIB: u32 = 8192;
+/// SQLite: pages of its log that are folded into the file at a time. Pages that are written often are folded once.
+const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
 
 /// Where the database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,20 +108,22 @@ impl Store {
         sqlx::any::install_default_drivers();
         let dialect = url.dialect();
         let driver_url = url.for_driver();
-        let pool = |connections: u32| {
-            AnyPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(options.acquire_timeout)
-                .after_connect(move |conn, _| Box::pin(async move { prepare_connection(conn, dialect).await }))
+        let pool = |connections: u32, cache_kib: u32| {
+            AnyPoolOptions::new().max_connections(connections).acquire_timeout(options.acquire_timeout).after_connect(
+                move |conn, _| Box::pin(async move { prepare_connection(conn, dialect, cache_kib).await }),
+            )
         };
         // The writer comes first: it switches the file to WAL before a reader opens it.
         let (readers, writers) = match dialect {
             Dialect::Sqlite => {
-                let writers = pool(1).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
-                (pool(options.connections).connect(&driver_url).await.map_err(StoreError::Unavailable)?, writers)
+                let writers =
+                    pool(1, SQLITE_WRITER_CACHE_KIB).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
+                let readers = pool(options.connections, SQLITE_READER_CACHE_KIB).connect(&driver_url).await;
+                (readers.map_err(StoreError::Unavailable)?, writers)
             }
             Dialect::Postgres => {
-                let both = pool(options.connections * 2).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
+                let both = pool(options.connections * 2, 0).connect(&driver_url).await;
+                let both = both.map_err(StoreError::Unavailable)?;
                 (both.clone(), both)
             }
         };
@@ -207,13 +212,14 @@ impl Tx {
     }
 }
 
-async fn prepare_connection(conn: &mut Conn, dialect: Dialect) -> sqlx::Result<()> {
+async fn prepare_connection(conn: &mut Conn, dialect: Dialect, cache_kib: u32) -> sqlx::Result<()> {
     if dialect == Dialect::Sqlite {
         // FULL: what the ledger says was about to be sent must survive a power cut; commits are grouped, so it costs
         // little. No mmap and a small cache: memory of many connections adds up.
         let pragmas = format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
-             PRAGMA foreign_keys = ON; PRAGMA cache_size = -{SQLITE_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+             PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; \
+             PRAGMA wal_autocheckpoint = {SQLITE_CHECKPOINT_PAGES};"
         );
         sqlx::raw_sql(AssertSqlSafe(pragmas)).execute(conn).await?;
     }

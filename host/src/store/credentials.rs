@@ -1,4 +1,4 @@
-//! SMTP credentials of campaigns, and their daily reservations.
+//! SMTP credentials of campaigns.
 
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
@@ -306,30 +306,6 @@ pub async fn next_judgement(conn: &mut Conn) -> Result<Option<Timestamp>> {
     .fetch_one(conn)
     .await?;
     row.opt_time("next")
-}
-
-/// First-step sends of a UTC day, made and reserved.
-pub async fn reserved(conn: &mut Conn, id: CredentialId, utc_day: i64) -> Result<u64> {
-    let row = sqlx::query("SELECT reserved FROM credential_days WHERE credential_id = $1 AND utc_day = $2")
-        .bind(id.to_string())
-        .bind(utc_day)
-        .fetch_optional(conn)
-        .await?;
-    row.map_or(Ok(0), |row| row.count("reserved"))
-}
-
-/// Takes `count` places of a day's limit; negative gives them back.
-pub async fn reserve(conn: &mut Conn, id: CredentialId, utc_day: i64, count: i64) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO credential_days (credential_id, utc_day, reserved) VALUES ($1, $2, $3)
-         ON CONFLICT (credential_id, utc_day) DO UPDATE SET reserved = credential_days.reserved + excluded.reserved",
-    )
-    .bind(id.to_string())
-    .bind(utc_day)
-    .bind(count)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 fn credential_of(row: &AnyRow) -> Result<Credential> {

@@ -10,6 +10,7 @@ pub mod charges;
 mod connect;
 pub mod contacts;
 pub mod counters;
+pub mod credential_days;
 pub mod credentials;
 pub mod decisions;
 pub mod deletions;

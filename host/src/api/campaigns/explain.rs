@@ -15,7 +15,7 @@ use crate::domain::Timestamp;
 use crate::domain::campaign::Campaign;
 use crate::domain::explain::{CredentialFacts, ExplainState, Explanation, Facts, ReasonCode, explain};
 use crate::domain::ids::CampaignId;
-use crate::store::{Conn, account_months, credentials, enrollments, sends};
+use crate::store::{Conn, account_months, credential_days, credentials, enrollments, sends};
 
 /// What a campaign is doing and what it waits for.
 #[derive(Serialize, ToSchema)]
@@ -70,7 +70,7 @@ async fn gather(conn: &mut Conn, api: &Api, campaign: Campaign) -> Result<Facts>
     let held = sends::held(conn, id).await?;
     let mut of_credentials = Vec::new();
     for credential in credentials::of_campaign(conn, id).await? {
-        let sent_today = credentials::reserved(conn, credential.id, now.utc_day()).await?;
+        let sent_today = credential_days::reserved(conn, credential.id, now.utc_day()).await?;
         let own = sends::next(conn, id, Some(credential.id)).await?;
         let held = held.iter().filter(|held| held.credential_id == Some(credential.id)).map(|held| held.count).sum();
         of_credentials.push(CredentialFacts { credential, sent_today, held, own });

@@ -22,7 +22,7 @@ use crate::domain::forecast::{
 use crate::domain::ids::{CampaignId, CredentialId};
 use crate::domain::status::CampaignStatus;
 use crate::store::sends::{self, BatchesAlike};
-use crate::store::{Conn, account_months, campaigns, credentials, enrollments};
+use crate::store::{Conn, account_months, campaigns, credential_days, credentials, enrollments};
 
 /// The sends to come, if nobody answers, bounces or unsubscribes and nothing is changed.
 #[derive(Serialize, ToSchema)]
@@ -139,7 +139,7 @@ async fn credential_outlook(conn: &mut Conn, credential: &Credential, now: Times
         is_disabled: credential.disabled.is_some(),
         resting_until: credential.resting_until,
         daily_limit: credential.effective_limit(),
-        sent_today: credentials::reserved(conn, credential.id, now.utc_day()).await?,
+        sent_today: credential_days::reserved(conn, credential.id, now.utc_day()).await?,
     })
 }
 

@@ -9,7 +9,9 @@ use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
 use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
 use crate::store::transactions::Transaction;
-use crate::store::{Result, Tx, account_months, campaigns, counters, credentials, enrollments, sends, transactions};
+use crate::store::{
+    Result, Tx, account_months, campaigns, counters, credential_days, credentials, enrollments, sends, transactions,
+};
 use crate::wake::Wake;
 
 /// The server put it off. It is tried again through the same credential at `retry_at`, or has failed for good.
@@ -212,7 +214,7 @@ async fn release(tx: &mut Tx, held: &ClaimedSend) -> Result<()> {
         account_months::reserve(tx.conn(), held.send.account_id, month, -1).await?;
     }
     match held.send.reserved_day {
-        Some(day) => credentials::reserve(tx.conn(), held.credential_id, day, -1).await,
+        Some(day) => credential_days::reserve(tx, held.credential_id, day, -1).await,
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! Planning and claiming: sends get their times and are taken under a lease.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::{ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Places, sen
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
+use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
 use crate::store::{Conn, Result, Tx};
 
@@ -21,20 +23,17 @@ pub async fn plan_many(
     sends: &[NewSend],
     now: Timestamp,
 ) -> Result<u64> {
-    let rows: Vec<_> = sends
-        .iter()
-        .map(|s| {
-            (
-                s.id.to_string(),
-                s.enrollment_id.to_string(),
-                s.contact_id.to_string(),
-                s.step_position.to_string(),
-                s.smtp_credential_id.map(|id| id.to_string()),
-                s.due_at.as_millis().to_string(),
-                i64::from(s.priority).to_string(),
-            )
-        })
-        .collect();
+    let rows = sends.iter().map(|s| {
+        (
+            s.id.to_string(),
+            s.enrollment_id.to_string(),
+            s.contact_id.to_string(),
+            s.step_position.to_string(),
+            s.smtp_credential_id.map(|id| id.to_string()),
+            s.due_at.as_millis().to_string(),
+            i64::from(s.priority).to_string(),
+        )
+    });
     let sql = format!(
         "INSERT INTO sends (id, enrollment_id, contact_id, step_position, smtp_credential_id, due_at, priority,
                             batch_number, account_id, campaign_id, state, created_at)
@@ -45,7 +44,7 @@ pub async fn plan_many(
         tx.dialect().json_rows(7)
     );
     let done = sqlx::query(AssertSqlSafe(sql))
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(json_of(rows))
         .bind(account.to_string())
         .bind(campaign.to_string())
         .bind(now.as_millis())
@@ -76,6 +75,33 @@ pub async fn next_due(
         }
     };
     row.opt_time("next")
+}
+
+/// When the next send of each credential may leave, of those that have any planned.
+pub async fn next_due_of_each(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    credentials: &[CredentialId],
+) -> Result<HashMap<CredentialId, Timestamp>> {
+    // One look into the index for each; grouped, all that is planned would be looked at.
+    let sql = format!(
+        "SELECT c0 AS id, (SELECT MIN(due_at) FROM sends WHERE state = 'due' AND campaign_id = $2
+                             AND smtp_credential_id = given.c0) AS next
+         FROM {} AS given",
+        tx.dialect().json_rows(1)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(json_of(credentials.iter().map(|id| [id.to_string()])))
+        .bind(campaign.to_string())
+        .fetch_all(tx.conn())
+        .await?;
+    let mut each = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(next) = row.opt_time("next")? {
+            each.insert(row.id("id")?, next);
+        }
+    }
+    Ok(each)
 }
 
 /// The first steps of a campaign that are due, in the order in which they leave.
@@ -165,7 +191,7 @@ pub async fn due_follow_ups(
 
 /// Claims sends, each for its credential, with the places that they take.
 pub async fn claim(tx: &mut Tx, claims: &[(SendId, CredentialId)], places: Places, lease: Lease) -> Result<()> {
-    let rows: Vec<_> = claims.iter().map(|(send, credential)| (send.to_string(), credential.to_string())).collect();
+    let rows = claims.iter().map(|(send, credential)| (send.to_string(), credential.to_string()));
     let sql = format!(
         "UPDATE sends SET state = 'claimed', smtp_credential_id = given.c1,
                 reserved_day = COALESCE($2, sends.reserved_day), reserved_month = COALESCE(sends.reserved_month, $5),
@@ -174,7 +200,7 @@ pub async fn claim(tx: &mut Tx, claims: &[(SendId, CredentialId)], places: Place
         tx.dialect().json_rows(2)
     );
     sqlx::query(AssertSqlSafe(sql))
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(json_of(rows))
         .bind(places.day)
         .bind(lease.owner.to_string())
         .bind(lease.until.as_millis())
@@ -186,7 +212,7 @@ pub async fn claim(tx: &mut Tx, claims: &[(SendId, CredentialId)], places: Place
 
 /// What was claimed, with its recipients.
 pub async fn claimed(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<Vec<ClaimedSend>> {
-    let rows: Vec<_> = ids.iter().map(|id| [id.to_string()]).collect();
+    let rows = ids.iter().map(|id| [id.to_string()]);
     let sql = format!(
         "SELECT s.*, e.batch_number, e.first_send_id, c.contact_import_id, c.email, c.domain, c.first_name, c.last_name,
                 c.company, c.unsubscribed_at, c.created_at AS contact_created_at
@@ -195,11 +221,7 @@ pub async fn claimed(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<Vec<C
          WHERE s.state = 'claimed' AND s.lease_owner = $2 ORDER BY s.due_at, s.priority DESC, s.id",
         tx.dialect().json_rows(1)
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
-        .bind(owner.to_string())
-        .fetch_all(tx.conn())
-        .await?;
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(owner.to_string()).fetch_all(tx.conn()).await?;
     rows.iter().map(claimed_of).collect()
 }
 
