@@ -17,8 +17,8 @@ SECRET_KEY = "5b" * 32
 
 @dataclass
 class Sent:
-    """What sending took. Seconds run from the call that dispatches to the moment at which the campaign's own figure says
-    that all were sent."""
+    """What sending took. Seconds run from the call that dispatches to the moment at which the campaign's own figure
+    says that all were sent."""
 
     rate: float
     cpu_microseconds: float

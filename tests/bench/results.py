@@ -39,7 +39,8 @@ class Results:
 
 def about(command, size, folder):
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
-    return {"date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "command": command, "size": size, "machine": machine,
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    return {"date": date, "command": command, "size": size, "machine": machine,
             "disk": f"{figure(write_milliseconds(folder))} ms"}
 
 
@@ -66,7 +67,8 @@ def shown(line):
     if line.get("detail"):
         text += f" ({line['detail']})"
     if line.get("goal"):
-        text += f" [goal: {line['goal']}{'' if line.get('goal_met') is None else ', met' if line['goal_met'] else ', MISSED'}]"
+        met = {None: "", True: ", met", False: ", MISSED"}[line.get("goal_met")]
+        text += f" [goal: {line['goal']}{met}]"
     return text
 
 

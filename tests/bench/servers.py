@@ -68,7 +68,7 @@ class SmtpSink(Process):
 
 
 class CountingSink(Process):
-    """Our own sink (`sink/`): with a round trip, CHUNKING, and a count of the messages that came and of the different ones."""
+    """Our own sink (`sink/`): a round trip, CHUNKING, a count of the messages that came and of the different ones."""
 
     def __init__(self, folder, *options):
         self.port = free_port()

@@ -1,5 +1,5 @@
-"""The recipients: they look at the messages that the sink keeps, and answer – as people, as machines, as a server that
-could not deliver."""
+"""The recipients: they look at the messages that the sink keeps, and answer – as people, as machines, as a server
+that could not deliver."""
 
 import email
 import http.client
