@@ -55,15 +55,23 @@ def write(*paths):
     _, is_marked, after = rest.partition(END)
     if not is_marked:
         sys.exit(f"README.md has no place for it: {BEGIN.strip()} … {END.strip()}")
-    readme.write_text(before + BEGIN + table(*paths) + END + after)
+    readme.write_text(before + BEGIN + table(*paths) + draw(lines) + END + after)
+
+
+def draw(lines):
+    """Writes the charts that there are figures for, and gives the links to them."""
     CHARTS.mkdir(exist_ok=True)
-    if any(line.get("chart") for line in lines):
-        (CHARTS / "growth.svg").write_text(charts.growth(lines))
+    links = ""
     to_sink = [line for line in lines if line["name"] == "messages to a local sink, SQLite" and line.get("peer_value")]
     if to_sink:
         values = [("ampout, whole path", to_sink[0]["value"])] + [(one["peer"], one["peer_value"]) for one in to_sink]
         title = "Messages a second to the same local sink"
         (CHARTS / "sending.svg").write_text(charts.bars(title, "a second", values))
+        links += f"\n![{title}](docs/benchmarks/sending.svg)\n"
+    if any(line.get("chart") for line in lines):
+        (CHARTS / "growth.svg").write_text(charts.growth(lines))
+        links += "\n![Cost against the number of rows](docs/benchmarks/growth.svg)\n"
+    return links
 
 
 def main(arguments):
