@@ -5,7 +5,8 @@ import json
 import time
 
 # Of a merged message: with this HTML, the text part made from it and the headers a message has 2 KB (see README.md).
-BODY = "<p>Hello {{first_name}} of {{company}},</p>" + "<p>" + "We make pumps that run for years without service. " * 10 + "</p>"
+SENTENCE = "We make pumps that run for years without service. "
+BODY = "<p>Hello {{first_name}} of {{company}},</p>" + f"<p>{SENTENCE * 10}</p>"
 SUBJECT = "A question for {{company}}"
 
 
@@ -90,8 +91,9 @@ class Api:
 
 def credential(port, number, daily_limit):
     return {
-        "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_username": "ada", "smtp_password": "secret", "smtp_tls": "none",
-        "from_name": "Ada of Pumps", "from_email": f"ada{number}@sender.test", "daily_limit": daily_limit}
+        "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_username": "ada", "smtp_password": "secret",
+        "smtp_tls": "none", "from_name": "Ada of Pumps", "from_email": f"ada{number}@sender.test",
+        "daily_limit": daily_limit}
 
 
 def contacts_csv(begin, end):

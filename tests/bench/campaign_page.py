@@ -1,5 +1,5 @@
-"""`GET /campaigns/:id`, over one kept connection: the figures that an overview shows, for a campaign of any size. The peer
-is what counting them would cost the database, without anything around it."""
+"""`GET /campaigns/:id`, over one kept connection: the figures that an overview shows, for a campaign of any size. The
+peer is what counting them would cost the database, without anything around it."""
 
 import sqlite3
 from statistics import median, quantiles

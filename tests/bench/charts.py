@@ -7,14 +7,17 @@ from math import log10
 from results import figure
 
 STYLE = """<style>
-  svg { font: 12px system-ui, sans-serif; --ink: #24292f; --faint: #d0d7de; --one: #0550ae; --two: #bc4c00; --rest: #8c959f; }
+  svg {
+    font: 12px system-ui, sans-serif;
+    --ink: #24292f; --faint: #d0d7de; --one: #0550ae; --two: #bc4c00; --rest: #8c959f;
+  }
   @media (prefers-color-scheme: dark) {
     svg { --ink: #e6edf3; --faint: #30363d; --one: #79c0ff; --two: #ffa657; --rest: #6e7681; }
   }
   text { fill: var(--ink); } .title { font-weight: 600; } .line { fill: none; stroke-width: 2; }
   .axis { stroke: var(--faint); } .goal { stroke: var(--ink); stroke-dasharray: 3 4; }
-  .one { stroke: var(--one); fill: var(--one); } .two { stroke: var(--two); fill: var(--two); } .rest { fill: var(--rest); }
-  .bar { stroke: none; } .line.one, .line.two { fill: none; }
+  .one { stroke: var(--one); fill: var(--one); } .two { stroke: var(--two); fill: var(--two); }
+  .rest { fill: var(--rest); } .bar { stroke: none; } .line.one, .line.two { fill: none; }
 </style>"""
 DATABASES = {"SQLite": "one", "PostgreSQL": "two"}
 # What a panel shows: its title, the chart that lines name, what the value is multiplied with (by the row where it says

@@ -1,9 +1,9 @@
-"""How long the dispatcher takes to claim the next 500 that are due, by its own histogram.
+"""How long the dispatcher takes to claim the next 512 that are due, by its own histogram.
 
-A server that takes half a minute to greet holds all that is claimed, so that each engine claims once, as much as it may
-hold. It is killed and another one started, whose caches are as cold: the worst case. What it leaves is the next one's
-growing heap of claimed rows. The peer is the least that a claim can be: one statement that marks as many rows, without a
-reader for what was marked, daily limits, a rotation or a commit."""
+A server that takes half a minute to greet holds all that is claimed, so that each engine claims once, as much as it
+may hold. It is killed and another one started, whose caches are as cold: the worst case. What it leaves is the next
+one's growing heap of claimed rows. The peer is the least that a claim can be: one statement that marks as many rows,
+without a reader for what was marked, daily limits, a rotation or a commit."""
 
 import sqlite3
 from statistics import median
@@ -22,11 +22,11 @@ MARKING = """UPDATE sends SET state = 'claimed', lease_owner = 'peer', lease_unt
 COUNT, SUM, SENDS = "ampout_claim_seconds_count", "ampout_claim_seconds_sum", "ampout_claimed_sends_total"
 
 
-def milliseconds(installation):
+def milliseconds(start_engine):
     """The median of engines that claim for the first time."""
     seen = []
     for _ in range(SAMPLES):
-        with installation.engine() as engine:
+        with start_engine() as engine:
             wait_until(lambda: claimed(engine) >= HELD, f"{HELD} sends are claimed", pause=0.1)
             metrics = engine.metrics()
             seen.append(metrics[SUM] / metrics[SENDS] * HELD * 1000)

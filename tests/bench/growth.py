@@ -1,8 +1,7 @@
-"""What grows with the number of rows and what must not: import, claims, the campaign's page, memory; on both databases, at
-several sizes of one campaign whose enrollments all are due."""
+"""What grows with the number of rows and what must not: import, claims, the campaign's page, memory; on both databases,
+at several sizes of one campaign whose enrollments all are due."""
 
 import time
-from contextlib import ExitStack
 
 import campaign_page
 import claiming
@@ -12,6 +11,7 @@ from outreach import SECRET_KEY
 from servers import CountingSink, Engine, Postgres, Redis, SmtpSink
 
 SIZES = {"small": [6_000, 30_000], "full": [10_000, 100_000, 1_000_000]}
+# Seconds, for the largest size.
 IMPORT_GOALS = {"SQLite": 15, "PostgreSQL": 20}
 SENDING_SECONDS = {"small": 2, "full": 10}
 
@@ -20,116 +20,119 @@ def run(setting):
     with Postgres(setting.folder) as postgres:
         for database in ("SQLite", "PostgreSQL"):
             for rows in SIZES[setting.size]:
-                at(setting, postgres if database == "PostgreSQL" else None, database, rows)
+                of_size = OfSize(setting, postgres if database == "PostgreSQL" else None, database, rows)
+                of_size.all()
 
 
-class Installation:
-    """A database and a key, for one engine after another."""
+class OfSize:
+    """An installation with so many rows: one database, on which one engine after another is started."""
 
-    def __init__(self, setting, database_url):
-        self.setting, self.folder, self.database_url, self.key = setting, setting.new_folder(), database_url, None
+    def __init__(self, setting, postgres, database, rows):
+        self.setting, self.postgres, self.database, self.rows = setting, postgres, database, rows
+        self.is_largest = rows == SIZES[setting.size][-1]
+        self.folder, self.key, self.name = setting.new_folder(), None, f"bench_{rows}"
+        self.url = postgres.create(self.name) if postgres else ""
 
     def engine(self):
         engine = Engine(
-            self.setting.binary, self.folder, self.database_url, key=self.key, secret_key=SECRET_KEY,
+            self.setting.binary, self.folder, self.url, key=self.key, secret_key=SECRET_KEY,
             smtp_connections_per_credential=claiming.CONNECTIONS, lease_seconds=3600)
         self.key = engine.key
         return engine
 
+    def add(self, what, value, unit, **more):
+        name = f"{what}, {self.database}".replace("ROWS", f"{self.rows:_}")
+        self.setting.results.add(name, value, unit, rows=self.rows, database=self.database, **more)
 
-def at(setting, postgres, database, rows):
-    is_largest = rows == SIZES[setting.size][-1]
-    add = setting.results.add
-    name = f"bench_{rows}"
-    installation = Installation(setting, postgres.create(name) if postgres else "")
-    texts = importing.files(rows)
-    with ExitStack() as stack:
-        far = stack.enter_context(CountingSink(setting.folder, *claiming.FAR))
-        engine = stack.enter_context(installation.engine())
-        api = engine.api
+    def all(self):
+        with CountingSink(self.setting.folder, *claiming.FAR) as far:
+            with self.engine() as engine:
+                imports = self.import_contacts(engine.api)
+                campaign = self.plan(engine.api, far, imports)
+                self.show(engine.api, campaign)
+                self.look_at_memory(engine)
+                engine.api.change_credentials(campaign, daily_limit=1_000_000_000)
+                # It has begun to claim; from here on engines are killed, because in order they would wait for `far`.
+                engine.kill()
+            if self.rows >= claiming.HELD * (claiming.SAMPLES + 2):
+                self.claim(campaign)
+            with self.engine() as engine:
+                engine.api.post(f"/campaigns/{campaign}/pause", {})
+                engine.kill()
+        self.send(campaign)
+
+    def import_contacts(self, api):
+        texts = importing.files(self.rows)
         seconds, imports = importing.seconds(api, texts)
-        peer = "COPY and INSERT … ON CONFLICT" if postgres else "csv and sqlite3 of Python"
-        if postgres:
-            postgres.create(f"{name}_peer")
-            peers = importing.seconds_of_copy(postgres, f"{name}_peer", texts)
+        if self.postgres:
+            self.postgres.create(f"{self.name}_peer")
+            peer, theirs = "COPY and INSERT … ON CONFLICT", importing.seconds_of_copy(
+                self.postgres, f"{self.name}_peer", texts)
         else:
-            peers = importing.seconds_of_sqlite(setting.new_folder(), texts)
-        goal = IMPORT_GOALS[database]
-        add(f"import of {rows:_} contacts, {database}", seconds, "s", peer=peer, peer_value=peers,
-            goal=is_largest and f"below {goal} s", goal_met=is_largest and seconds < goal, rows=rows, database=database,
-            chart="import")
-        del texts
+            peer, theirs = "csv and sqlite3 of Python", importing.seconds_of_sqlite(self.setting.new_folder(), texts)
+        bound = IMPORT_GOALS[self.database]
+        goal = {"goal": f"below {bound} s", "goal_met": seconds < bound} if self.is_largest else {}
+        self.add("import of ROWS contacts", seconds, "s", peer=peer, peer_value=theirs, chart="import", **goal)
+        return imports
 
+    def plan(self, api, far, imports):
         # Limits of nothing hold everything back until it is planned.
         campaign = api.campaign([far.port] * claiming.CREDENTIALS, daily_limit=0)
         began = time.monotonic()
         enrolled = sum(api.enroll(campaign, one) for one in imports)
-        enrolling, began = time.monotonic() - began, time.monotonic()
+        enrolling = time.monotonic() - began
         dispatched = api.dispatch(campaign)
-        add(f"enrolling and dispatching {rows:_} contacts, {database}", enrolling + time.monotonic() - began, "s",
-            detail=f"{enrolling:.1f} s of it enrolling", rows=rows, database=database, chart="enroll and dispatch")
-        if not rows == enrolled == dispatched:
-            raise RuntimeError(f"of {rows} contacts {enrolled} were enrolled and {dispatched} dispatched")
+        self.add("enrolling and dispatching ROWS contacts", time.monotonic() - began, "s",
+                 detail=f"{enrolling:.1f} s of it enrolling", chart="enroll and dispatch")
+        if not self.rows == enrolled == dispatched:
+            raise RuntimeError(f"of {self.rows} contacts {enrolled} were enrolled and {dispatched} dispatched")
+        return campaign
 
-        middle, slowest = campaign_page.milliseconds(setting, api, campaign)
-        if postgres:
-            counting = campaign_page.milliseconds_of_counting_in_postgres(postgres, name, campaign)
+    def show(self, api, campaign):
+        middle, slowest = campaign_page.milliseconds(self.setting, api, campaign)
+        if self.postgres:
+            counting = campaign_page.milliseconds_of_counting_in_postgres(self.postgres, self.name, campaign)
         else:
-            counting = campaign_page.milliseconds_of_counting_in_sqlite(installation.folder / "ampout.db", campaign)
-        add(f"GET /campaigns/:id of {rows:_} enrollments, {database}", middle, "ms",
-            peer="SELECT status, count(*) … GROUP BY status", peer_value=counting,
-            goal="below 20 ms", goal_met=middle < 20, detail=f"99th percentile {slowest:.1f} ms", rows=rows,
-            database=database, chart="campaign page")
-        peak = engine.peak_bytes() / 1e6
-        with_peer = not setting.only_us and not postgres
-        add(f"memory with {rows:_} enrollments queued, {database}", peak, "MB",
-            peer="Redis with as many jobs of BullMQ" if with_peer else None,
-            peer_value=memory_of_redis(setting, rows) / 1e6 if with_peer else None,
-            goal="below 150 MB", goal_met=peak < 150, detail="the most, import and planning among it",
-            rows=rows, database=database, chart="memory")
-        api.change_credentials(campaign, daily_limit=1_000_000_000)
-        engine.kill()
+            counting = campaign_page.milliseconds_of_counting_in_sqlite(self.folder / "ampout.db", campaign)
+        self.add("GET /campaigns/:id of ROWS enrollments", middle, "ms",
+                 peer="SELECT status, count(*) … GROUP BY status", peer_value=counting, goal="below 20 ms",
+                 goal_met=middle < 20, detail=f"99th percentile {slowest:.1f} ms", chart="campaign page")
 
-        if rows >= claiming.HELD * (claiming.SAMPLES + 2):
-            claim = claiming.milliseconds(installation)
-            if postgres:
-                marking = claiming.milliseconds_in_postgres(postgres, name, campaign)
-            else:
-                marking = claiming.milliseconds_in_sqlite(installation.folder / "ampout.db", campaign)
-            add(f"claim of 512 among {rows:_} due, {database}", claim, "ms", goal="below 20 ms", goal_met=claim < 20,
-                peer="one UPDATE that marks as many", peer_value=marking,
-                detail="the first claim of an engine", rows=rows, database=database, chart="claim")
-        sending(setting, installation, campaign, rows, database, is_largest)
+    def look_at_memory(self, engine):
+        peak, peer = engine.peak_bytes() / 1e6, {}
+        if not self.setting.only_us and not self.postgres:
+            peer = {"peer": "Redis with as many jobs of BullMQ", "peer_value": self.memory_of_redis() / 1e6}
+        self.add("memory with ROWS enrollments queued", peak, "MB", goal="below 150 MB", goal_met=peak < 150,
+                 detail="the most, import and planning among it", chart="memory", **peer)
 
+    def memory_of_redis(self):
+        folder = self.setting.new_folder()
+        folder.mkdir()
+        with Redis(folder) as redis:
+            peer_programs.node("bullmq_queue.mjs", folder, self.rows, redis.port)
+            return redis.resident_bytes()
 
-def memory_of_redis(setting, jobs):
-    folder = setting.new_folder()
-    folder.mkdir()
-    with Redis(folder) as redis:
-        peer_programs.node("bullmq_queue.mjs", folder, jobs, redis.port)
-        return redis.resident_bytes()
+    def claim(self, campaign):
+        ours = claiming.milliseconds(self.engine)
+        if self.postgres:
+            marking = claiming.milliseconds_in_postgres(self.postgres, self.name, campaign)
+        else:
+            marking = claiming.milliseconds_in_sqlite(self.folder / "ampout.db", campaign)
+        self.add("claim of 512 among ROWS due", ours, "ms", goal="below 20 ms", goal_met=ours < 20,
+                 peer="one UPDATE that marks as many", peer_value=marking, detail="the first claim of an engine",
+                 chart="claim")
 
-
-def sending(setting, installation, campaign, rows, database, is_largest):
-    """For some seconds all goes out as fast as it can, with everything else still queued."""
-    with installation.engine() as engine:
-        engine.api.post(f"/campaigns/{campaign}/pause", {})
-        # What it holds waits for the server that never greets.
-        engine.kill()
-    with SmtpSink(setting.folder) as sink, installation.engine() as engine:
-        api = engine.api
-        api.change_credentials(campaign, smtp_port=sink.port)
-        api.post(f"/campaigns/{campaign}/resume", {})
-        steady = claiming.Steady(engine)
-        time.sleep(SENDING_SECONDS[setting.size])
-        sent = api.sent(campaign)
-        milliseconds, sends = steady.told()
-        setting.results.add(
-            f"a claim while sending, {rows:_} due, {database}", milliseconds, "ms",
-            detail=f"{sends:.0f} sends each, {sent / SENDING_SECONDS[setting.size]:.0f} a second leave",
-            rows=rows, database=database, chart="claim while sending")
-        if is_largest:
+    def send(self, campaign):
+        """For some seconds all goes out as fast as it can, with everything else still queued."""
+        seconds = SENDING_SECONDS[self.setting.size]
+        with SmtpSink(self.setting.folder) as sink, self.engine() as engine:
+            engine.api.change_credentials(campaign, smtp_port=sink.port)
+            engine.api.post(f"/campaigns/{campaign}/resume", {})
+            steady = claiming.Steady(engine)
+            time.sleep(seconds)
+            sent = engine.api.sent(campaign)
+            milliseconds, sends = steady.told()
+            self.add("a claim while sending, ROWS due", milliseconds, "ms",
+                     detail=f"{sends:.0f} sends each, {sent / seconds:.0f} a second leave", chart="claim while sending")
             peak = engine.peak_bytes() / 1e6
-            setting.results.add(
-                f"memory while sending from {rows:_} enrollments, {database}", peak, "MB", goal="below 150 MB",
-                goal_met=peak < 150, rows=rows, database=database)
+            self.add("memory while sending from ROWS enrollments", peak, "MB", goal="below 150 MB", goal_met=peak < 150)

@@ -55,7 +55,8 @@ def seconds_of_copy(postgres, database, texts):
     began = time.monotonic()
     for text in texts:
         # psql reads the file's rows behind the statement on its input.
-        script = (b"CREATE TEMPORARY TABLE part (LIKE contacts);\n\\copy part FROM STDIN WITH (FORMAT csv, HEADER)\n" + text
-                  + b"\\.\nINSERT INTO contacts SELECT * FROM part WHERE email LIKE '%_@_%._%' ON CONFLICT DO NOTHING;\n")
+        script = (b"CREATE TEMPORARY TABLE part (LIKE contacts);\n"
+                  b"\\copy part FROM STDIN WITH (FORMAT csv, HEADER)\n" + text + b"\\.\n"
+                  b"INSERT INTO contacts SELECT * FROM part WHERE email LIKE '%_@_%._%' ON CONFLICT DO NOTHING;\n")
         subprocess.run(postgres.psql(database), input=script, check=True, capture_output=True)
     return time.monotonic() - began

@@ -9,7 +9,7 @@ from processes import cpu_seconds
 from servers import Engine
 
 # Connections of each credential.
-CONNECTIONS = 8
+CONNECTIONS = 16
 CREDENTIALS = 4
 # All nodes of an installation open the same seals.
 SECRET_KEY = "5b" * 32
@@ -17,8 +17,8 @@ SECRET_KEY = "5b" * 32
 
 @dataclass
 class Sent:
-    """What sending took. Seconds run from the call that dispatches to the moment at which the campaign's own figure says
-    that all were sent."""
+    """What sending took. Seconds run from the call that dispatches to the moment at which the campaign's own figure
+    says that all were sent."""
 
     rate: float
     cpu_microseconds: float

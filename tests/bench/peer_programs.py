@@ -1,5 +1,5 @@
-"""The peers that come from npm and PyPI: installed once by their locks and hashes into the target folder, and run on the
-same letter as the engine."""
+"""The peers that come from npm and PyPI: installed once by their locks and hashes into the target folder, and run on
+the same letter as the engine."""
 
 import filecmp
 import json

@@ -3,6 +3,8 @@
 
     tests/bench/render.py target/bench/results-full.jsonl            the table
     tests/bench/render.py target/bench/results-full.jsonl --write    writes it into README.md, and the charts
+
+Several files make several tables.
 """
 
 import json
@@ -22,11 +24,14 @@ def read(path):
     return lines[0]["about"], lines[1:]
 
 
-def table(path):
-    about, lines = read(path)
-    rows = ["| what | ours | peer, in the same run | ours ÷ peer | bound |", "| --- | --- | --- | --- | --- |"]
-    rows.extend(row(line) for line in lines)
-    return f"`{about['command']}` on {about['date']}, {about['machine']}:\n\n" + "\n".join(rows) + "\n"
+def table(*paths):
+    parts = []
+    for about, lines in map(read, paths):
+        rows = ["| what | ours | peer, in the same run | ours ÷ peer | bound |", "| --- | --- | --- | --- | --- |"]
+        rows.extend(row(line) for line in lines)
+        told = f"`{about['command']}` on {about['date']}, {about['machine']}, a write to disk takes {about['disk']}:"
+        parts.append(told + "\n\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
 
 
 def row(line):
@@ -43,27 +48,38 @@ def row(line):
     return f"| {line['name'].replace('_', ' ')} | {ours} | {peer} | {ratio} | {bound} |"
 
 
-def write(path):
-    _, lines = read(path)
+def write(*paths):
+    lines = [line for path in paths for line in read(path)[1]]
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
     _, is_marked, after = rest.partition(END)
     if not is_marked:
         sys.exit(f"README.md has no place for it: {BEGIN.strip()} … {END.strip()}")
-    readme.write_text(before + BEGIN + table(path) + END + after)
+    readme.write_text(before + BEGIN + table(*paths) + draw(lines) + END + after)
+
+
+def draw(lines):
+    """Writes the charts that there are figures for, and gives the links to them."""
     CHARTS.mkdir(exist_ok=True)
-    (CHARTS / "growth.svg").write_text(charts.growth(lines))
+    links = ""
     to_sink = [line for line in lines if line["name"] == "messages to a local sink, SQLite" and line.get("peer_value")]
     if to_sink:
         values = [("ampout, whole path", to_sink[0]["value"])] + [(one["peer"], one["peer_value"]) for one in to_sink]
         title = "Messages a second to the same local sink"
         (CHARTS / "sending.svg").write_text(charts.bars(title, "a second", values))
+        links += f"\n![{title}](docs/benchmarks/sending.svg)\n"
+    if any(line.get("chart") for line in lines):
+        (CHARTS / "growth.svg").write_text(charts.growth(lines))
+        links += "\n![Cost against the number of rows](docs/benchmarks/growth.svg)\n"
+    return links
+
+
+def main(arguments):
+    paths = [argument for argument in arguments if argument != "--write"]
+    if not paths:
+        sys.exit(__doc__)
+    write(*paths) if "--write" in arguments else print(table(*paths))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3 and sys.argv[2] == "--write":
-        write(sys.argv[1])
-    elif len(sys.argv) == 2:
-        print(table(sys.argv[1]))
-    else:
-        sys.exit(__doc__)
+    main(sys.argv[1:])

@@ -1,14 +1,15 @@
-"""The recipients: they look at the messages that the sink keeps, and answer – as people, as machines, as a server that
-could not deliver."""
+"""The recipients: they look at the messages that the sink keeps, and answer – as people, as machines, as a server
+that could not deliver."""
 
 import email
 import http.client
 import quopri
 import re
-import threading
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from background import Background
 
 # A webmail that loads the pixel for whoever looks: an open at any age of the message.
 USER_AGENT = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
@@ -18,19 +19,12 @@ PIXEL = re.compile(r'src="(http[^"]*/t/[^"]*)"')
 class People:
     def __init__(self, folder, dovecot):
         self.folder, self.dovecot, self.done = Path(folder), dovecot, Counter()
-        self.stopping = threading.Event()
-        self.failure = None
-        self.thread = threading.Thread(target=self.live, daemon=True)
-        self.thread.start()
+        self.thread = Background("Answering", 0.1, self.answer_all)
 
-    def live(self):
-        try:
-            while not self.stopping.wait(0.1):
-                for path in sorted(self.folder.glob("*.eml")):
-                    self.answer(path.read_text())
-                    path.unlink()
-        except Exception as error:  # the verdict tells it
-            self.failure = error
+    def answer_all(self):
+        for path in sorted(self.folder.glob("*.eml")):
+            self.answer(path.read_text())
+            path.unlink()
 
     def answer(self, text):
         message = email.message_from_string(text)
@@ -47,12 +41,6 @@ class People:
         connection.request("GET", url.path, headers={"User-Agent": USER_AGENT})
         connection.getresponse().read()
         connection.close()
-
-    def stop(self):
-        self.stopping.set()
-        self.thread.join()
-        if self.failure:
-            raise RuntimeError("The recipients have failed") from self.failure
 
 
 def reply(message, sender, recipient, subject, text, more=""):

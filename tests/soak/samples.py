@@ -1,10 +1,11 @@
 """What is looked at every second while it goes on, and the verdict on it."""
 
 import json
-import threading
 import time
 from dataclasses import asdict, dataclass, field
 from statistics import median
+
+from background import Background
 
 EVERY_SECONDS = 1
 # The share of the time in which caches fill and connections open.
@@ -40,33 +41,20 @@ class Watch:
     rounds: list = field(default_factory=list)
     # Of each event the time of its arrival and how late it was.
     events: list = field(default_factory=list)
-    failure: Exception = None
 
     def __post_init__(self):
         self.began = time.monotonic()
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.look, daemon=True)
-        self.thread.start()
+        self.thread = Background("Sampling", EVERY_SECONDS, self.look)
 
     def now(self):
         return time.monotonic() - self.began
 
     def look(self):
-        try:
-            while not self.stopping.wait(EVERY_SECONDS):
-                due = self.engine.metrics().get("ampout_queue_due", 0)
-                memory = self.engine.resident_bytes() / 1e6
-                sample = Sample(round(self.now(), 1), memory, self.engine.descriptors(), due)
-                self.samples.append(sample)
-                self.file.write(json.dumps(asdict(sample)) + "\n")
-        except Exception as error:  # the verdict tells it
-            self.failure = error
-
-    def stop(self):
-        self.stopping.set()
-        self.thread.join()
-        if self.failure:
-            raise RuntimeError("Sampling has failed") from self.failure
+        due = self.engine.metrics().get("ampout_queue_due", 0)
+        memory = self.engine.resident_bytes() / 1e6
+        sample = Sample(round(self.now(), 1), memory, self.engine.descriptors(), due)
+        self.samples.append(sample)
+        self.file.write(json.dumps(asdict(sample)) + "\n")
 
 
 def verdict(watch, seconds, bounds):

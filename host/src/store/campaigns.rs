@@ -90,7 +90,7 @@ pub async fn active(conn: &mut Conn) -> Result<Vec<CampaignId>> {
 /// A campaign for the length of a claim: on PostgreSQL its row is locked, so that its credentials' daily limits are
 /// reserved by one node at a time; none when another node has it.
 pub async fn lock_for_claim(tx: &mut Tx, id: CampaignId) -> Result<Option<Campaign>> {
-    let sql = format!("SELECT * FROM campaigns WHERE id = $1{}", tx.dialect().skip_locked());
+    let sql = format!("SELECT * FROM campaigns WHERE id = $1{}", tx.dialect().skip_locked_but_refer());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
     row.as_ref().map(campaign_of).transpose()
 }

@@ -19,6 +19,16 @@ impl Dialect {
         }
     }
 
+    /// The same for a row that others may go on to refer to meanwhile. Without it a claim, which holds its campaign's row
+    /// for its whole transaction, would keep the ledger waiting: PostgreSQL looks a reference up again when a row is
+    /// written twice in a transaction, as counters are.
+    pub(super) const fn skip_locked_but_refer(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR NO KEY UPDATE SKIP LOCKED",
+        }
+    }
+
     /// Appended to a SELECT of a row that is decided on: other transactions that do so wait for this one. SQLite has one
     /// writer at a time and needs nothing.
     pub(super) const fn for_update(self) -> &'static str {

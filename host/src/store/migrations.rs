@@ -23,6 +23,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (14, "extension files", include_str!("../../migrations/0014_extension_files.sql")),
     (15, "providers", include_str!("../../migrations/0015_providers.sql")),
     (16, "resolutions", include_str!("../../migrations/0016_resolutions.sql")),
+    (17, "work in order", include_str!("../../migrations/0017_work_in_order.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

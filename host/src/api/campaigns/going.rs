@@ -58,14 +58,23 @@ pub(in super::super) async fn dispatch(
     check_plan(&mut conn, caller.account, api.now()).await?;
     let mut planning = Planning::begin(&mut conn, campaign, batch).await.map_err(not_planned)?;
     drop(conn);
+    let mut is_bulk = false;
     loop {
         let mut tx = api.app.store.begin().await?;
         if let Some(Planned { dispatched, batches }) = planning.go_on(&mut tx, api.now()).await.map_err(not_planned)? {
             let answer = Dispatched { status: CampaignStatus::Active, dispatched, batches };
-            return caller.commit(tx, StatusCode::ACCEPTED, &answer).await;
+            let answer = caller.commit(tx, StatusCode::ACCEPTED, &answer).await?;
+            if is_bulk {
+                api.app.store.refresh_statistics().await;
+            }
+            return Ok(answer);
         }
         caller.begun(&mut tx, &id.to_string()).await?;
         tx.commit().await?;
+        // What it has planned so far is being sent already.
+        if !std::mem::replace(&mut is_bulk, true) {
+            api.app.store.refresh_statistics().await;
+        }
     }
 }
 
