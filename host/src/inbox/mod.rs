@@ -8,6 +8,7 @@
 mod apply;
 mod decode;
 mod html;
+mod look;
 mod matching;
 mod mime;
 pub mod parse;

@@ -44,3 +44,10 @@ impl Dialect {
         }
     }
 }
+
+/// The parameter of [`Dialect::json_rows`]: an array of arrays (or tuples) of texts.
+pub(super) fn json_of<R: serde::Serialize>(rows: impl IntoIterator<Item = R>) -> String {
+    let rows: Vec<R> = rows.into_iter().collect();
+    // Texts and arrays of them are always JSON.
+    serde_json::to_string(&rows).unwrap_or_default()
+}

@@ -467,7 +467,7 @@ fn candidate_of(row: &AnyRow) -> Result<Candidate> {
     })
 }
 
-fn enrollment_of(row: &AnyRow) -> Result<Enrollment> {
+pub(super) fn enrollment_of(row: &AnyRow) -> Result<Enrollment> {
     Ok(Enrollment {
         id: row.id("id")?,
         account_id: row.id("account_id")?,

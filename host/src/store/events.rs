@@ -2,8 +2,10 @@
 //! commit, and are read by cursor.
 
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::dialect::json_of;
 use super::row::RowExt;
 use super::{Conn, Result, Tx, meta};
 use crate::domain::Timestamp;
@@ -43,29 +45,53 @@ pub enum Place {
     Unknown,
 }
 
+/// An event that is about to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Its id: events of one subject are told in the order of theirs.
+    pub id: EventId,
+    /// Its owner.
+    pub account_id: AccountId,
+    /// What happened.
+    pub event_type: EventType,
+    /// What it is about.
+    pub subject_id: String,
+    /// The envelope's `data`.
+    pub data: Value,
+}
+
 /// Writes an event in the transaction of its fact.
 pub async fn insert(
     tx: &mut Tx,
     account: AccountId,
     event_type: EventType,
     subject_id: &str,
-    data: &Value,
+    data: Value,
     now: Timestamp,
 ) -> Result<EventId> {
     let id = EventId::new(now);
-    sqlx::query(
-        "INSERT INTO events (id, account_id, type, subject_id, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(id.to_string())
-    .bind(account.to_string())
-    .bind(event_type.as_str())
-    .bind(subject_id)
-    .bind(data.to_string())
-    .bind(now.as_millis())
-    .execute(tx.conn())
-    .await?;
-    tx.wake(Wake::Events);
+    let event = NewEvent { id, account_id: account, event_type, subject_id: subject_id.to_owned(), data };
+    insert_many(tx, &[event], now).await?;
     Ok(id)
+}
+
+/// Writes events in the transaction of their facts.
+pub async fn insert_many(tx: &mut Tx, events: &[NewEvent], now: Timestamp) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let rows = events.iter().map(|event| {
+        let (account, event_type) = (event.account_id.to_string(), event.event_type.as_str());
+        (event.id.to_string(), account, event_type, event.subject_id.as_str(), event.data.to_string())
+    });
+    let sql = format!(
+        "INSERT INTO events (id, account_id, type, subject_id, data, created_at)
+         SELECT c0, c1, c2, c3, c4, $2 FROM {} AS given",
+        tx.dialect().json_rows(5)
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(now.as_millis()).execute(tx.conn()).await?;
+    tx.wake(Wake::Events);
+    Ok(())
 }
 
 /// Gives committed events their places, oldest first, and gives them back in that order. One sequencer at a time: the row

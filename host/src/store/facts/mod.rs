@@ -8,9 +8,12 @@ pub mod campaign;
 pub mod delivery;
 pub mod enrolled;
 pub mod reply;
+pub mod sheet;
 pub mod suppressed;
 pub mod unsubscribe;
 
+#[cfg(test)]
+mod sheet_tests;
 #[cfg(test)]
 mod tests;
 
@@ -27,18 +30,23 @@ use crate::domain::status::EnrollmentStatus;
 async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -> Result<()> {
     let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(()) };
     let email = super::contacts::get(tx.conn(), enrollment.contact_id).await?.map(|contact| contact.email);
-    let data = json!({
+    let data = event_data(&enrollment, email.as_deref());
+    events::insert(tx, enrollment.account_id, event, &id.to_string(), data, now).await?;
+    Ok(())
+}
+
+/// What an event says of its enrollment.
+fn event_data(enrollment: &Enrollment, contact_email: Option<&str>) -> serde_json::Value {
+    json!({
         "enrollment_id": enrollment.id,
         "contact_id": enrollment.contact_id,
-        "contact_email": email,
+        "contact_email": contact_email,
         "campaign_id": enrollment.campaign_id,
         "status": enrollment.status,
         "sent_at": enrollment.sent_at,
         "replied_at": enrollment.replied_at,
         "bounce_reason": enrollment.bounce_reason,
-    });
-    events::insert(tx, enrollment.account_id, event, &id.to_string(), &data, now).await?;
-    Ok(())
+    })
 }
 
 /// Writes a new status and keeps the counters; `first_time` when the enrollment had never been there.
