@@ -2,11 +2,13 @@
 //! boundary does, once.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -39,12 +41,32 @@ pub struct Metrics {
     pub queue_due: Gauge<i64>,
     /// Sends in doubt.
     pub queue_in_doubt: Gauge<u64, AtomicU64>,
+    /// How long claims took that found something.
+    claims: Durations,
+    /// Sends that they took.
+    claimed_sends: Counter,
+}
+
+/// From a millisecond to eight seconds.
+#[derive(Debug, Clone)]
+struct Durations(Histogram);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(Histogram::new(exponential_buckets(0.001, 2.0, 14)))
+    }
 }
 
 impl Metrics {
     /// Counts one outcome.
     pub fn count(family: &Family<Outcome, Counter>, outcome: &str) {
         family.get_or_create(&Outcome { outcome: outcome.to_owned() }).inc();
+    }
+
+    /// Counts one claim that took `sends`.
+    pub fn claimed(&self, sends: usize, took: Duration) {
+        self.claims.0.observe(took.as_secs_f64());
+        self.claimed_sends.inc_by(u64::try_from(sends).unwrap_or(u64::MAX));
     }
 
     /// Everything in the text format of OpenMetrics.
@@ -66,6 +88,12 @@ impl Metrics {
         registry.register("smtp_connections", "Open SMTP connections", self.smtp_connections.clone());
         registry.register("queue_due", "Sends that are due", self.queue_due.clone());
         registry.register("queue_in_doubt", "Sends that may have left", self.queue_in_doubt.clone());
+        registry.register(
+            "claim_seconds",
+            "How long it took to claim what is due, where something was",
+            self.claims.0.clone(),
+        );
+        registry.register("claimed_sends", "Sends that were claimed", self.claimed_sends.clone());
         let mut text = String::new();
         // Writing into a String can't fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);

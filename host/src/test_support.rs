@@ -19,10 +19,11 @@ use crate::secrets::{SealedFor, SecretString};
 use crate::store::contacts::{self, ContactImport, NewContact};
 use crate::store::enrollments::{self, Enrollment, NewEnrollment};
 use crate::store::events::{self, Event};
+use crate::store::facts::accepted::{self, Accepted};
 use crate::store::facts::delivery;
 use crate::store::sends::{self, ClaimedSend, Ending, Lease, NewSend, Places, Send};
 use crate::store::webhooks::{self, Webhook};
-use crate::store::{accounts, campaigns, credentials};
+use crate::store::{Tx, accounts, campaigns, credentials};
 
 /// When tests begin: 2026-11-23T08:00:00Z.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_420_800_000);
@@ -170,7 +171,7 @@ impl TestApp {
         let said = Ending::default();
         match ending {
             SendState::InDoubt => delivery::in_doubt(&mut tx, &held, &said, now).await.unwrap(),
-            _ => delivery::accepted(&mut tx, &held, &said, None, now).await.unwrap(),
+            _ => accept(&mut tx, &held, &said, None, now).await,
         }
         tx.commit().await.unwrap();
         self.send(held.send.id).await
@@ -185,7 +186,8 @@ impl TestApp {
         let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
         sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
         let held = sends::claimed(&mut tx, &[send.id], self.node).await.unwrap().remove(0);
-        sends::begin_sending(tx.conn(), send.id, sender.credential, lease).await.unwrap().unwrap();
+        let begun = sends::begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await.unwrap();
+        assert_eq!(begun, [Ok(())]);
         tx.commit().await.unwrap();
         held
     }
@@ -260,4 +262,9 @@ fn step(position: u32, now: Timestamp) -> Step {
         body_text: None,
         delay: Duration::from_secs(3600),
     }
+}
+
+/// A server took a send; the bounce policy is not asked for it.
+pub(crate) async fn accept(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, next: Option<&NewSend>, now: Timestamp) {
+    accepted::accepted(tx, &[Accepted { held, ending, next }], now, now).await.unwrap();
 }

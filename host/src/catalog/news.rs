@@ -39,8 +39,7 @@ impl Catalog {
         }
         let subject = owners.first().map(|stored| stored.id.to_string()).unwrap_or_default();
         for account in told {
-            events::insert(&mut tx, account, EventType::ExtensionSuspended, &subject, data.clone(), app.clock.now())
-                .await?;
+            events::insert(&mut tx, account, EventType::ExtensionSuspended, &subject, &data, app.clock.now()).await?;
         }
         tx.commit().await
     }

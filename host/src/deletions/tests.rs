@@ -9,7 +9,7 @@ use crate::store::facts::bounce::{self, Bounce, Source};
 use crate::store::facts::{delivery, unsubscribe};
 use crate::store::sends::{self, Ending, Lease, NewSend, Obstacle, Places, Send};
 use crate::store::{Page, campaigns, contacts, counters, credentials, suppressions};
-use crate::test_support::{Sender, TestApp};
+use crate::test_support::{Sender, TestApp, accept};
 
 async fn start() -> (TestApp, Sender) {
     let app = TestApp::start().await;
@@ -82,8 +82,8 @@ async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
         let doomed = mark(&app, &send, with_import).await;
         assert!(!finish(&app, doomed).await.unwrap(), "somebody holds it");
         let mut tx = app.store.begin().await.unwrap();
-        let obstacle = sends::begin_sending(tx.conn(), send.id, sender.credential, lease).await.unwrap();
-        assert_eq!(obstacle, Err(Obstacle::Stopped("deleted".to_owned())));
+        let begun = sends::begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await.unwrap();
+        assert_eq!(begun, [Err(Obstacle::Stopped("deleted".to_owned()))]);
         delivery::skipped(&mut tx, &held, "deleted", None, now).await.unwrap();
         tx.commit().await.unwrap();
         assert!(finish(&app, doomed).await.unwrap());
@@ -111,7 +111,7 @@ async fn what_is_on_its_way_is_recorded_and_nothing_follows_it() {
             priority: false,
         };
         let mut tx = app.store.begin().await.unwrap();
-        delivery::accepted(&mut tx, &held, &Ending::default(), Some(&next), now).await.unwrap();
+        accept(&mut tx, &held, &Ending::default(), Some(&next), now).await;
         tx.commit().await.unwrap();
         assert_eq!(app.send(held.send.id).await.state, SendState::Sent);
         let due = async || {
@@ -249,7 +249,7 @@ async fn a_campaign_goes_while_nothing_of_it_is_sent() {
     };
     assert_eq!(mark().await, Err(Busy::Sending));
     let mut tx = app.store.begin().await.unwrap();
-    delivery::accepted(&mut tx, &held, &Ending::default(), None, now).await.unwrap();
+    accept(&mut tx, &held, &Ending::default(), None, now).await;
     tx.commit().await.unwrap();
     let planned = app.planned(sender, "eve@example.com").await;
     assert_eq!(mark().await, Err(Busy::Active));
@@ -283,7 +283,7 @@ async fn the_loop_finishes_what_nobody_waits_for() {
     let running = tokio::spawn(run(app.app.clone(), shutdown.clone()));
     let now = app.clock.now();
     let mut tx = app.store.begin().await.unwrap();
-    delivery::accepted(&mut tx, &held, &Ending::default(), None, now).await.unwrap();
+    accept(&mut tx, &held, &Ending::default(), None, now).await;
     tx.commit().await.unwrap();
     for _ in 0..1000 {
         if is_gone(&app, &held.send).await {

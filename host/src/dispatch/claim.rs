@@ -68,9 +68,14 @@ pub(super) async fn claim(
     now: Timestamp,
 ) -> store::Result<Round> {
     let mut tx = app.store.begin().await?;
+    // The wait for the writer is not the claim's.
+    let began = Instant::now();
     let round = look(&mut tx, app, held, sequences, id, room, now).await?;
-    match round {
-        Round::Claimed { .. } => tx.commit().await?,
+    match &round {
+        Round::Claimed { sends, .. } => {
+            tx.commit().await?;
+            app.metrics.claimed(sends.len(), began.elapsed());
+        }
         // Not left to the drop: the next look may come at once, and would take our own lock for another node's.
         Round::Idle { .. } | Round::NothingLeft(_) => tx.rollback().await?,
     }

@@ -1,5 +1,6 @@
-//! The group commit: intents and outcomes of many connections in one transaction every few milliseconds. Whoever asks
-//! is answered after the commit, so that nothing is sent before its intent is safe.
+//! The group commit: intents and outcomes of many connections in one transaction every few milliseconds, by as many
+//! statements as one message would need. Whoever asks is answered after the commit, so that nothing is sent before its
+//! intent is safe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,10 @@ use tokio::task::JoinHandle;
 use super::outcome::Outcome;
 use crate::app::App;
 use crate::domain::ids::{CredentialId, SendId};
+use crate::store;
 use crate::store::decisions::{self, Decision};
-use crate::store::sends::{self, ClaimedSend, Lease, Obstacle};
-use crate::store::{self, StoreError, Tx};
+use crate::store::facts::accepted::{self, Accepted};
+use crate::store::sends::{self, ClaimedSend, Obstacle};
 
 /// Entries of one transaction.
 const MOST_AT_ONCE: usize = 256;
@@ -80,7 +82,7 @@ async fn write_all(app: App, mut waiting: mpsc::Receiver<Entry>) {
     let mut group = Vec::with_capacity(MOST_AT_ONCE);
     while waiting.recv_many(&mut group, MOST_AT_ONCE).await > 0 {
         let mut entries = std::mem::take(&mut group);
-        match write_group(&app, &entries).await {
+        match write_group_again(&app, &entries).await {
             Ok(results) => {
                 for (entry, result) in entries.drain(..).zip(results) {
                     entry.answer(Ok(result));
@@ -103,31 +105,50 @@ async fn write_all(app: App, mut waiting: mpsc::Receiver<Entry>) {
     }
 }
 
-/// One transaction. For an outcome the inner result is always fine.
-async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(), Obstacle>>> {
-    let now = app.clock.now();
-    let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
-    let mut tx = app.store.begin().await?;
-    let mut results = Vec::with_capacity(entries.len());
-    for entry in entries {
-        results.push(match entry {
-            Entry::Intent { send, credential, .. } => {
-                sends::begin_sending(tx.conn(), *send, *credential, lease).await?
-            }
-            Entry::Outcome { finished, .. } => write_outcome(app, &mut tx, finished).await.map(Ok)?,
-        });
+/// Another node's transaction may be in the way: that is no fault of any entry, and the group is written once more.
+async fn write_group_again(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(), Obstacle>>> {
+    match write_group(app, entries).await {
+        Err(error) if error.is_conflict() => write_group(app, entries).await,
+        written => written,
     }
-    tx.commit().await?;
-    Ok(results)
 }
 
-async fn write_outcome(app: &App, tx: &mut Tx, finished: &Finished) -> Result<(), StoreError> {
+/// One transaction. For an outcome the inner result is always fine. Outcomes come first: what they stop must not leave.
+async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(), Obstacle>>> {
     let now = app.clock.now();
-    finished.outcome.write(tx, &finished.held, now, now.plus(app.config.health_interval)).await?;
-    for decision in &finished.decisions {
-        decisions::insert(tx.conn(), decision).await?;
+    let judge_at = now.plus(app.config.health_interval);
+    let mut tx = app.store.begin().await?;
+    let mut taken = Vec::new();
+    let mut intents = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Intent { send, credential, .. } => intents.push((*send, *credential)),
+            Entry::Outcome { finished, .. } => {
+                for decision in &finished.decisions {
+                    decisions::insert(tx.conn(), decision).await?;
+                }
+                match finished.accepted() {
+                    Some(accepted) => taken.push(accepted),
+                    None => finished.outcome.write(&mut tx, &finished.held, now, judge_at).await?,
+                }
+            }
+        }
     }
-    Ok(())
+    accepted::accepted(&mut tx, &taken, now, judge_at).await?;
+    let mut begun = sends::begin_sending(&mut tx, &intents, app.node).await?.into_iter();
+    tx.commit().await?;
+    let result = |entry: &Entry| match entry {
+        Entry::Intent { .. } => begun.next().unwrap_or(Err(Obstacle::Lost)),
+        Entry::Outcome { .. } => Ok(()),
+    };
+    Ok(entries.iter().map(result).collect())
+}
+
+impl Finished {
+    fn accepted(&self) -> Option<Accepted<'_>> {
+        let Outcome::Accepted { ending, next } = &self.outcome else { return None };
+        Some(Accepted { held: &self.held, ending, next: next.as_ref() })
+    }
 }
 
 impl Entry {

@@ -7,6 +7,7 @@ mod allowance;
 mod claim;
 mod compose;
 mod gate_question;
+mod held;
 mod ledger;
 mod open_credential;
 mod outcome;
@@ -18,8 +19,7 @@ pub mod test_send;
 mod turns;
 mod worker;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -27,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::Timestamp;
-use crate::domain::ids::{CredentialId, SendId};
+use crate::domain::ids::SendId;
 use crate::store::sends::{self, Lease};
 use crate::store::{self, account_months, campaigns, credentials, facts};
 use crate::wake::Wake;
 use claim::Round;
+use held::Held;
 use ledger::Ledger;
 use sequences::Sequences;
 use turns::Turns;
@@ -45,37 +46,6 @@ const RECOVER_AGAIN: Duration = Duration::from_secs(1);
 /// After an error of the database.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 const MOST_RECOVERED: i64 = 500;
-
-/// What this node holds at this moment, by credential.
-#[derive(Debug, Clone, Default)]
-struct Held(Arc<Mutex<HashMap<SendId, CredentialId>>>);
-
-impl Held {
-    fn take(&self, send: SendId, credential: CredentialId) {
-        self.lock().insert(send, credential);
-    }
-
-    fn release(&self, send: SendId) {
-        self.lock().remove(&send);
-    }
-
-    fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn ids(&self) -> Vec<SendId> {
-        self.lock().keys().copied().collect()
-    }
-
-    /// How many are held of one credential.
-    fn of(&self, credential: CredentialId) -> usize {
-        self.lock().values().filter(|held| **held == credential).count()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SendId, CredentialId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Sends of one credential that a node holds at once.
 pub fn most_held(app: &App) -> u64 {
@@ -107,15 +77,8 @@ pub async fn run(app: App, shutdown: CancellationToken) {
                 app.clock.now().plus(AFTER_ERROR)
             }
         };
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = app.store.wakeups().wait(Wake::Dispatch) => {}
-            () = app.clock.sleep_until(next) => {}
-            Some(ended) = workers.join_next() => reap(ended),
-        }
-        while let Some(ended) = workers.try_join_next() {
-            reap(ended);
-        }
+        held.mark();
+        wait_for_work(&app, &held, &mut workers, next, &shutdown).await;
     }
     while let Some(ended) = workers.join_next().await {
         reap(ended);
@@ -127,6 +90,32 @@ pub async fn run(app: App, shutdown: CancellationToken) {
         tracing::error!("The ledger's writer ended by a panic");
     }
     app.smtp.close_all_idle().await;
+}
+
+/// Until there may be something to claim: a bell, the time of the next send, room where a credential had none. A claim for
+/// each place that becomes free would cost more than the sending.
+async fn wait_for_work(
+    app: &App,
+    held: &Held,
+    workers: &mut JoinSet<()>,
+    next: Timestamp,
+    shutdown: &CancellationToken,
+) {
+    let work = async {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = app.store.wakeups().wait(Wake::Dispatch) => {}
+            () = app.clock.sleep_until(next) => {}
+            () = held.drained() => {}
+        }
+    };
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            () = &mut work => return,
+            Some(ended) = workers.join_next() => reap(ended),
+        }
+    }
 }
 
 /// Claims what is due and starts a worker for each. Gives the time to look again.

@@ -3,9 +3,10 @@
 use crate::domain::Timestamp;
 use crate::domain::status::BounceClass;
 use crate::store::counters::SkipCounter;
+use crate::store::facts::accepted::{self, Accepted};
 use crate::store::facts::{bounce, delivery};
 use crate::store::sends::{ClaimedSend, Ending, NewSend};
-use crate::store::{Result, Tx, counters, credentials, sends};
+use crate::store::{Result, Tx, counters, sends};
 
 /// What became of a held send.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,7 +109,7 @@ impl Outcome {
         }
     }
 
-    /// Writes it with all that follows from it.
+    /// Writes it with all that follows from it; the bounce policy is asked about its credential at `judge_at`.
     pub(super) async fn write(
         &self,
         tx: &mut Tx,
@@ -118,9 +119,8 @@ impl Outcome {
     ) -> Result<()> {
         match self {
             Self::Accepted { ending, next } => {
-                delivery::accepted(tx, held, ending, next.as_ref(), now).await?;
-                // After the counters, as a bounce does it: two transactions must not wait for each other.
-                credentials::judge_by(tx.conn(), held.credential_id, judge_at).await
+                let one = Accepted { held, ending, next: next.as_ref() };
+                accepted::accepted(tx, &[one], now, judge_at).await
             }
             Self::Deferred { ending, retry_at } => delivery::deferred(tx, held, ending, *retry_at, now).await,
             Self::Lost { ending, retry_at } => delivery::lost(tx, held, ending, *retry_at, now).await,
@@ -151,9 +151,8 @@ async fn bounced(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, class: Bounce
         return Ok(());
     }
     delivery::record(tx, held, "bounced", ending, now).await?;
-    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
     let reason = ending.reason.clone().unwrap_or_default();
     let fact = bounce::Bounce { class, source: bounce::Source::Smtp, reason };
     bounce::bounced(tx, &held.send, &fact, now).await?;
-    Ok(())
+    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await
 }

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::event::filter_matches;
 use crate::domain::ids::AccountId;
-use crate::store::events::Event;
+use crate::store::events::Sequenced;
 use crate::store::webhooks::Webhook;
 use crate::store::{StoreError, Tx, deliveries, events, webhooks};
 
@@ -32,14 +32,14 @@ pub(super) async fn step(app: &App) -> Result<usize, StoreError> {
     Ok(sequenced.len())
 }
 
-async fn fan_out(tx: &mut Tx, sequenced: &[Event], now: Timestamp) -> Result<(), StoreError> {
+async fn fan_out(tx: &mut Tx, sequenced: &[Sequenced], now: Timestamp) -> Result<(), StoreError> {
     let accounts: HashSet<AccountId> = sequenced.iter().map(|event| event.account_id).collect();
     let accounts: Vec<AccountId> = accounts.into_iter().collect();
     let mut by_account: HashMap<AccountId, Vec<Webhook>> = HashMap::new();
     for webhook in webhooks::enabled(tx, &accounts).await? {
         by_account.entry(webhook.account_id).or_default().push(webhook);
     }
-    let asked_by = |event: &Event| {
+    let asked_by = |event: &Sequenced| {
         let asks = |hook: &&Webhook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type));
         by_account.get(&event.account_id).into_iter().flatten().filter(asks).map(|hook| hook.id).collect::<Vec<_>>()
     };

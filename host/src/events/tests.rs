@@ -62,7 +62,7 @@ impl Customer {
 
 async fn happen(app: &TestApp, account: AccountId, subject: &str, data: Value) {
     let mut tx = app.store.begin().await.unwrap();
-    events::insert(&mut tx, account, EventType::EnrollmentSent, subject, data, app.clock.now()).await.unwrap();
+    events::insert(&mut tx, account, EventType::EnrollmentSent, subject, &data, app.clock.now()).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -261,7 +261,8 @@ async fn a_reply_to_nothing_known_is_told_as_unmatched() {
     let told = crate::store::events::sequence(&mut tx, 10).await.unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].event_type.as_str(), told[0].account_id), ("inbound.unmatched", webhook_owner));
-    assert_eq!(told[0].data["sender"], "stranger@example.com");
+    let event = crate::store::events::get(tx.conn(), told[0].id).await.unwrap().unwrap();
+    assert_eq!(event.data["sender"], "stranger@example.com");
 }
 
 #[tokio::test]

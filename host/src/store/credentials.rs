@@ -241,14 +241,22 @@ pub async fn rest(conn: &mut Conn, id: CredentialId, until: Timestamp, error: &s
     Ok(())
 }
 
-/// Its server took a message: it is well.
-pub async fn recovered(conn: &mut Conn, id: CredentialId) -> Result<()> {
-    sqlx::query(
-        "UPDATE smtp_credentials SET resting_until = NULL, rests = 0, last_error = NULL WHERE id = $1 AND rests > 0",
-    )
-    .bind(id.to_string())
-    .execute(conn)
-    .await?;
+/// Their servers took messages: they are well, and the bounce policy is asked about them at `judge_at` or sooner.
+pub async fn took_messages(tx: &mut Tx, ids: &[CredentialId], judge_at: Timestamp) -> Result<()> {
+    // Locked in one order whoever does it: most rows are as they should be already, and are left alone.
+    let given = format!("(SELECT c0 FROM {} AS given)", tx.dialect().json_rows(1));
+    let sql = format!(
+        "UPDATE smtp_credentials SET resting_until = NULL, rests = 0, last_error = NULL,
+                judge_at = CASE WHEN judge_at < $2 THEN judge_at ELSE $2 END
+         WHERE id IN (SELECT id FROM smtp_credentials
+                      WHERE id IN {given} AND (rests > 0 OR judge_at IS NULL OR judge_at > $2) ORDER BY id{})",
+        tx.dialect().for_update()
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(json_of(ids.iter().map(|id| [id.to_string()])))
+        .bind(judge_at.as_millis())
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::events::Event;
+use super::events::Sequenced;
 use super::row::RowExt;
 use super::{Conn, Page, Result, Tx};
 use crate::domain::Timestamp;
@@ -56,13 +56,13 @@ pub struct Attempted {
 }
 
 /// Plans deliveries of events that have their places, by one statement.
-pub async fn insert_many(tx: &mut Tx, planned: &[(WebhookId, &Event)], now: Timestamp) -> Result<()> {
+pub async fn insert_many(tx: &mut Tx, planned: &[(WebhookId, &Sequenced)], now: Timestamp) -> Result<()> {
     let rows: Vec<_> = planned
         .iter()
         .map(|(webhook, event)| {
             let ids = [DeliveryId::new(now).to_string(), webhook.to_string(), event.id.to_string()];
             let [id, webhook, event_id] = ids;
-            let position = event.position.unwrap_or(0).to_string();
+            let position = event.position.to_string();
             let (account, event_type) = (event.account_id.to_string(), event.event_type.as_str());
             (id, webhook, event_id, account, event_type, event.subject_id.as_str(), position)
         })

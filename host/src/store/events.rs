@@ -66,12 +66,12 @@ pub async fn insert(
     account: AccountId,
     event_type: EventType,
     subject_id: &str,
-    data: Value,
+    data: &Value,
     now: Timestamp,
 ) -> Result<EventId> {
     let id = EventId::new(now);
-    let event = NewEvent { id, account_id: account, event_type, subject_id: subject_id.to_owned(), data };
-    insert_many(tx, &[event], now).await?;
+    let (subject_id, data) = (subject_id.to_owned(), data.clone());
+    insert_many(tx, &[NewEvent { id, account_id: account, event_type, subject_id, data }], now).await?;
     Ok(id)
 }
 
@@ -94,24 +94,39 @@ pub async fn insert_many(tx: &mut Tx, events: &[NewEvent], now: Timestamp) -> Re
     Ok(())
 }
 
+/// An event that has just got its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequenced {
+    /// Its id.
+    pub id: EventId,
+    /// Its owner.
+    pub account_id: AccountId,
+    /// What happened.
+    pub event_type: EventType,
+    /// What it is about.
+    pub subject_id: String,
+    /// Its place.
+    pub position: i64,
+}
+
 /// Gives committed events their places, oldest first, and gives them back in that order. One sequencer at a time: the row
 /// of the last position is its lock, so whoever reads a place has all that stand before it.
-pub async fn sequence(tx: &mut Tx, limit: i64) -> Result<Vec<Event>> {
+pub async fn sequence(tx: &mut Tx, limit: i64) -> Result<Vec<Sequenced>> {
     let last: i64 = meta::lock(tx, LAST_POSITION, "0").await?.parse().unwrap_or(0);
     let rows = sqlx::query(
         "UPDATE events SET position = CAST($1 AS BIGINT) + placed.place
          FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
                FROM (SELECT id FROM events WHERE position IS NULL ORDER BY id LIMIT $2) AS oldest) AS placed
          WHERE events.id = placed.id
-         RETURNING events.id AS id, account_id, type, subject_id, data, position, created_at",
+         RETURNING events.id AS id, account_id, type, subject_id, position",
     )
     .bind(last)
     .bind(limit)
     .fetch_all(tx.conn())
     .await?;
-    let mut events = rows.iter().map(event_of).collect::<Result<Vec<_>>>()?;
+    let mut events = rows.iter().map(sequenced_of).collect::<Result<Vec<_>>>()?;
     events.sort_unstable_by_key(|event| event.position);
-    if let Some(position) = events.last().and_then(|event| event.position) {
+    if let Some(Sequenced { position, .. }) = events.last() {
         meta::set(tx.conn(), LAST_POSITION, &position.to_string()).await?;
     }
     Ok(events)
@@ -176,6 +191,16 @@ pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Event>>
         .fetch_all(conn)
         .await?;
     rows.iter().map(event_of).collect()
+}
+
+fn sequenced_of(row: &AnyRow) -> Result<Sequenced> {
+    Ok(Sequenced {
+        id: row.id("id")?,
+        account_id: row.id("account_id")?,
+        event_type: row.word("type", EventType::parse)?,
+        subject_id: row.text("subject_id")?,
+        position: row.int("position")?,
+    })
 }
 
 fn event_of(row: &AnyRow) -> Result<Event> {

@@ -1,9 +1,11 @@
 //! SMTP transactions: each attempt to hand a send to a server, with what the server said.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Result};
+use super::{Conn, Result, Tx};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, SendId, TransactionId};
 
@@ -33,24 +35,32 @@ pub struct Transaction {
 }
 
 /// Records an attempt.
-pub async fn insert(conn: &mut Conn, transaction: &Transaction) -> Result<()> {
-    sqlx::query(
+pub async fn insert(tx: &mut Tx, transaction: &Transaction) -> Result<()> {
+    insert_many(tx, std::slice::from_ref(transaction)).await
+}
+
+/// Records attempts.
+pub async fn insert_many(tx: &mut Tx, transactions: &[Transaction]) -> Result<()> {
+    let rows = transactions.iter().map(|t| {
+        let ids = [
+            t.id.to_string(),
+            t.account_id.to_string(),
+            t.enrollment_id.to_string(),
+            t.send_id.to_string(),
+            t.credential_id.to_string(),
+        ];
+        let [id, account, enrollment, send, credential] = ids;
+        let (code, at) = (t.smtp_code.map(|code| code.to_string()), t.at.as_millis().to_string());
+        let said = (t.outcome.as_str(), code, t.smtp_status.as_deref(), t.reply.as_str());
+        (id, account, enrollment, send, credential, said.0, said.1, said.2, said.3, at)
+    });
+    let sql = format!(
         "INSERT INTO transactions (id, account_id, enrollment_id, send_id, credential_id, outcome, smtp_code, smtp_status,
                                    reply, at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    )
-    .bind(transaction.id.to_string())
-    .bind(transaction.account_id.to_string())
-    .bind(transaction.enrollment_id.to_string())
-    .bind(transaction.send_id.to_string())
-    .bind(transaction.credential_id.to_string())
-    .bind(&transaction.outcome)
-    .bind(transaction.smtp_code.map(i64::from))
-    .bind(transaction.smtp_status.as_deref())
-    .bind(&transaction.reply)
-    .bind(transaction.at.as_millis())
-    .execute(conn)
-    .await?;
+         SELECT c0, c1, c2, c3, c4, c5, CAST(c6 AS BIGINT), c7, c8, CAST(c9 AS BIGINT) FROM {} AS given",
+        tx.dialect().json_rows(10)
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::store::events;
 async fn happen(api: &TestApi, key: &Key, event_type: EventType) -> EventId {
     let mut tx = api.app.store.begin().await.unwrap();
     let now = api.app.clock.now();
-    let id = events::insert(&mut tx, key.account, event_type, "it", json!({}), now).await.unwrap();
+    let id = events::insert(&mut tx, key.account, event_type, "it", &json!({}), now).await.unwrap();
     tx.commit().await.unwrap();
     id
 }

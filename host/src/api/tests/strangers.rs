@@ -201,7 +201,7 @@ fn without_id(answer: &Answer) -> (StatusCode, BTreeMap<String, String>, &str) {
 async fn deliver(api: &TestApi, key: &Key, webhook: &str) {
     let now = api.app.clock.now();
     let mut tx = api.app.store.begin().await.unwrap();
-    events::insert(&mut tx, key.account, EventType::CampaignPaused, "it", json!({}), now).await.unwrap();
+    events::insert(&mut tx, key.account, EventType::CampaignPaused, "it", &json!({}), now).await.unwrap();
     let told = events::sequence(&mut tx, 10).await.unwrap();
     deliveries::insert_many(&mut tx, &[(webhook.parse().unwrap(), &told[0])], now).await.unwrap();
     tx.commit().await.unwrap();

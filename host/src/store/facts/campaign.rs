@@ -40,7 +40,7 @@ pub async fn disable_credential(
         "reason": reason,
         "decided_by": decided_by,
     });
-    events::insert(tx, credential.account_id, EventType::CredentialDisabled, &credential.id.to_string(), data, now)
+    events::insert(tx, credential.account_id, EventType::CredentialDisabled, &credential.id.to_string(), &data, now)
         .await?;
     let left = credentials::of_campaign(tx.conn(), campaign.id).await?.iter().any(|other| other.disabled.is_none());
     if !left {
@@ -57,7 +57,7 @@ pub async fn pause(tx: &mut Tx, campaign: &Campaign, reason: &str, now: Timestam
         return Ok(false);
     }
     let data = json!({ "campaign_id": campaign.id, "reason": reason });
-    events::insert(tx, campaign.account_id, EventType::CampaignPaused, &campaign.id.to_string(), data, now).await?;
+    events::insert(tx, campaign.account_id, EventType::CampaignPaused, &campaign.id.to_string(), &data, now).await?;
     Ok(true)
 }
 
@@ -94,6 +94,6 @@ pub async fn finish_if_done(tx: &mut Tx, campaign: &Campaign, now: Timestamp) ->
         return Ok(false);
     }
     let data = json!({ "campaign_id": campaign.id });
-    events::insert(tx, campaign.account_id, EventType::CampaignFinished, &campaign.id.to_string(), data, now).await?;
+    events::insert(tx, campaign.account_id, EventType::CampaignFinished, &campaign.id.to_string(), &data, now).await?;
     Ok(true)
 }

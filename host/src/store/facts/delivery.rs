@@ -1,36 +1,16 @@
-//! How a send that a node held came out.
+//! How a send that a node held came out, one at a time; `accepted` writes many.
 
-use super::{move_status, stop, tell};
+use super::first_message::{Left, have_left};
+use super::{stop, tell};
 use crate::domain::event::EventType;
 use crate::domain::ids::{CampaignId, CredentialId, SendId, TransactionId};
-use crate::domain::status::{CampaignStatus, EnrollmentStatus, SendState};
+use crate::domain::status::{CampaignStatus, SendState};
 use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
-use crate::store::enrollments::Enrollment;
 use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
 use crate::store::transactions::Transaction;
 use crate::store::{Result, Tx, account_months, campaigns, counters, credentials, enrollments, sends, transactions};
 use crate::wake::Wake;
-
-/// The server took it. `next` is the step that follows, where there is one.
-pub async fn accepted(
-    tx: &mut Tx,
-    held: &ClaimedSend,
-    ending: &Ending,
-    next: Option<&NewSend>,
-    now: Timestamp,
-) -> Result<()> {
-    if !sends::finish(tx.conn(), held.send.id, SendState::Sent, ending, now).await? {
-        return Ok(());
-    }
-    record(tx, held, "accepted", ending, now).await?;
-    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
-    credentials::recovered(tx.conn(), held.credential_id).await?;
-    let Some(enrollment) = enrollments::get_for_update(tx, held.send.enrollment_id).await? else { return Ok(()) };
-    has_left(tx, &enrollment, held.send.id, held.credential_id, now).await?;
-    tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
-    plan_next(tx, held, next, now).await
-}
 
 /// The server put it off. It is tried again through the same credential at `retry_at`, or has failed for good.
 pub async fn deferred(
@@ -41,12 +21,12 @@ pub async fn deferred(
     now: Timestamp,
 ) -> Result<()> {
     record(tx, held, if retry_at.is_some() { "deferred" } else { "failed" }, ending, now).await?;
-    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
-    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Deferral, now).await?;
     match retry_at {
-        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await,
-        None => give_up(tx, held, ending, now).await,
+        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await?,
+        None => give_up(tx, held, ending, now).await?,
     }
+    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
+    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Deferral, now).await
 }
 
 /// The connection broke before the message left: again at `retry_at`, or that was once too often.
@@ -111,13 +91,14 @@ pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Res
     if !sends::settle_sent(tx.conn(), send.id, now).await? {
         return Ok(false);
     }
-    counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
-    let Some(enrollment) = enrollments::get_for_update(tx, send.enrollment_id).await? else { return Ok(true) };
-    has_left(tx, &enrollment, send.id, credential, now).await?;
-    tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
-    if enrollment.stopped_at.is_none() {
-        plan_after(tx, send, credential, draw, now).await?;
+    if let Some(enrollment) = enrollments::get_for_update(tx, send.enrollment_id).await? {
+        have_left(tx, &[Left { enrollment: &enrollment, send: send.id, credential }], now).await?;
+        tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
+        if enrollment.stopped_at.is_none() {
+            plan_after(tx, send, credential, draw, now).await?;
+        }
     }
+    counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
     Ok(true)
 }
 
@@ -146,9 +127,8 @@ pub async fn passed_over(
     now: Timestamp,
 ) -> Result<()> {
     skipped(tx, held, reason, None, now).await?;
-    counters::skipped(tx.conn(), held.send.campaign_id, why, 1).await?;
     stop(tx, held.send.enrollment_id, reason, now).await?;
-    Ok(())
+    counters::skipped(tx.conn(), held.send.campaign_id, why, 1).await
 }
 
 /// The domain takes no mail: bounced without an SMTP transaction, and in no rate.
@@ -157,14 +137,19 @@ pub async fn domain_takes_no_mail(tx: &mut Tx, held: &ClaimedSend, reason: &str,
     if !sends::finish(tx.conn(), held.send.id, SendState::Bounced, &ending, now).await? {
         return Ok(());
     }
-    release(tx, held).await?;
+    super::bounce::mark_enrollment(tx, held.send.enrollment_id, reason, now).await?;
     counters::skipped(tx.conn(), held.send.campaign_id, SkipCounter::MxInvalid, 1).await?;
-    super::bounce::mark_enrollment(tx, held.send.enrollment_id, reason, now).await
+    release(tx, held).await
 }
 
 /// Records the transaction of a held send.
 pub async fn record(tx: &mut Tx, held: &ClaimedSend, outcome: &str, ending: &Ending, now: Timestamp) -> Result<()> {
-    let transaction = Transaction {
+    transactions::insert_many(tx, &[attempt(held, outcome, ending, now)]).await
+}
+
+/// The transaction of a held send.
+pub(super) fn attempt(held: &ClaimedSend, outcome: &str, ending: &Ending, now: Timestamp) -> Transaction {
+    Transaction {
         id: TransactionId::new(now),
         account_id: held.send.account_id,
         enrollment_id: held.send.enrollment_id,
@@ -175,28 +160,6 @@ pub async fn record(tx: &mut Tx, held: &ClaimedSend, outcome: &str, ending: &End
         smtp_status: ending.smtp_status.clone(),
         reply: ending.smtp_reply.clone().or_else(|| ending.reason.clone()).unwrap_or_default(),
         at: now,
-    };
-    transactions::insert(tx.conn(), &transaction).await
-}
-
-/// The first message of an enrollment counts it as sent, whatever was told of it before: an answer, a look, a bounce may
-/// be faster than the server's reply.
-async fn has_left(
-    tx: &mut Tx,
-    enrollment: &Enrollment,
-    send: SendId,
-    credential: CredentialId,
-    now: Timestamp,
-) -> Result<()> {
-    if enrollment.first_send_id.is_some() {
-        return Ok(());
-    }
-    enrollments::opened_thread(tx.conn(), enrollment.id, send, credential, now).await?;
-    counters::sent_first(tx.conn(), enrollment.campaign_id).await?;
-    match (enrollment.status, enrollment.opened_at) {
-        (EnrollmentStatus::Pending, None) => move_status(tx, enrollment, EnrollmentStatus::Sent, false).await,
-        (EnrollmentStatus::Pending, Some(_)) => move_status(tx, enrollment, EnrollmentStatus::Opened, true).await,
-        _ => Ok(()),
     }
 }
 
@@ -238,7 +201,7 @@ async fn plan_after(tx: &mut Tx, send: &Send, credential: CredentialId, draw: f6
 }
 
 /// A doubt that is settled late may find its campaign finished; with a step to come it is not.
-async fn reopen(tx: &mut Tx, campaign: CampaignId) -> Result<()> {
+pub(super) async fn reopen(tx: &mut Tx, campaign: CampaignId) -> Result<()> {
     campaigns::move_status(tx.conn(), campaign, &[CampaignStatus::Finished], CampaignStatus::Active, None).await?;
     Ok(())
 }

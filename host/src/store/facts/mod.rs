@@ -3,10 +3,12 @@
 //! Dispatch, inbox and inbound meet here. An SMTP reply, a DSN, a provider's event and a feedback report that tell of the
 //! same bounce are one fact, whichever comes first.
 
+pub mod accepted;
 pub mod bounce;
 pub mod campaign;
 pub mod delivery;
 pub mod enrolled;
+mod first_message;
 pub mod reply;
 pub mod sheet;
 pub mod suppressed;
@@ -17,26 +19,25 @@ mod sheet_tests;
 #[cfg(test)]
 mod tests;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::enrollments::{self, Enrollment};
-use super::{Result, Tx, counters, events, sends};
+use super::{Result, Tx, events, sends};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::EnrollmentId;
-use crate::domain::status::EnrollmentStatus;
 
 /// Tells the customer's app of an enrollment, as it stands at this point of the transaction.
 async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -> Result<()> {
     let Some(enrollment) = enrollments::get(tx.conn(), id).await? else { return Ok(()) };
     let email = super::contacts::get(tx.conn(), enrollment.contact_id).await?.map(|contact| contact.email);
-    let data = event_data(&enrollment, email.as_deref());
-    events::insert(tx, enrollment.account_id, event, &id.to_string(), data, now).await?;
+    let data = enrollment_data(&enrollment, email.as_deref());
+    events::insert(tx, enrollment.account_id, event, &id.to_string(), &data, now).await?;
     Ok(())
 }
 
-/// What an event says of its enrollment.
-fn event_data(enrollment: &Enrollment, contact_email: Option<&str>) -> serde_json::Value {
+/// The `data` of an enrollment's event.
+fn enrollment_data(enrollment: &Enrollment, contact_email: Option<&str>) -> Value {
     json!({
         "enrollment_id": enrollment.id,
         "contact_id": enrollment.contact_id,
@@ -47,12 +48,6 @@ fn event_data(enrollment: &Enrollment, contact_email: Option<&str>) -> serde_jso
         "replied_at": enrollment.replied_at,
         "bounce_reason": enrollment.bounce_reason,
     })
-}
-
-/// Writes a new status and keeps the counters; `first_time` when the enrollment had never been there.
-async fn move_status(tx: &mut Tx, enrollment: &Enrollment, to: EnrollmentStatus, first_time: bool) -> Result<()> {
-    enrollments::set_status(tx.conn(), enrollment.id, to).await?;
-    counters::moved(tx.conn(), enrollment.campaign_id, enrollment.batch_number, enrollment.status, to, first_time).await
 }
 
 /// What a provider may tell of one message in any order, the weakest first.

@@ -3,21 +3,21 @@
 //!
 //! It settles no doubt, which plans a step that follows: whoever has evidence settles before (see `delivery::settled`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::bounce::{self, Bounce, Source};
-use super::{STOP_REASONS, event_data};
+use super::{STOP_REASONS, enrollment_data};
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, EventId, SendId};
 use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
 use crate::domain::Timestamp;
 use crate::store::charges::NewCharge;
-use crate::store::counters::CredentialCounter;
+use crate::store::counters::{CredentialCounter, Tallies};
+use crate::store::enrollments::Enrollment;
+use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
 use crate::store::sends::Send;
-use crate::store::standings::Standing;
-use crate::store::tallies::Tallies;
-use crate::store::{Result, Tx, charges, counters, credentials, events, sends, standings, suppressions};
+use crate::store::{Result, Tx, charges, counters, credentials, events, sends, suppressions};
 use crate::wake::Wake;
 
 /// Enrollments and sends as they stand, and what facts have changed of them so far.
@@ -43,7 +43,7 @@ struct Charges {
     /// Sends whose bounce is charged.
     known: BTreeSet<SendId>,
     new: Vec<NewCharge>,
-    counted: Vec<(CredentialId, CredentialCounter)>,
+    counted: BTreeMap<CredentialCounter, BTreeMap<CredentialId, i64>>,
     suppressed: Vec<(AccountId, String)>,
     /// Told again: perhaps of a graver class.
     again: Vec<(SendId, Bounce)>,
@@ -145,9 +145,9 @@ impl Sheet {
         let was_open = matches!(send.state, SendState::Claimed | SendState::Sending | SendState::InDoubt);
         if let Some(credential) = send.smtp_credential_id {
             if was_open && bounce.source != Source::Smtp {
-                self.charges.counted.push((credential, CredentialCounter::Transaction));
+                self.charges.count_one(credential, CredentialCounter::Transaction);
             }
-            self.charges.counted.push((credential, CredentialCounter::Bounce(bounce.class)));
+            self.charges.count_one(credential, CredentialCounter::Bounce(bounce.class));
         }
         let (enrollment, account) = (send.enrollment_id, send.account_id);
         if was_open || send.state == SendState::Sent {
@@ -190,12 +190,14 @@ impl Sheet {
         standings::write(tx, &changed).await?;
         let cancelled = entries.iter().filter_map(|(id, entry)| Some((*id, entry.cancelled.as_deref()?)));
         sends::cancel_due_many(tx, &cancelled.collect::<Vec<_>>()).await?;
-        charges.write(tx, &sends, now).await?;
+        charges.write_rows(tx, now).await?;
+        events::insert_many(tx, &events, now).await?;
+        // In the order of every fact: what is shared by the most is locked last.
         tallies.write(tx).await?;
-        events::insert_many(tx, &events, now).await
+        charges.count(tx, &sends, now).await
     }
 
-    fn enrollment(&self, id: EnrollmentId) -> Option<&crate::store::enrollments::Enrollment> {
+    fn enrollment(&self, id: EnrollmentId) -> Option<&Enrollment> {
         self.entries.get(&id).map(|entry| &entry.standing.enrollment)
     }
 
@@ -203,7 +205,7 @@ impl Sheet {
         &mut self,
         id: EnrollmentId,
         status: Option<EnrollmentStatus>,
-        change: impl FnOnce(&mut crate::store::enrollments::Enrollment, Timestamp),
+        change: impl FnOnce(&mut Enrollment, Timestamp),
     ) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.is_changed = true;
@@ -235,35 +237,38 @@ impl Sheet {
     /// Tells the customer's app of an enrollment, as it stands at this point.
     fn tell(&mut self, id: EnrollmentId, event_type: EventType) {
         let Some(Entry { standing, .. }) = self.entries.get(&id) else { return };
-        let data = event_data(&standing.enrollment, standing.contact_email.as_deref());
+        let data = enrollment_data(&standing.enrollment, standing.contact_email.as_deref());
         let (account_id, subject_id) = (standing.enrollment.account_id, id.to_string());
         self.events.push(NewEvent { id: EventId::new(self.now), account_id, event_type, subject_id, data });
     }
 }
 
 impl Charges {
-    async fn write(self, tx: &mut Tx, sends: &HashMap<SendId, Send>, now: Timestamp) -> Result<()> {
-        if self.new.is_empty() && self.again.is_empty() {
-            return Ok(());
-        }
+    async fn write_rows(&self, tx: &mut Tx, now: Timestamp) -> Result<()> {
         charges::insert_many(tx, &self.new).await?;
         let settled: Vec<_> = self.new.iter().map(|charge| (charge.send_id, charge.reason.as_str())).collect();
         sends::settle_bounced_many(tx, &settled).await?;
-        suppressions::add_addresses(tx, &self.suppressed, "hard bounce", now).await?;
-        let mut judged = BTreeSet::new();
-        for (credential, what) in self.counted {
-            counters::credential(tx.conn(), credential, what, now).await?;
-            judged.insert(credential);
+        suppressions::add_addresses(tx, &self.suppressed, "hard bounce", now).await
+    }
+
+    async fn count(self, tx: &mut Tx, sends: &HashMap<SendId, Send>, now: Timestamp) -> Result<()> {
+        for (what, times) in &self.counted {
+            counters::credentials(tx, *what, times, now).await?;
         }
+        let judged: BTreeSet<_> = self.counted.values().flat_map(BTreeMap::keys).collect();
         for credential in judged {
-            credentials::judge_by(tx.conn(), credential, now).await?;
+            credentials::judge_by(tx.conn(), *credential, now).await?;
             tx.wake(Wake::Health);
         }
-        for (id, bounce) in self.again {
-            if let Some(send) = sends.get(&id) {
-                bounce::graver(tx, send, &bounce, now).await?;
+        for (id, bounce) in &self.again {
+            if let Some(send) = sends.get(id) {
+                bounce::graver(tx, send, bounce, now).await?;
             }
         }
         Ok(())
+    }
+
+    fn count_one(&mut self, credential: CredentialId, what: CredentialCounter) {
+        *self.counted.entry(what).or_default().entry(credential).or_default() += 1;
     }
 }

@@ -2,11 +2,11 @@
 
 use super::bounce::{Bounce, Source};
 use super::*;
-use crate::domain::status::{BounceClass, SendState};
+use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
 use crate::store::counters::CampaignCounters;
 use crate::store::sends::{ClaimedSend, Ending};
-use crate::store::{Page, suppressions};
-use crate::test_support::{Sender, TestApp};
+use crate::store::{Page, counters, suppressions};
+use crate::test_support::{self, Sender, TestApp};
 
 async fn start() -> (TestApp, Sender) {
     let app = TestApp::start().await;
@@ -21,7 +21,7 @@ async fn page(app: &TestApp, sender: Sender) -> CampaignCounters {
 
 async fn accept(app: &TestApp, held: &ClaimedSend) {
     let mut tx = app.store.begin().await.unwrap();
-    delivery::accepted(&mut tx, held, &Ending::default(), None, app.clock.now()).await.unwrap();
+    test_support::accept(&mut tx, held, &Ending::default(), None, app.clock.now()).await;
     tx.commit().await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Planning and claiming: sends get their times, are taken under a lease, and are told that they are about to leave.
+//! Planning and claiming: sends get their times and are taken under a lease.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,12 +6,10 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::{ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Obstacle, Places, send_of};
+use super::{ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Places, send_of};
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
-use crate::domain::status::{CampaignStatus, SendState};
-use crate::store::deletions::DELETED;
 use crate::store::row::RowExt;
 use crate::store::{Conn, Result, Tx};
 
@@ -203,79 +201,6 @@ pub async fn claimed(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<Vec<C
         .fetch_all(tx.conn())
         .await?;
     rows.iter().map(claimed_of).collect()
-}
-
-/// The intent: from `claimed` to `sending`, unless something speaks against it in this very moment.
-pub async fn begin_sending(
-    conn: &mut Conn,
-    id: SendId,
-    credential: CredentialId,
-    lease: Lease,
-) -> Result<std::result::Result<(), Obstacle>> {
-    let done = sqlx::query(
-        "UPDATE sends SET state = 'sending', attempts = attempts + 1, lease_until = $3
-         WHERE id = $1 AND state = 'claimed' AND lease_owner = $2 AND smtp_credential_id = $4
-           AND EXISTS (SELECT 1 FROM enrollments e WHERE e.id = sends.enrollment_id AND e.stopped_at IS NULL)
-           AND EXISTS (SELECT 1 FROM campaigns k WHERE k.id = sends.campaign_id AND k.status = 'active')
-           AND EXISTS (SELECT 1 FROM smtp_credentials x WHERE x.id = sends.smtp_credential_id
-                         AND x.disabled_at IS NULL AND x.deleted_at IS NULL)
-           AND EXISTS (SELECT 1 FROM contacts c WHERE c.id = sends.contact_id AND c.unsubscribed_at IS NULL
-                         AND c.deleted_at IS NULL
-                         AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id
-                               AND i.deleted_at IS NOT NULL)
-                         AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
-                               AND ((p.kind = 'address' AND p.value = c.email_key)
-                                 OR (p.kind = 'domain' AND p.value = c.domain))))",
-    )
-    .bind(id.to_string())
-    .bind(lease.owner.to_string())
-    .bind(lease.until.as_millis())
-    .bind(credential.to_string())
-    .execute(&mut *conn)
-    .await?;
-    if done.rows_affected() > 0 {
-        return Ok(Ok(()));
-    }
-    Ok(Err(obstacle(conn, id, credential, lease.owner).await?))
-}
-
-async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: NodeId) -> Result<Obstacle> {
-    let row = sqlx::query(
-        "SELECT s.state, s.lease_owner, s.smtp_credential_id, e.stopped_at, e.stop_reason, k.status, c.unsubscribed_at,
-                CASE WHEN c.deleted_at IS NOT NULL OR EXISTS (SELECT 1 FROM contact_imports i
-                               WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)
-                     THEN 1 ELSE 0 END AS deleted,
-                CASE WHEN x.id IS NULL OR x.disabled_at IS NOT NULL OR x.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS credential_off
-         FROM sends s JOIN enrollments e ON e.id = s.enrollment_id JOIN campaigns k ON k.id = s.campaign_id
-              JOIN contacts c ON c.id = s.contact_id LEFT JOIN smtp_credentials x ON x.id = s.smtp_credential_id
-         WHERE s.id = $1",
-    )
-    .bind(id.to_string())
-    .fetch_optional(conn)
-    .await?;
-    let Some(row) = row else { return Ok(Obstacle::Lost) };
-    let is_held = row.text("state")? == SendState::Claimed.as_str()
-        && row.opt_text("lease_owner")? == Some(owner.to_string())
-        && row.opt_text("smtp_credential_id")? == Some(credential.to_string());
-    if !is_held {
-        return Ok(Obstacle::Lost);
-    }
-    if row.opt_time("unsubscribed_at")?.is_some() {
-        return Ok(Obstacle::Unsubscribed);
-    }
-    if row.opt_time("stopped_at")?.is_some() {
-        return Ok(Obstacle::Stopped(row.opt_text("stop_reason")?.unwrap_or_default()));
-    }
-    if row.flag("deleted")? {
-        return Ok(Obstacle::Stopped(DELETED.to_owned()));
-    }
-    if row.word("status", CampaignStatus::parse)? != CampaignStatus::Active {
-        return Ok(Obstacle::CampaignNotActive);
-    }
-    if row.flag("credential_off")? {
-        return Ok(Obstacle::CredentialOff);
-    }
-    Ok(Obstacle::Suppressed)
 }
 
 fn due_of(row: &AnyRow) -> Result<DueSend> {

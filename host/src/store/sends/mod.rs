@@ -3,6 +3,7 @@
 //! `due → claimed → sending → sent | bounced | failed | in_doubt | skipped`. Every function that moves a row names the
 //! state that it moves it from, so that a node that lost its lease can't undo what another has done since.
 
+mod begin;
 mod claim;
 mod find;
 mod lease;
@@ -19,6 +20,7 @@ use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, CredentialId, EnrollmentId, NodeId, SendId};
 use crate::domain::status::SendState;
 
+pub use begin::*;
 pub use claim::*;
 pub use find::*;
 pub use lease::*;

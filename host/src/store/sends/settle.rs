@@ -1,11 +1,16 @@
 //! Settling: how a held send ended, and what becomes of sends whose enrollment or credential has ended.
 
+use std::collections::HashSet;
+
+use sqlx::AssertSqlSafe;
+
 use super::ClaimedSend;
 use crate::domain::Timestamp;
 use crate::domain::ids::{CampaignId, CredentialId, EnrollmentId, SendId};
 use crate::domain::status::SendState;
+use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result};
+use crate::store::{Conn, Result, Tx};
 
 /// How a send ended, for the row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +46,26 @@ pub async fn finish(conn: &mut Conn, id: SendId, state: SendState, ending: &Endi
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Moves held rows to `sent`; gives those that were still to be settled. A row in doubt is settled by what its sender has
+/// seen after all.
+pub async fn finish_sent(tx: &mut Tx, accepted: &[(SendId, &Ending)], now: Timestamp) -> Result<HashSet<SendId>> {
+    let rows = accepted.iter().map(|(id, ending)| {
+        let code = ending.smtp_code.map(|code| code.to_string());
+        let (status, reply) = (ending.smtp_status.as_deref(), ending.smtp_reply.as_deref());
+        (id.to_string(), code, status, reply, ending.provider_message_id.as_deref())
+    });
+    let sql = format!(
+        "UPDATE sends SET state = 'sent', smtp_code = CAST(given.c1 AS BIGINT), smtp_status = given.c2,
+                smtp_reply = given.c3, reason = NULL, provider_message_id = given.c4, sent_at = $2,
+                lease_owner = NULL, lease_until = NULL
+         FROM {} AS given WHERE sends.id = given.c0 AND sends.state IN ('claimed', 'sending', 'in_doubt')
+         RETURNING sends.id AS id",
+        tx.dialect().json_rows(5)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(now.as_millis()).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| row.id("id")).collect()
 }
 
 /// Moves a held row back to due. `credential` is kept for follow-ups and taken from first steps.

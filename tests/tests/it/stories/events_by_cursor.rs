@@ -90,7 +90,7 @@ async fn write(store: Store, clock: Clock, account: AccountId, writer: usize) ->
         for number in numbers(n) {
             let data = json!({ "writer": writer, "n": number });
             let subject = writer.to_string();
-            events::insert(&mut tx, account, EventType::EnrollmentSent, &subject, data, clock.now()).await?;
+            events::insert(&mut tx, account, EventType::EnrollmentSent, &subject, &data, clock.now()).await?;
         }
         // Uneven, so that whoever began later often ends earlier.
         tokio::time::sleep(Duration::from_millis((u64::try_from(writer)? * 7 + n * 13) % 11)).await;

@@ -264,7 +264,7 @@ async fn two_nodes_tell_each_event_once(database: Database) -> anyhow::Result<()
         let mut tx = store.begin().await?;
         for subject in 0..SUBJECTS {
             let (name, data) = (subject.to_string(), json!({ "subject": subject, "n": n }));
-            events::insert(&mut tx, account, EventType::EnrollmentSent, &name, data, engine.clock.now()).await?;
+            events::insert(&mut tx, account, EventType::EnrollmentSent, &name, &data, engine.clock.now()).await?;
         }
         tx.commit().await?;
     }

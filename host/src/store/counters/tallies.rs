@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::json_of;
-use super::enrollments::Enrollment;
-use super::{Result, Tx};
 use crate::domain::ids::CampaignId;
 use crate::domain::status::EnrollmentStatus;
+use crate::store::dialect::json_of;
+use crate::store::enrollments::Enrollment;
+use crate::store::{Result, Tx};
 
 /// The sums, by campaign and batch.
 #[derive(Debug, Default)]

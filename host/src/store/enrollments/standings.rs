@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::json_of;
-use super::enrollments::{Enrollment, enrollment_of};
-use super::row::RowExt;
-use super::{Result, Tx};
+use super::{Enrollment, enrollment_of};
 use crate::domain::Timestamp;
 use crate::domain::ids::EnrollmentId;
+use crate::store::dialect::json_of;
+use crate::store::row::RowExt;
+use crate::store::{Result, Tx};
 
 /// An enrollment as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

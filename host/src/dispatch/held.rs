@@ -1,0 +1,102 @@
+//! What this node holds at this moment, by credential, and when it is worth claiming more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::domain::ids::{CredentialId, SendId};
+
+/// Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sends: HashMap<SendId, CredentialId>,
+    credentials: HashMap<CredentialId, Count>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    held: usize,
+    /// How many were held after the last claim.
+    marked: usize,
+}
+
+impl Held {
+    pub(super) fn take(&self, send: SendId, credential: CredentialId) {
+        let mut state = self.lock();
+        state.sends.insert(send, credential);
+        state.credentials.entry(credential).or_default().held += 1;
+    }
+
+    /// The send is done with. Where half of what its credential held is, those who claim are told.
+    pub(super) fn release(&self, send: SendId) {
+        let mut state = self.lock();
+        let Some(credential) = state.sends.remove(&send) else { return };
+        let Some(count) = state.credentials.get_mut(&credential) else { return };
+        count.held -= 1;
+        if count.held <= count.marked / 2 {
+            self.0.drained.notify_one();
+        }
+    }
+
+    /// As it stands now, it is full: nothing more could be claimed.
+    pub(super) fn mark(&self) {
+        let mut state = self.lock();
+        state.credentials.retain(|_, count| count.held > 0);
+        state.credentials.values_mut().for_each(|count| count.marked = count.held);
+    }
+
+    /// Returns once a credential has room again for about half of what it held at the mark.
+    pub(super) async fn drained(&self) {
+        self.0.drained.notified().await;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().sends.len()
+    }
+
+    pub(super) fn ids(&self) -> Vec<SendId> {
+        self.lock().sends.keys().copied().collect()
+    }
+
+    /// How many are held of one credential.
+    pub(super) fn of(&self, credential: CredentialId) -> usize {
+        self.lock().credentials.get(&credential).map_or(0, |count| count.held)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::domain::Timestamp;
+
+    #[tokio::test]
+    async fn those_who_claim_are_told_when_one_credential_has_drained_whatever_the_others_hold() {
+        let zero = Timestamp::from_millis(0);
+        let (held, fast, slow) = (Held::default(), CredentialId::new(zero), CredentialId::new(zero));
+        let sends: Vec<_> = (0..4).map(|_| SendId::new(zero)).collect();
+        sends.iter().for_each(|send| held.take(*send, fast));
+        (0..100).for_each(|_| held.take(SendId::new(zero), slow));
+        held.mark();
+        held.release(sends[0]);
+        assert!(held.drained().now_or_never().is_none());
+        held.release(sends[1]);
+        assert!(held.drained().now_or_never().is_some());
+        assert_eq!((held.len(), held.of(fast), held.of(slow)), (102, 2, 100));
+    }
+}

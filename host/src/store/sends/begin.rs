@@ -1,0 +1,100 @@
+//! Intents: what is held is told that it is about to leave, many at a time, unless something speaks against it in this very
+//! moment.
+
+use std::collections::HashSet;
+
+use sqlx::AssertSqlSafe;
+
+use super::Obstacle;
+use crate::domain::ids::{CredentialId, NodeId, SendId};
+use crate::domain::status::{CampaignStatus, SendState};
+use crate::store::deletions::DELETED;
+use crate::store::dialect::json_of;
+use crate::store::row::RowExt;
+use crate::store::{Conn, Result, Tx};
+
+/// From `claimed` to `sending`, each send with the credential that it was claimed for. Gives what stands in the way of each,
+/// in their order. The leases stay as they are: `owner` extends those of all that it holds.
+pub async fn begin_sending(
+    tx: &mut Tx,
+    intents: &[(SendId, CredentialId)],
+    owner: NodeId,
+) -> Result<Vec<std::result::Result<(), Obstacle>>> {
+    let begun = move_to_sending(tx, intents, owner).await?;
+    let mut answers = Vec::with_capacity(intents.len());
+    for (send, credential) in intents {
+        answers.push(match begun.contains(send) {
+            true => Ok(()),
+            false => Err(obstacle(tx.conn(), *send, *credential, owner).await?),
+        });
+    }
+    Ok(answers)
+}
+
+async fn move_to_sending(tx: &mut Tx, intents: &[(SendId, CredentialId)], owner: NodeId) -> Result<HashSet<SendId>> {
+    if intents.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = intents.iter().map(|(send, credential)| (send.to_string(), credential.to_string()));
+    let sql = format!(
+        "UPDATE sends SET state = 'sending', attempts = attempts + 1
+         FROM {} AS given
+         WHERE sends.id = given.c0 AND sends.state = 'claimed' AND sends.lease_owner = $2
+           AND sends.smtp_credential_id = given.c1
+           AND EXISTS (SELECT 1 FROM enrollments e WHERE e.id = sends.enrollment_id AND e.stopped_at IS NULL)
+           AND EXISTS (SELECT 1 FROM campaigns k WHERE k.id = sends.campaign_id AND k.status = 'active')
+           AND EXISTS (SELECT 1 FROM smtp_credentials x WHERE x.id = sends.smtp_credential_id
+                         AND x.disabled_at IS NULL AND x.deleted_at IS NULL)
+           AND EXISTS (SELECT 1 FROM contacts c WHERE c.id = sends.contact_id AND c.unsubscribed_at IS NULL
+                         AND c.deleted_at IS NULL
+                         AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id
+                               AND i.deleted_at IS NOT NULL)
+                         AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
+                               AND p.kind = 'address' AND p.value = c.email_key)
+                         AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
+                               AND p.kind = 'domain' AND p.value = c.domain))
+         RETURNING sends.id AS id",
+        tx.dialect().json_rows(2)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(owner.to_string()).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: NodeId) -> Result<Obstacle> {
+    let row = sqlx::query(
+        "SELECT s.state, s.lease_owner, s.smtp_credential_id, e.stopped_at, e.stop_reason, k.status, c.unsubscribed_at,
+                CASE WHEN c.deleted_at IS NOT NULL OR EXISTS (SELECT 1 FROM contact_imports i
+                               WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)
+                     THEN 1 ELSE 0 END AS deleted,
+                CASE WHEN x.id IS NULL OR x.disabled_at IS NOT NULL OR x.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS credential_off
+         FROM sends s JOIN enrollments e ON e.id = s.enrollment_id JOIN campaigns k ON k.id = s.campaign_id
+              JOIN contacts c ON c.id = s.contact_id LEFT JOIN smtp_credentials x ON x.id = s.smtp_credential_id
+         WHERE s.id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(Obstacle::Lost) };
+    let is_held = row.text("state")? == SendState::Claimed.as_str()
+        && row.opt_text("lease_owner")? == Some(owner.to_string())
+        && row.opt_text("smtp_credential_id")? == Some(credential.to_string());
+    if !is_held {
+        return Ok(Obstacle::Lost);
+    }
+    if row.opt_time("unsubscribed_at")?.is_some() {
+        return Ok(Obstacle::Unsubscribed);
+    }
+    if row.opt_time("stopped_at")?.is_some() {
+        return Ok(Obstacle::Stopped(row.opt_text("stop_reason")?.unwrap_or_default()));
+    }
+    if row.flag("deleted")? {
+        return Ok(Obstacle::Stopped(DELETED.to_owned()));
+    }
+    if row.word("status", CampaignStatus::parse)? != CampaignStatus::Active {
+        return Ok(Obstacle::CampaignNotActive);
+    }
+    if row.flag("credential_off")? {
+        return Ok(Obstacle::CredentialOff);
+    }
+    Ok(Obstacle::Suppressed)
+}
