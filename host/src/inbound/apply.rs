@@ -1,49 +1,104 @@
 //! A provider's events as facts: each is recorded once, whatever the number of times it is told, and what it means is
 //! written in the same transaction by the functions that mail and SMTP replies use, too.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 
 use super::matching::{self, Matched};
 use crate::domain::Timestamp;
-use crate::domain::ids::{AccountId, ProviderEventId};
-use crate::domain::status::BounceClass;
+use crate::domain::ids::{AccountId, InboundRequestId, ProviderEventId};
+use crate::domain::status::{BounceClass, SendState};
 use crate::extensions::hooks::ingest::{Event, EventKind};
 use crate::store::facts::bounce::{self, Bounce, Source};
+use crate::store::facts::sheet::Sheet;
 use crate::store::facts::{delivery, reply, unsubscribe};
-use crate::store::inbound::{self, InboundEndpoint, InboundRequest, ProviderEvent};
+use crate::store::inbound::{InboundEndpoint, ProviderEvent};
 use crate::store::sends::{self, Send};
-use crate::store::{Result, Tx, suppressions};
+use crate::store::{Result, Tx, inbound_many, suppressions};
 
-/// Applies the events of one request in their order; how many of them were new.
-pub(super) async fn events(
-    tx: &mut Tx,
-    endpoint: &InboundEndpoint,
-    request: &InboundRequest,
-    events: &[Event],
-    now: Timestamp,
-) -> Result<usize> {
-    let mut new = 0;
-    for event in events {
-        let matched = matching::find(tx.conn(), endpoint.account_id, event).await?;
-        let row = row_of(endpoint, request, event, matched.as_ref(), now);
-        if !inbound::insert_event(tx.conn(), &row).await? {
-            continue;
-        }
-        new += 1;
-        match matched {
-            Some(Matched { send, by }) => matched_event(tx, &send, by, event, now).await?,
-            None => unmatched_event(tx, endpoint.account_id, event, now).await?,
+/// An event, and who told it.
+pub(super) struct Told<'a> {
+    pub(super) endpoint: &'a InboundEndpoint,
+    pub(super) request: InboundRequestId,
+    pub(super) event: &'a Event,
+    pub(super) now: Timestamp,
+}
+
+/// Applies events in their order. What most of them mean is played through together; the others follow one by one, and
+/// with them whatever is about the same people.
+pub(super) async fn events(tx: &mut Tx, told: &[Told<'_>]) -> Result<()> {
+    let Some(now) = told.last().map(|told| told.now) else { return Ok(()) };
+    let asked: Vec<_> = told.iter().map(|told| (told.endpoint.account_id, told.event)).collect();
+    let matched = matching::find(tx, &asked).await?;
+    let rows: Vec<_> = told.iter().zip(&matched).map(|(told, matched)| row_of(told, matched.as_ref())).collect();
+    let new = inbound_many::insert_events(tx, &rows).await?;
+    let is_new = |row: &ProviderEvent| new.contains(&row.id);
+    let news: Vec<_> =
+        told.iter().zip(matched).zip(&rows).filter(|(_, row)| is_new(row)).map(|(told, _)| told).collect();
+
+    let mut taught = HashSet::new();
+    let learnt = news.iter().filter_map(|(told, matched)| matching::learnt_from(told.event, matched.as_ref()?));
+    let learnt = learnt.filter(|(send, _)| taught.insert(*send));
+    sends::learn_provider_message_ids(tx, &learnt.collect::<Vec<_>>()).await?;
+    let about: Vec<_> = news.iter().filter_map(|(_, matched)| Some(matched.as_ref()?.send.id)).collect();
+    let mut sheet = Sheet::open(tx, &about, [], now).await?;
+    let (mut later, mut people) = (Vec::new(), HashSet::new());
+    for (told, matched) in &news {
+        let addresses = matching::addresses_of(told.event, matched.as_ref());
+        let waits = !people.is_empty() && addresses.iter().any(|address| people.contains(address));
+        if waits || !play(&mut sheet, told.event, matched.as_ref()) {
+            people.extend(addresses);
+            later.push((told, matched));
         }
     }
-    Ok(new)
+    sheet.write(tx).await?;
+    for (told, matched) in later {
+        match matched {
+            Some(Matched { send, by, .. }) => matched_event(tx, send, by, told.event, told.now).await?,
+            None => unmatched_event(tx, told.endpoint.account_id, told.event, told.now).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Plays an event through; false, and nothing was done, when it needs more than what the sheet has.
+fn play(sheet: &mut Sheet, event: &Event, matched: Option<&Matched>) -> bool {
+    let Some(matched) = matched else {
+        return !matches!(event.kind, EventKind::HardBounce | EventKind::Complaint | EventKind::Unsubscribe);
+    };
+    let Some(send) = sheet.send(matched.send.id).cloned() else { return false };
+    let bounce = |class| Bounce { class, source: Source::Provider, reason: reason_of(event) };
+    match event.kind {
+        EventKind::Resubscribe | EventKind::Reject | EventKind::Unknown => {}
+        // A doubt that is settled may plan the step that follows.
+        _ if matched.is_proven() && send.state == SendState::InDoubt => return false,
+        EventKind::Complaint | EventKind::Unsubscribe => return false,
+        EventKind::HardBounce => {
+            sheet.bounced(send.id, &bounce(BounceClass::Hard));
+        }
+        EventKind::SoftBounce => {
+            sheet.bounced(send.id, &bounce(BounceClass::Soft));
+        }
+        EventKind::PolicyBounce => {
+            sheet.bounced(send.id, &bounce(BounceClass::Policy));
+        }
+        EventKind::Open => {
+            sheet.opened(send.enrollment_id);
+        }
+        EventKind::AutoReply => sheet.auto_replied(send.enrollment_id),
+        EventKind::Processed
+        | EventKind::Deferred
+        | EventKind::Delivered
+        | EventKind::OpenMachine
+        | EventKind::Click => {}
+    }
+    true
 }
 
 async fn matched_event(tx: &mut Tx, send: &Send, by: &str, event: &Event, now: Timestamp) -> Result<()> {
     // An address may have been written to many times: that it is the newest send is a guess, and no fact to learn from.
-    let proven = (by != "recipient").then_some(send);
-    if let Some(id) = event.provider_message_id.as_deref().filter(|id| !id.is_empty() && proven.is_some()) {
-        sends::learn_provider_message_id(tx.conn(), send.id, id).await?;
-    }
+    let proven = (by != matching::BY_RECIPIENT).then_some(send);
     match event.kind {
         EventKind::HardBounce => bounced(tx, send, proven, BounceClass::Hard, event, now).await,
         EventKind::SoftBounce => bounced(tx, send, proven, BounceClass::Soft, event, now).await,
@@ -105,17 +160,12 @@ async fn unmatched_event(tx: &mut Tx, account: AccountId, event: &Event, now: Ti
     }
 }
 
-fn row_of(
-    endpoint: &InboundEndpoint,
-    request: &InboundRequest,
-    event: &Event,
-    matched: Option<&Matched>,
-    now: Timestamp,
-) -> ProviderEvent {
+fn row_of(told: &Told<'_>, matched: Option<&Matched>) -> ProviderEvent {
+    let Told { endpoint, request, event, now } = *told;
     ProviderEvent {
         id: ProviderEventId::new(now),
         account_id: endpoint.account_id,
-        request_id: request.id,
+        request_id: request,
         provider: endpoint.provider.clone(),
         dedupe_key: dedupe_key(event),
         kind: event.kind.as_str().to_owned(),

@@ -21,7 +21,8 @@ use crate::app::App;
 use crate::domain::ids::InboundRequestId;
 use crate::rounds::{self, Next};
 use crate::store::inbound::{self, InboundEndpoint, InboundRequest, RequestState};
-use crate::store::{Result, StoreError};
+use crate::store::inbound_many::{self, Finished};
+use crate::store::{Result, StoreError, Tx, Writing};
 use crate::wake::Wake;
 
 pub use answer::Answer;
@@ -53,6 +54,9 @@ pub struct Received {
     /// The raw bytes, at most 1 MiB.
     pub body: Vec<u8>,
 }
+
+/// A request that is about to be stored.
+struct Stored(Arc<InboundRequest>);
 
 /// What one [`step`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -94,14 +98,13 @@ pub async fn receive(app: &App, endpoint: InboundEndpoint, request: Received) ->
         received_at: now,
     };
     let stored = Arc::new(stored);
-    let row = Arc::clone(&stored);
-    app.store
-        .write_together(move |tx| {
-            let row = Arc::clone(&row);
-            Box::pin(async move { inbound::insert_request(tx.conn(), &row).await })
-        })
-        .await?;
+    app.store.write_alike(Stored(Arc::clone(&stored)), store_all).await?;
     read::read(app, &Arc::new(endpoint), &stored).await
+}
+
+fn store_all<'a>(tx: &'a mut Tx, requests: Vec<&'a Stored>) -> Writing<'a, ()> {
+    let requests: Vec<_> = requests.into_iter().map(|Stored(request)| &**request).collect();
+    Box::pin(async move { inbound_many::insert_requests(tx, &requests).await })
 }
 
 /// Reads what is to be read again until `shutdown`.
@@ -149,8 +152,9 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
     let found = inbound::get_endpoint(&mut *app.store.read().await?, request.endpoint_id).await?;
     let Some(endpoint) = found else {
         let mut tx = app.store.begin().await?;
-        let error = Some("its endpoint was deleted");
-        inbound::finish_request(tx.conn(), request.id, RequestState::Failed, error, None).await?;
+        let error = Some("its endpoint was deleted".to_owned());
+        let finished = Finished { id: request.id, state: RequestState::Failed, error, next_try_at: None };
+        inbound_many::finish_requests(&mut tx, &[finished]).await?;
         return tx.commit().await;
     };
     let id = request.id;
@@ -161,7 +165,8 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
         Err(error) if !error.is_passing() => {
             let mut tx = app.store.begin().await?;
             let state = if next.is_some() { RequestState::Retry } else { RequestState::Failed };
-            inbound::finish_request(tx.conn(), id, state, Some(&error.to_string()), next).await?;
+            let finished = Finished { id, state, error: Some(error.to_string()), next_try_at: next };
+            inbound_many::finish_requests(&mut tx, &[finished]).await?;
             tx.commit().await?;
             Err(error)
         }

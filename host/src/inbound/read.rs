@@ -1,6 +1,6 @@
 //! Reading one stored request: the adapter is asked, and what it says is written in one transaction with what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use secrecy::ExposeSecret as _;
 
 use super::answer::Answer;
-use super::apply;
+use super::apply::{self, Told};
 use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
@@ -19,6 +19,7 @@ use crate::rounds;
 use crate::secrets::{SealedFor, SecretError, SecretString};
 use crate::store::decisions::{self, Decision};
 use crate::store::inbound::{self, InboundEndpoint, InboundRequest, RequestState};
+use crate::store::inbound_many::{self, Finished};
 use crate::store::{Result, Tx, inbound_fates};
 use crate::telemetry::Metrics;
 
@@ -62,38 +63,33 @@ pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Ar
     let next = (ending.state == RequestState::Retry).then(|| next_try(stored, now)).flatten();
     let is_over = ending.state == RequestState::Retry && next.is_none();
     let (state, error) = (if is_over { RequestState::Failed } else { ending.state }, ending.error);
-    let reading = Arc::new(Reading {
-        endpoint: Arc::clone(endpoint),
-        stored: Arc::clone(stored),
-        events,
-        rows,
-        state,
-        error,
-        next,
-        now,
-    });
-    app.store
-        .write_together(move |tx| {
-            let reading = Arc::clone(&reading);
-            Box::pin(async move { reading.write(tx).await })
-        })
-        .await?;
+    let reading =
+        Reading { endpoint: Arc::clone(endpoint), stored: Arc::clone(stored), events, rows, state, error, next, now };
+    app.store.write_alike(reading, |tx, readings| Box::pin(write(tx, readings))).await?;
     Metrics::count(&app.metrics.inbound_requests, state.as_str());
     Ok(ending.answer)
 }
 
-impl Reading {
-    async fn write(&self, tx: &mut Tx) -> Result<()> {
-        for row in &self.rows {
-            decisions::insert(tx.conn(), row).await?;
-        }
-        apply::events(tx, &self.endpoint, &self.stored, &self.events, self.now).await?;
-        inbound::finish_request(tx.conn(), self.stored.id, self.state, self.error.as_deref(), self.next).await?;
-        if self.state == RequestState::Unauthorized {
-            inbound_fates::drop_unauthorized(tx.conn(), self.endpoint.id).await?;
-        }
-        Ok(())
+async fn write(tx: &mut Tx, readings: Vec<&Reading>) -> Result<()> {
+    let decisions: Vec<_> = readings.iter().flat_map(|reading| reading.rows.iter().cloned()).collect();
+    decisions::insert_many(tx, &decisions).await?;
+    let told = readings.iter().flat_map(|reading| {
+        let Reading { endpoint, stored, now, .. } = reading;
+        reading.events.iter().map(move |event| Told { endpoint, request: stored.id, event, now: *now })
+    });
+    apply::events(tx, &told.collect::<Vec<_>>()).await?;
+    let finished = readings.iter().map(|Reading { stored, state, error, next, .. }| Finished {
+        id: stored.id,
+        state: *state,
+        error: error.clone(),
+        next_try_at: *next,
+    });
+    inbound_many::finish_requests(tx, &finished.collect::<Vec<_>>()).await?;
+    let refused = readings.iter().filter(|reading| reading.state == RequestState::Unauthorized);
+    for endpoint in refused.map(|reading| reading.endpoint.id).collect::<BTreeSet<_>>() {
+        inbound_fates::drop_unauthorized(tx.conn(), endpoint).await?;
     }
+    Ok(())
 }
 
 fn ending(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, decision: Ingested) -> Ending {

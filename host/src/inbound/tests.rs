@@ -324,7 +324,7 @@ async fn a_request_whose_node_died_is_read_by_another() {
         received_at: START,
     };
     let mut tx = app.store.begin().await.unwrap();
-    inbound::insert_request(tx.conn(), &stored).await.unwrap();
+    inbound_many::insert_requests(&mut tx, &[&stored]).await.unwrap();
     tx.commit().await.unwrap();
 
     let shutdown = CancellationToken::new();

@@ -1,31 +1,35 @@
-//! Stored messages on their way to facts: parse, match, ask the classifier, write what it means. The reading and the
-//! asking of many messages go side by side; their facts share a transaction, as a commit costs more than a fact.
+//! Stored messages on their way to facts: parse, match, ask the classifier, write what it means. Messages are parsed and
+//! classified on all cores, looked up together, and their facts share a transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
-use super::matching::{self, Matched};
-use super::parse::{self, Parsed};
+use super::look::{self, Known};
+use super::matching::Matched;
+use super::references::References;
 use super::verdict;
 use crate::app::App;
+use crate::domain::Timestamp;
 use crate::domain::ids::InboundMessageId;
 use crate::domain::status::Hook;
-use crate::domain::{EmailAddress, Timestamp};
 use crate::extensions::hooks::Extra;
 use crate::extensions::hooks::reply::{Classification, MatchedBy, Message, Verdict};
 use crate::extensions::{CallScope, Decided};
 use crate::store::decisions::{self, Decision};
 use crate::store::facts::reply;
 use crate::store::inbox::{self, InboundMessage, Reading};
+use crate::store::inbox_many::{self, ReadOne};
 use crate::store::sends::Send;
-use crate::store::{Conn, Result, StoreError, Tx, credentials};
+use crate::store::{Result, StoreError};
 use crate::telemetry::Metrics;
 
 /// Messages of one round, and about how many bytes of them.
-const MOST_MESSAGES: i64 = 128;
-const MOST_BYTES: i64 = 16 << 20;
-const AT_A_TIME: usize = 8;
+const MOST_MESSAGES: i64 = 500;
+const MOST_BYTES: i64 = 8 << 20;
+/// Classifiers that are asked at a time.
+const AT_A_TIME: usize = 16;
 
 /// What one round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,8 +40,12 @@ pub struct Outcome {
 
 /// A message and all that is known of it.
 pub(super) struct Judged {
+    /// Without its bytes.
     pub(super) message: InboundMessage,
-    pub(super) parsed: Parsed,
+    pub(super) facts: Arc<Message>,
+    pub(super) references: References,
+    /// Its own Message-ID.
+    pub(super) message_id: Option<String>,
     pub(super) matched: Option<Matched>,
     /// The send that it is a copy of, where we wrote it ourselves.
     pub(super) own_copy: Option<Send>,
@@ -50,10 +58,10 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
         return Ok(Outcome::default());
     }
     let read = unread.len();
-    let judging = futures_util::stream::iter(unread).map(|message| judge_or_put_aside(app, message));
+    let known = look_or_put_aside(app, look::parse_all(unread).await).await?;
+    let asked = futures_util::stream::iter(known).map(|known| tokio::spawn(judge(app.clone(), known)));
     // In order: what a person wrote later is applied later.
-    let judged: Vec<_> = judging.buffered(AT_A_TIME).collect().await;
-    let judged: Vec<_> = judged.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
+    let judged = asked.buffered(AT_A_TIME).then(look::finished).collect::<Vec<_>>().await;
     if let Err(error) = write(app, &judged).await {
         if error.is_passing() {
             return Err(error);
@@ -69,55 +77,48 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
     Ok(Outcome { read })
 }
 
-/// Judges a message; one that the database can't be asked about is put aside, and is `None`.
-async fn judge_or_put_aside(app: &App, message: InboundMessage) -> Result<Option<Judged>> {
-    let id = message.id;
-    match judge(app, message).await {
-        Err(error) if !error.is_passing() => {
-            put_aside(app, id, None, &error).await?;
-            Ok(None)
-        }
-        judged => judged.map(Some),
-    }
-}
-
-/// A message that was read and matched.
-struct Known {
-    parsed: Parsed,
-    matched: Option<Matched>,
-    own_copy: Option<Send>,
-    /// We wrote it ourselves.
-    is_ours: bool,
-}
-
 /// What a classifier is asked about a stored message, and for whom; `None` where it is not asked: we wrote it ourselves.
 pub async fn question(app: &App, message: &InboundMessage) -> Result<Option<(CallScope, Message)>> {
-    let known = look_at(app, message).await?;
-    Ok((!known.is_ours).then(|| (scope_of(message, known.matched.as_ref()), known.parsed.message)))
+    let parsed = look::parse_all(vec![message.clone()]).await;
+    let known = look::up(app, parsed).await.map_err(|(error, _)| error)?.pop().filter(|known| !known.is_ours);
+    Ok(known.map(|known| (scope_of(&known.message, known.origin.matched.as_ref()), known.parsed.message)))
 }
 
-/// Reads, matches and asks. Nothing is written.
-async fn judge(app: &App, message: InboundMessage) -> Result<Judged> {
-    let Known { parsed, matched, own_copy, is_ours } = look_at(app, &message).await?;
+/// Looks messages up; one that the database can't be asked about is put aside.
+async fn look_or_put_aside(app: &App, parsed: Vec<look::Read>) -> Result<Vec<Known>> {
+    let parsed = match look::up(app, parsed).await {
+        Ok(known) => return Ok(known),
+        Err((error, _)) if error.is_passing() => return Err(error),
+        Err((_, parsed)) => parsed,
+    };
+    let mut known = Vec::with_capacity(parsed.len());
+    for one in parsed {
+        match look::up(app, vec![one]).await {
+            Ok(one) => known.extend(one),
+            Err((error, _)) if error.is_passing() => return Err(error),
+            Err((error, refused)) => {
+                for one in &refused {
+                    put_aside(app, &one.message, None, &error).await?;
+                }
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Asks. Nothing is written.
+async fn judge(app: App, known: Known) -> Judged {
+    let Known { message, parsed, origin, is_ours } = known;
+    let (facts, references, message_id) = (Arc::new(parsed.message), parsed.references, parsed.message_id);
     if is_ours {
         let reason = Some("we wrote it ourselves".to_owned());
         let decision = Classification::new(Verdict::Ignore, reason, Extra::default());
         let decided = Decided { decision, by: None, records: Vec::new() };
-        return Ok(Judged { message, parsed, matched: None, own_copy, decided });
+        return Judged { message, facts, references, message_id, matched: None, own_copy: origin.own_copy, decided };
     }
-    let scope = scope_of(&message, matched.as_ref());
-    let decided = app.extensions.classify(&scope, Arc::new(parsed.message.clone())).await;
-    Ok(Judged { message, parsed, matched, own_copy, decided })
-}
-
-async fn look_at(app: &App, message: &InboundMessage) -> Result<Known> {
-    let mut parsed = parse::parse(&message.raw, message.received_at);
-    let mut conn = app.store.read().await?;
-    let own_copy = matching::own_copy(&mut conn, message.account_id, &parsed).await?;
-    let matched = matching::find(&mut conn, message.account_id, message.credential_id, &parsed).await?;
-    let is_ours = own_copy.is_some() || is_from_ourselves(&mut conn, message, &parsed, matched.as_ref()).await?;
-    parsed.message.enrollment = matched.as_ref().map(Matched::as_fact);
-    Ok(Known { parsed, matched, own_copy, is_ours })
+    let scope = scope_of(&message, origin.matched.as_ref());
+    let decided = app.extensions.classify(&scope, Arc::clone(&facts)).await;
+    Judged { message, facts, references, message_id, matched: origin.matched, own_copy: origin.own_copy, decided }
 }
 
 fn scope_of(message: &InboundMessage, matched: Option<&Matched>) -> CallScope {
@@ -128,29 +129,20 @@ fn scope_of(message: &InboundMessage, matched: Option<&Matched>) -> CallScope {
     }
 }
 
-/// Whether the mailbox's own address wrote it to somebody else: what a user sends from another program, with a copy to
-/// himself. Who tries a campaign out on his own address is a contact like any other.
-async fn is_from_ourselves(
-    conn: &mut Conn,
-    message: &InboundMessage,
-    parsed: &Parsed,
-    matched: Option<&Matched>,
-) -> Result<bool> {
-    let key = |text: &str| EmailAddress::parse(text).ok().map(|address| address.key());
-    let Some(sender) = parsed.message.sender.as_deref().and_then(key) else { return Ok(false) };
-    if matched.is_some_and(|matched| key(&matched.contact_email).as_ref() == Some(&sender)) {
-        return Ok(false);
-    }
-    let credential = credentials::get(conn, message.credential_id).await?;
-    Ok(credential.and_then(|credential| key(&credential.from_email)) == Some(sender))
-}
-
 async fn write(app: &App, judged: &[Judged]) -> Result<()> {
     let now = app.clock.now();
+    let readings: Vec<_> = judged.iter().map(reading_of).collect();
+    let rows: Vec<_> = judged.iter().map(|one| (one.message.id, decisions_on(one, now))).collect();
     let mut tx = app.store.begin().await?;
-    for one in judged {
-        write_one(&mut tx, one, now).await?;
-    }
+    // What another node has read it has applied, too.
+    let first = inbox_many::read(&mut tx, &readings).await?;
+    let is_first = |id: &InboundMessageId| first.contains(id);
+    let rows: Vec<_> = rows.into_iter().filter(|(id, _)| is_first(id)).flat_map(|(_, rows)| rows).collect();
+    decisions::insert_many(&mut tx, &rows).await?;
+    let first_readings: Vec<_> = readings.into_iter().filter(|reading| is_first(&reading.id)).collect();
+    let copies: HashSet<_> = inbox_many::copies(&mut tx, &first_readings).await?;
+    let news = judged.iter().filter(|one| is_first(&one.message.id) && !copies.contains(&one.message.id));
+    verdict::apply(&mut tx, &news.collect::<Vec<_>>(), now).await?;
     tx.commit().await
 }
 
@@ -160,18 +152,18 @@ async fn write_or_put_aside(app: &App, one: &Judged) -> Result<()> {
     if error.is_passing() || error.is_conflict() {
         return Err(error);
     }
-    match put_aside(app, one.message.id, one.matched.as_ref(), &error).await {
+    match put_aside(app, &one.message, one.matched.as_ref(), &error).await {
         // Its match may be what the database does not take.
         Err(again) if one.matched.is_some() && !again.is_passing() && !again.is_conflict() => {
-            put_aside(app, one.message.id, None, &again).await
+            put_aside(app, &one.message, None, &again).await
         }
         other => other,
     }
 }
 
 /// Keeps a message as one that nobody could tell, for `error`. Whoever it answers is not mailed on doubt.
-async fn put_aside(app: &App, id: InboundMessageId, matched: Option<&Matched>, error: &StoreError) -> Result<()> {
-    tracing::error!(inbound_message.id = %id, error = error as &dyn std::error::Error,
+async fn put_aside(app: &App, message: &InboundMessage, matched: Option<&Matched>, error: &StoreError) -> Result<()> {
+    tracing::error!(inbound_message.id = %message.id, error = error as &dyn std::error::Error,
         "An inbound message could not be applied; it is kept as unclassified");
     let send = matched.map(|matched| &matched.send);
     let reading = Reading {
@@ -185,43 +177,33 @@ async fn put_aside(app: &App, id: InboundMessageId, matched: Option<&Matched>, e
         verdict: Verdict::Unclassified.word().to_owned(),
     };
     let mut tx = app.store.begin().await?;
-    let is_first = inbox::read(tx.conn(), id, &reading).await?;
-    if let Some(send) = send.filter(|_| is_first) {
+    let first =
+        inbox_many::read(&mut tx, &[ReadOne { id: message.id, account_id: message.account_id, reading }]).await?;
+    if let Some(send) = send.filter(|_| first.contains(&message.id)) {
         reply::unclassified(&mut tx, send.enrollment_id, app.clock.now()).await?;
     }
     tx.commit().await
 }
 
-async fn write_one(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
-    let reading = reading_of(one);
-    if !inbox::read(tx.conn(), one.message.id, &reading).await? {
-        // Another node has read and applied it.
-        return Ok(());
-    }
-    record(tx, one, now).await?;
-    if inbox::has_copy(tx.conn(), one.message.account_id, one.message.id, &reading).await? {
-        return Ok(());
-    }
-    verdict::apply(tx, one, now).await
-}
-
-fn reading_of(one: &Judged) -> Reading {
+fn reading_of(one: &Judged) -> ReadOne {
     let verdict = &one.decided.decision.verdict;
-    let subject = &one.parsed.message.subject;
+    let subject = &one.facts.subject;
     let send = one.matched.as_ref().map(|matched| &matched.send).or(one.own_copy.as_ref());
-    Reading {
-        sender: one.parsed.message.sender.clone(),
+    let reading = Reading {
+        sender: one.facts.sender.clone(),
         subject: (!subject.is_empty()).then(|| subject.clone()),
-        message_id: one.parsed.message_id.clone(),
+        message_id: one.message_id.clone(),
         state: if *verdict == Verdict::Unclassified { "unclassified" } else { "applied" },
         enrollment_id: send.map(|send| send.enrollment_id),
         send_id: send.map(|send| send.id),
         matched_by: one.matched.as_ref().map(|matched| MatchedBy::as_str(matched.by)),
         verdict: verdict.word().to_owned(),
-    }
+    };
+    ReadOne { id: one.message.id, account_id: one.message.account_id, reading }
 }
 
-async fn record(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
+/// What everybody said who was asked about a message.
+fn decisions_on(one: &Judged, now: Timestamp) -> Vec<Decision> {
     let (account, subject) = (one.message.account_id, one.message.id.to_string());
     let enrollment = one.matched.as_ref().map(|matched| matched.send.enrollment_id);
     let mut rows = Decision::of_records(&one.decided.records, account, &subject, enrollment, now);
@@ -229,8 +211,5 @@ async fn record(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
         let decision = one.decided.decision.to_json();
         rows.push(Decision::of_host(Hook::ReplyClassifier, account, &subject, enrollment, decision, now));
     }
-    for row in &rows {
-        decisions::insert(tx.conn(), row).await?;
-    }
-    Ok(())
+    rows
 }

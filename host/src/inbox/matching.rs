@@ -1,5 +1,8 @@
-//! Which send does a message answer? In this order: what its reply headers name, what it returns, our token in the
-//! address, and at last the sender's address among those that this mailbox's credential wrote to.
+//! Which sends do messages answer? For each in this order: what its reply headers name, what it returns, our token in the
+//! address, and at last the sender's address among those that this mailbox's credential wrote to. Many messages are
+//! looked up by one statement for each way of naming.
+
+use std::collections::HashMap;
 
 use crate::domain::EmailAddress;
 use crate::domain::ids::{AccountId, CredentialId, SendId};
@@ -7,13 +10,28 @@ use crate::domain::message_id::{send_id_in_token, send_id_of};
 use crate::extensions::hooks::Extra;
 use crate::extensions::hooks::reply::{MatchedBy, MatchedEnrollment};
 use crate::inbox::parse::Parsed;
-use crate::store::sends::{self, Send};
-use crate::store::{Conn, Result, contacts};
+use crate::store::sends::{self, Addressed, Found, Send};
+use crate::store::{Conn, Dialect, Result};
 
 /// Ids of one message that are looked up; a message names few, and whoever names thousands waits for nobody.
 const MOST_IDS: usize = 32;
 /// Ids of other forms that may be a provider's, which puts its own in the place of ours.
 const MOST_FOREIGN_IDS: usize = 8;
+
+/// A message that is looked up, and in whose mailbox it lies.
+pub(super) struct Asked<'a> {
+    pub(super) account: AccountId,
+    pub(super) credential: CredentialId,
+    pub(super) parsed: &'a Parsed,
+}
+
+/// What was found of one message.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    pub(super) matched: Option<Matched>,
+    /// The send that the message itself is, by its own Message-ID: a copy that we sent to ourselves.
+    pub(super) own_copy: Option<Send>,
+}
 
 /// A send of the mailbox's account.
 #[derive(Debug, Clone)]
@@ -22,6 +40,22 @@ pub(super) struct Matched {
     pub(super) by: MatchedBy,
     /// Whom we wrote to.
     pub(super) contact_email: String,
+}
+
+/// What a message names, the strongest first.
+struct Named {
+    own: Option<SendId>,
+    in_headers: Vec<SendId>,
+    in_returned: Vec<SendId>,
+    in_tokens: Vec<SendId>,
+    foreign_in_headers: Vec<String>,
+    foreign_in_returned: Vec<String>,
+}
+
+/// What was found of all messages.
+struct Known {
+    by_id: HashMap<SendId, Found>,
+    by_providers_id: HashMap<(AccountId, String), Found>,
 }
 
 impl Matched {
@@ -37,49 +71,40 @@ impl Matched {
             extra: Extra::default(),
         }
     }
-}
 
-pub(super) async fn find(
-    conn: &mut Conn,
-    account: AccountId,
-    credential: CredentialId,
-    parsed: &Parsed,
-) -> Result<Option<Matched>> {
-    let references = &parsed.references;
-    let by_header = references.in_reply_to_and_references.iter().filter_map(|id| send_id_of(id));
-    if let Some(send) = latest_of(conn, account, by_header).await? {
-        return with_contact(conn, send, MatchedBy::ReplyHeader).await.map(Some);
-    }
-    if let Some(send) = by_providers_id(conn, account, &references.in_reply_to_and_references).await? {
-        return with_contact(conn, send, MatchedBy::ReplyHeader).await.map(Some);
-    }
-    let returned_ids = references.returned_message_ids.iter().chain(&parsed.message.our_message_ids);
-    let returned = references.returned_send_ids.iter().filter_map(|id| send_id_in_token(id));
-    if let Some(send) = latest_of(conn, account, returned.chain(returned_ids.filter_map(|id| send_id_of(id)))).await? {
-        return with_contact(conn, send, MatchedBy::ReturnedPart).await.map(Some);
-    }
-    if let Some(send) = by_providers_id(conn, account, &references.returned_message_ids).await? {
-        return with_contact(conn, send, MatchedBy::ReturnedPart).await.map(Some);
-    }
-    let tokens = references.plus_tokens.iter().filter_map(|token| send_id_in_token(token));
-    if let Some(send) = latest_of(conn, account, tokens).await? {
-        return with_contact(conn, send, MatchedBy::PlusToken).await.map(Some);
-    }
-    let sender = parsed.message.sender.as_deref().and_then(|sender| EmailAddress::parse(sender).ok());
-    let Some(sender) = sender else { return Ok(None) };
-    match sends::newest_to(conn, account, &sender.key(), Some(credential)).await? {
-        Some(send) => with_contact(conn, send, MatchedBy::SenderAddress).await.map(Some),
-        None => Ok(None),
+    fn of(found: &Found, by: MatchedBy) -> Self {
+        Self { send: found.send.clone(), by, contact_email: found.contact_email.clone() }
     }
 }
 
-/// The send that a message of ours was, when the message itself has a Message-ID of ours: a copy that we sent to
-/// ourselves.
-pub(super) async fn own_copy(conn: &mut Conn, account: AccountId, parsed: &Parsed) -> Result<Option<Send>> {
-    match parsed.message_id.as_deref().and_then(send_id_of) {
-        Some(id) => of_account(conn, account, id).await,
-        None => Ok(None),
+/// Where messages come from, in their order.
+pub(super) async fn find(conn: &mut Conn, dialect: Dialect, asked: &[Asked<'_>]) -> Result<Vec<Origin>> {
+    let named: Vec<Named> = asked.iter().map(|one| Named::of(one.parsed)).collect();
+    let ids: Vec<SendId> = named.iter().flat_map(Named::ids).collect();
+    let foreign = asked.iter().zip(&named).flat_map(|(one, named)| {
+        let ids = named.foreign_in_headers.iter().chain(&named.foreign_in_returned);
+        ids.map(|id| (one.account, id.as_str()))
+    });
+    let foreign: Vec<_> = foreign.collect();
+    let known = Known {
+        by_id: sends::by_ids(conn, dialect, &ids).await?,
+        by_providers_id: sends::by_provider_message_ids(conn, dialect, &foreign).await?,
+    };
+    let mut origins: Vec<Origin> =
+        asked.iter().zip(&named).map(|(one, named)| known.origin_of(one.account, named)).collect();
+
+    let by_sender: Vec<_> = asked.iter().map(sender_of).collect();
+    let is_open = |(_, origin): &(&Option<Addressed>, &Origin)| origin.matched.is_none();
+    let wanted: Vec<_> =
+        by_sender.iter().zip(&origins).filter(is_open).filter_map(|(sender, _)| sender.clone()).collect();
+    let newest = sends::newest_to_each(conn, dialect, &wanted).await?;
+    for (origin, sender) in origins.iter_mut().zip(by_sender) {
+        if origin.matched.is_none() {
+            let found = sender.and_then(|sender| newest.get(&sender));
+            origin.matched = found.map(|found| Matched::of(found, MatchedBy::SenderAddress));
+        }
     }
+    Ok(origins)
 }
 
 /// The newest send of this mailbox's credential to an address that a report names.
@@ -93,42 +118,76 @@ pub(super) async fn newest_to(
     sends::newest_to(conn, account, &address.key(), Some(credential)).await
 }
 
-/// Of several steps of one thread the last one is what was answered; the first id says which thread.
-async fn latest_of(conn: &mut Conn, account: AccountId, ids: impl Iterator<Item = SendId>) -> Result<Option<Send>> {
-    let mut ids: Vec<SendId> = ids.take(MOST_IDS).collect();
+fn sender_of(asked: &Asked<'_>) -> Option<Addressed> {
+    let address = EmailAddress::parse(asked.parsed.message.sender.as_deref()?).ok()?;
+    Some(Addressed { account: asked.account, email_key: address.key(), credential: Some(asked.credential) })
+}
+
+impl Named {
+    fn of(parsed: &Parsed) -> Self {
+        let references = &parsed.references;
+        let returned_ids = references.returned_message_ids.iter().chain(&parsed.message.our_message_ids);
+        let returned = references.returned_send_ids.iter().filter_map(|id| send_id_in_token(id));
+        Self {
+            own: parsed.message_id.as_deref().and_then(send_id_of),
+            in_headers: few(references.in_reply_to_and_references.iter().filter_map(|id| send_id_of(id))),
+            in_returned: few(returned.chain(returned_ids.filter_map(|id| send_id_of(id)))),
+            in_tokens: few(references.plus_tokens.iter().filter_map(|token| send_id_in_token(token))),
+            foreign_in_headers: foreign(&references.in_reply_to_and_references),
+            foreign_in_returned: foreign(&references.returned_message_ids),
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = SendId> {
+        self.own.iter().chain(&self.in_headers).chain(&self.in_returned).chain(&self.in_tokens).copied()
+    }
+}
+
+impl Known {
+    fn origin_of(&self, account: AccountId, named: &Named) -> Origin {
+        let by = |ours: &[SendId], foreign: &[String], by: MatchedBy| {
+            let found = self.latest_of(account, ours).or_else(|| self.by_providers(account, foreign));
+            found.map(|found| Matched::of(found, by))
+        };
+        let matched = by(&named.in_headers, &named.foreign_in_headers, MatchedBy::ReplyHeader)
+            .or_else(|| by(&named.in_returned, &named.foreign_in_returned, MatchedBy::ReturnedPart))
+            .or_else(|| by(&named.in_tokens, &[], MatchedBy::PlusToken));
+        let own_copy = named.own.and_then(|id| self.of_account(account, id)).map(|found| found.send.clone());
+        Origin { matched, own_copy }
+    }
+
+    /// Of several steps of one thread the last one is what was answered; the first id says which thread.
+    fn latest_of(&self, account: AccountId, ids: &[SendId]) -> Option<&Found> {
+        let mut latest: Option<&Found> = None;
+        for found in ids.iter().filter_map(|id| self.of_account(account, *id)) {
+            let is_later = |known: &Found| {
+                known.send.enrollment_id == found.send.enrollment_id
+                    && found.send.step_position > known.send.step_position
+            };
+            if latest.is_none_or(is_later) {
+                latest = Some(found);
+            }
+        }
+        latest
+    }
+
+    fn by_providers(&self, account: AccountId, ids: &[String]) -> Option<&Found> {
+        ids.iter().find_map(|id| self.by_providers_id.get(&(account, id.clone())))
+    }
+
+    /// An id of another account's send names nothing.
+    fn of_account(&self, account: AccountId, id: SendId) -> Option<&Found> {
+        self.by_id.get(&id).filter(|found| found.send.account_id == account)
+    }
+}
+
+fn few(ids: impl Iterator<Item = SendId>) -> Vec<SendId> {
     let mut seen = std::collections::HashSet::new();
-    ids.retain(|id| seen.insert(*id));
-    let mut latest: Option<Send> = None;
-    for id in ids {
-        let Some(send) = of_account(conn, account, id).await? else { continue };
-        let replaces = latest
-            .as_ref()
-            .is_none_or(|known| known.enrollment_id == send.enrollment_id && send.step_position > known.step_position);
-        if replaces {
-            latest = Some(send);
-        }
-    }
-    Ok(latest)
+    ids.take(MOST_IDS).filter(|id| seen.insert(*id)).collect()
 }
 
-async fn by_providers_id(conn: &mut Conn, account: AccountId, ids: &[String]) -> Result<Option<Send>> {
+/// A provider that gives a message a Message-ID of its own uses the id that its SMTP reply told.
+fn foreign(ids: &[String]) -> Vec<String> {
     let foreign = ids.iter().filter(|id| send_id_of(id).is_none()).take(MOST_FOREIGN_IDS);
-    for id in foreign {
-        // A provider that gives a message a Message-ID of its own uses the id that its SMTP reply told.
-        let local = id.split_once('@').map_or(id.as_str(), |(local, _)| local);
-        if let Some(send) = sends::by_provider_message_id(conn, account, local).await? {
-            return Ok(Some(send));
-        }
-    }
-    Ok(None)
-}
-
-/// An id of another account's send names nothing.
-async fn of_account(conn: &mut Conn, account: AccountId, id: SendId) -> Result<Option<Send>> {
-    Ok(sends::get(conn, id).await?.filter(|send| send.account_id == account))
-}
-
-async fn with_contact(conn: &mut Conn, send: Send, by: MatchedBy) -> Result<Matched> {
-    let contact = contacts::get(conn, send.contact_id).await?;
-    Ok(Matched { contact_email: contact.map(|contact| contact.email).unwrap_or_default(), send, by })
+    foreign.map(|id| id.split_once('@').map_or(id.as_str(), |(local, _)| local).to_owned()).collect()
 }

@@ -9,6 +9,7 @@ mod apply;
 mod decode;
 mod doubts;
 mod html;
+mod look;
 mod matching;
 mod mime;
 pub mod parse;

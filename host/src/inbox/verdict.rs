@@ -1,20 +1,98 @@
 //! What a verdict means: the fact that it becomes. The same facts come by SMTP replies and providers' webhooks; whichever
 //! comes first counts.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use super::apply::Judged;
 use super::matching;
 use crate::domain::event::EventType;
-use crate::domain::status::BounceClass;
+use crate::domain::ids::EventId;
+use crate::domain::status::{BounceClass, SendState};
 use crate::domain::{EmailAddress, Timestamp};
 use crate::extensions::hooks::reply::{Action, BouncedRecipient, MatchedBy, Verdict};
+use crate::store::events::{self, NewEvent};
 use crate::store::facts::bounce::{self, Bounce, Source};
+use crate::store::facts::sheet::Sheet;
 use crate::store::facts::{delivery, reply, unsubscribe};
 use crate::store::sends::{self, Send};
-use crate::store::{Result, Tx, events, suppressions};
+use crate::store::{Result, Tx, suppressions};
 
-pub(super) async fn apply(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
+/// Applies messages. What most of them mean is played through together; the others follow one by one, and with them
+/// whatever is about the same people: of one person all is applied in the order in which it came.
+pub(super) async fn apply(tx: &mut Tx, judged: &[&Judged], now: Timestamp) -> Result<()> {
+    let sends =
+        judged.iter().filter_map(|one| one.matched.as_ref().map(|matched| &matched.send).or(one.own_copy.as_ref()));
+    let sends: Vec<_> = sends.map(|send| send.id).collect();
+    let mut sheet = Sheet::open(tx, &sends, [], now).await?;
+    let (mut later, mut people) = (Vec::new(), HashSet::new());
+    for one in judged {
+        let waits = !people.is_empty() && addresses_of(one).iter().any(|address| people.contains(address));
+        if waits || !play(&mut sheet, one, now) {
+            people.extend(addresses_of(one));
+            later.push(one);
+        }
+    }
+    sheet.write(tx).await?;
+    for one in later {
+        apply_alone(tx, one, now).await?;
+    }
+    Ok(())
+}
+
+/// Everybody whom a message may be about.
+fn addresses_of(one: &Judged) -> Vec<String> {
+    let told: Vec<&str> = match &one.decided.decision.verdict {
+        Verdict::Bounce(told) => told.iter().map(|recipient| recipient.recipient.as_str()).collect(),
+        Verdict::Complaint { recipient, .. } => recipient.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let contact = one.matched.as_ref().map(|matched| matched.contact_email.as_str());
+    let returned = one.references.returned_recipients.iter().map(String::as_str);
+    let all = told.into_iter().chain(contact).chain(one.facts.sender.as_deref()).chain(returned);
+    all.filter_map(address).map(|address| address.key()).collect()
+}
+
+/// Plays a message through; false, and nothing was done, when it needs more than what the sheet has.
+fn play(sheet: &mut Sheet, one: &Judged, now: Timestamp) -> bool {
+    let is_in_doubt = |send: &Send| send.state == SendState::InDoubt;
+    if let Some(own) = &one.own_copy {
+        return !sheet.send(own.id).is_some_and(is_in_doubt);
+    }
+    // As it is in this transaction: it may have changed while the classifier was asked.
+    let send = one.matched.as_ref().and_then(|matched| sheet.send(matched.send.id)).cloned();
+    let proven = send.as_ref().and_then(|send| evidence(one, send));
+    match (&one.decided.decision.verdict, &send) {
+        (Verdict::HumanReply | Verdict::AutoReply { .. }, Some(_)) if proven.is_some_and(is_in_doubt) => return false,
+        (Verdict::HumanReply, Some(send)) => {
+            sheet.replied(send.enrollment_id);
+        }
+        (Verdict::HumanReply, None) => {
+            if let Some(event) = unmatched(one, now) {
+                sheet.tell_of(event);
+            }
+        }
+        (Verdict::AutoReply { .. }, Some(send)) => sheet.auto_replied(send.enrollment_id),
+        (Verdict::Bounce(told), send) => match (told.as_slice(), send, proven) {
+            ([], Some(send), _) => {
+                sheet.bounced(send.id, &unnamed_bounce(one));
+            }
+            ([], None, _) => {}
+            ([recipient], ..) if recipient.action == Action::Delayed => {}
+            ([recipient], _, Some(send)) if recipient.action == Action::Failed => {
+                sheet.bounced(send.id, &bounce_of(recipient));
+            }
+            _ => return false,
+        },
+        (Verdict::Unclassified, Some(send)) => sheet.unclassified(send.enrollment_id),
+        (Verdict::Complaint { .. } | Verdict::UnsubscribeRequest, _) => return false,
+        (Verdict::AutoReply { .. } | Verdict::Unclassified, None) | (Verdict::Challenge | Verdict::Ignore, _) => {}
+    }
+    true
+}
+
+async fn apply_alone(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
     if let Some(own) = &one.own_copy {
         // A copy in our own mailbox: whatever the server said then, it did leave.
         return delivery::settled(tx, own, rand::random(), now).await.map(|_| ());
@@ -28,7 +106,10 @@ pub(super) async fn apply(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<(
         (Verdict::HumanReply, Some(send)) => {
             reply::replied(tx, send.enrollment_id, evidence(one, send), now).await.map(|_| ())
         }
-        (Verdict::HumanReply, None) => tell_unmatched(tx, one, now).await,
+        (Verdict::HumanReply, None) => match unmatched(one, now) {
+            Some(event) => events::insert_many(tx, &[event], now).await,
+            None => Ok(()),
+        },
         (Verdict::AutoReply { .. }, Some(send)) => {
             reply::auto_replied(tx, send.enrollment_id, evidence(one, send), rand::random(), now).await
         }
@@ -51,7 +132,7 @@ pub(super) async fn apply(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<(
                 None => Ok(()),
             }
         }
-        (Verdict::UnsubscribeRequest, None) => match one.parsed.message.sender.as_deref().and_then(address) {
+        (Verdict::UnsubscribeRequest, None) => match one.facts.sender.as_deref().and_then(address) {
             Some(sender) => {
                 unsubscribe::address_unsubscribed(tx, one.message.account_id, &sender, "unsubscribed", now).await
             }
@@ -78,9 +159,7 @@ async fn bounces(
     if told.is_empty() {
         // Whomever the message was matched to; of the address itself nothing was said.
         let Some(send) = send else { return Ok(()) };
-        let reason = one.decided.decision.reason.clone().unwrap_or_else(|| "bounced".to_owned());
-        let fact = Bounce { class: BounceClass::Soft, source: Source::Dsn, reason };
-        return bounce::bounced(tx, send, &fact, now).await.map(|_| ());
+        return bounce::bounced(tx, send, &unnamed_bounce(one), now).await.map(|_| ());
     }
     for recipient in told {
         if recipient.action == Action::Delayed {
@@ -89,8 +168,7 @@ async fn bounces(
         let about = about(tx, one, recipient, told.len(), send).await?;
         match (recipient.action, about) {
             (Action::Failed, Some(send)) => {
-                let fact = Bounce { class: recipient.class, source: Source::Dsn, reason: reason_of(recipient) };
-                bounce::bounced(tx, &send, &fact, now).await?;
+                bounce::bounced(tx, &send, &bounce_of(recipient), now).await?;
             }
             (Action::Failed, None) => refused_address(tx, one, recipient, now).await?,
             (_, Some(send)) => {
@@ -129,7 +207,7 @@ async fn about(
         return Ok(None);
     }
     // The final recipient may be what a forwarding made of the one we wrote to.
-    for address in &one.parsed.references.returned_recipients {
+    for address in &one.references.returned_recipients {
         if let Some(send) = matching::newest_to(tx.conn(), account, credential, address).await? {
             return Ok(Some(send));
         }
@@ -175,26 +253,34 @@ async fn complaint(
 }
 
 /// A person wrote, and nobody knows to what: the customer's app is told. Newsletters are written by persons, too.
-async fn tell_unmatched(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
-    let message = &one.parsed.message;
-    let is_bulk = message.headers.iter().any(|header| {
+fn unmatched(one: &Judged, now: Timestamp) -> Option<NewEvent> {
+    let is_bulk = one.facts.headers.iter().any(|header| {
         let name = header.name.to_ascii_lowercase();
         let value = header.value.trim().to_ascii_lowercase();
         matches!(name.as_str(), "list-id" | "list-unsubscribe")
             || (name == "precedence" && matches!(value.as_str(), "bulk" | "list" | "junk"))
     });
-    if is_bulk {
-        return Ok(());
-    }
     let data = json!({
         "inbound_message_id": one.message.id,
         "credential_id": one.message.credential_id,
-        "sender": message.sender,
-        "subject": message.subject,
+        "sender": one.facts.sender,
+        "subject": one.facts.subject,
         "received_at": one.message.received_at,
     });
-    let subject = one.message.id.to_string();
-    events::insert(tx, one.message.account_id, EventType::InboundUnmatched, &subject, &data, now).await.map(|_| ())
+    let (account_id, subject_id) = (one.message.account_id, one.message.id.to_string());
+    let event =
+        NewEvent { id: EventId::new(now), account_id, event_type: EventType::InboundUnmatched, subject_id, data };
+    (!is_bulk).then_some(event)
+}
+
+fn bounce_of(recipient: &BouncedRecipient) -> Bounce {
+    Bounce { class: recipient.class, source: Source::Dsn, reason: reason_of(recipient) }
+}
+
+/// A report that names nobody.
+fn unnamed_bounce(one: &Judged) -> Bounce {
+    let reason = one.decided.decision.reason.clone().unwrap_or_else(|| "bounced".to_owned());
+    Bounce { class: BounceClass::Soft, source: Source::Dsn, reason }
 }
 
 fn reason_of(recipient: &BouncedRecipient) -> String {

@@ -9,11 +9,11 @@ use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::credential::Endpoint;
 use crate::domain::ids::{AccountId, CredentialId, InboundMessageId};
-use crate::imap::{Change, FetchBatch, FetchLimits, ImapError, ImapServer, Session};
+use crate::imap::{Change, FetchBatch, FetchLimits, FetchedMessage, ImapError, ImapServer, Session};
 use crate::rounds;
 use crate::secrets::{SealedFor, SecretError};
 use crate::store::inbox::{self, InboundMessage, Mailbox};
-use crate::store::{StoreError, credentials};
+use crate::store::{StoreError, credentials, inbox_many};
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -24,7 +24,7 @@ const LONGEST_IDLE: Duration = Duration::from_secs(25 * 60);
 const MOVED_HERE: Duration = Duration::from_secs(24 * 3600);
 /// Messages over a megabyte are kept as their beginning: text and reports come before attachments.
 const LIMITS: FetchLimits =
-    FetchLimits { messages: 200, message_bytes: 1 << 20, stub_bytes: 256 << 10, batch_bytes: 8 << 20 };
+    FetchLimits { messages: 500, message_bytes: 1 << 20, stub_bytes: 256 << 10, batch_bytes: 8 << 20 };
 
 /// Which mailbox.
 pub(super) struct Watched {
@@ -149,25 +149,20 @@ async fn store(app: &App, watched: &Watched, mailbox: &Mailbox, batch: FetchBatc
         tracing::warn!(credential.id = %watched.credential_id, messages = batch.unreadable.len(),
             "A server does not give messages that it has; they are passed over");
     }
+    let row_of = |message: FetchedMessage| InboundMessage {
+        id: InboundMessageId::new(now),
+        account_id: watched.account_id,
+        credential_id: watched.credential_id,
+        uid_validity: batch.uid_validity,
+        uid: message.uid,
+        raw: message.raw,
+        size: u64::from(message.size),
+        truncated: message.truncated,
+        received_at: message.internal_date.unwrap_or(now),
+    };
+    let rows: Vec<_> = batch.messages.into_iter().map(row_of).filter(|row| row.received_at >= old).collect();
     let mut tx = app.store.begin().await?;
-    for message in batch.messages {
-        let received_at = message.internal_date.unwrap_or(now);
-        if received_at < old {
-            continue;
-        }
-        let row = InboundMessage {
-            id: InboundMessageId::new(now),
-            account_id: watched.account_id,
-            credential_id: watched.credential_id,
-            uid_validity: batch.uid_validity,
-            uid: message.uid,
-            raw: message.raw,
-            size: u64::from(message.size),
-            truncated: message.truncated,
-            received_at,
-        };
-        inbox::insert(tx.conn(), &row, now).await?;
-    }
+    inbox_many::insert(&mut tx, &rows, now).await?;
     inbox::checkpoint(tx.conn(), watched.credential_id, batch.uid_validity, batch.scanned_to).await?;
     tx.commit().await?;
     Ok(())

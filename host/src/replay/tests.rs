@@ -43,7 +43,7 @@ async fn message(app: &TestApp, sender: Sender, uid: u32, subject: &str) -> Inbo
         received_at: app.clock.now(),
     };
     let mut tx = app.store.begin().await.unwrap();
-    stored_messages::insert(tx.conn(), &row, app.clock.now()).await.unwrap();
+    crate::store::inbox_many::insert(&mut tx, &[row], app.clock.now()).await.unwrap();
     tx.commit().await.unwrap();
     inbox::step(app).await.unwrap();
     id

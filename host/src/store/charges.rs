@@ -1,9 +1,14 @@
 //! Bounces and complaints, one of each a send: the row decides whether a fact is new.
 
+use std::collections::BTreeSet;
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Result};
+use super::{Conn, Result, Tx};
 use crate::domain::Timestamp;
-use crate::domain::ids::{CredentialId, SendId};
+use crate::domain::ids::{CredentialId, EnrollmentId, SendId};
 use crate::domain::status::BounceClass;
 use crate::store::sends::Send;
 
@@ -32,6 +37,70 @@ pub async fn insert(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// A charge that is about to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NewCharge {
+    pub(super) send_id: SendId,
+    pub(super) reason: String,
+    credential_id: Option<CredentialId>,
+    enrollment_id: EnrollmentId,
+    class: BounceClass,
+    source: &'static str,
+    at: Timestamp,
+}
+
+impl NewCharge {
+    /// A send's bounce.
+    pub(super) fn of_bounce(
+        send: &Send,
+        class: BounceClass,
+        source: &'static str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Self {
+        let (send_id, credential_id, enrollment_id) = (send.id, send.smtp_credential_id, send.enrollment_id);
+        Self { send_id, reason: reason.to_owned(), credential_id, enrollment_id, class, source, at }
+    }
+}
+
+/// Records bounces of sends that are charged with none yet.
+pub(super) async fn insert_many(tx: &mut Tx, charges: &[NewCharge]) -> Result<()> {
+    if charges.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO charges (send_id, kind, credential_id, enrollment_id, class, source, reason, at)
+         SELECT c0, 'bounce', c1, c2, c3, c4, c5, CAST(c6 AS BIGINT) FROM {} AS given WHERE true
+         ON CONFLICT (send_id, kind) DO NOTHING",
+        tx.dialect().json_rows(7)
+    );
+    let rows = charges.iter().map(|one| {
+        let credential = one.credential_id.map(|id| id.to_string()).unwrap_or_default();
+        let (send, enrollment, at) =
+            (one.send_id.to_string(), one.enrollment_id.to_string(), one.at.as_millis().to_string());
+        (send, credential, enrollment, one.class.as_str(), one.source, one.reason.as_str(), at)
+    });
+    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Those of these sends whose bounce is charged.
+pub(super) async fn bounced_among<'a>(
+    tx: &mut Tx,
+    sends: impl Iterator<Item = &'a SendId>,
+) -> Result<BTreeSet<SendId>> {
+    let given: Vec<_> = sends.map(|id| [id.to_string()]).collect();
+    if given.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let sql = format!(
+        "SELECT send_id FROM charges WHERE kind = 'bounce' AND send_id IN (SELECT c0 FROM {} AS given)",
+        tx.dialect().json_rows(1)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(given)).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| row.id("send_id")).collect()
 }
 
 /// The class under which a send's bounce is charged, and since when; nothing when none is.

@@ -1,12 +1,14 @@
 //! SMTP credentials of campaigns.
 
+use std::collections::HashMap;
+
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::counters::CredentialCounters;
 use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Page, Result, Tx, counters};
+use super::{Conn, Dialect, Page, Result, Tx, counters};
 use crate::domain::Timestamp;
 use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
@@ -266,6 +268,19 @@ pub async fn judge_by(conn: &mut Conn, id: CredentialId, at: Timestamp) -> Resul
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// The addresses that credentials send as.
+pub async fn from_emails(
+    conn: &mut Conn,
+    dialect: Dialect,
+    ids: &[CredentialId],
+) -> Result<HashMap<CredentialId, String>> {
+    let given = dialect.json_rows(1);
+    let sql = format!("SELECT id, from_email FROM smtp_credentials WHERE id IN (SELECT c0 FROM {given} AS given)");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(ids.iter().map(|id| [id.to_string()])));
+    let rows = rows.fetch_all(conn).await?;
+    rows.iter().map(|row| Ok((row.id("id")?, row.text("from_email")?))).collect()
 }
 
 /// Takes the credentials whose policy has to be asked by `now`; they are due again at `next`, unless [`judged`] says that

@@ -3,8 +3,9 @@
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Page, Result};
+use super::{Conn, Page, Result, Tx};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, DecisionId, EnrollmentId};
 use crate::domain::status::Hook;
@@ -134,6 +135,43 @@ pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
     .bind(decision.at.as_millis())
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Records decisions.
+pub async fn insert_many(tx: &mut Tx, decisions: &[Decision]) -> Result<()> {
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO decisions (id, account_id, hook, subject_id, enrollment_id, extension_name, extension_version,
+                                extension_sha256, mode, decision, error, logs, micros, at)
+         SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, CAST(c12 AS BIGINT), CAST(c13 AS BIGINT)
+         FROM {} AS given",
+        tx.dialect().json_rows(14)
+    );
+    let rows = decisions.iter().map(|one| {
+        let by = one.by.as_ref();
+        let logs = (!one.logs.is_empty()).then(|| serde_json::to_string(&one.logs).unwrap_or_default());
+        [
+            Some(one.id.to_string()),
+            Some(one.account_id.to_string()),
+            Some(one.hook.as_str().to_owned()),
+            Some(one.subject_id.clone()),
+            one.enrollment_id.map(|id| id.to_string()),
+            by.map(|by| by.name.clone()),
+            by.map(|by| by.version.clone()),
+            by.map(|by| by.sha256.clone()),
+            Some(one.mode.clone()),
+            one.decision.as_ref().map(ToString::to_string),
+            // A script's error may quote what it was given, and PostgreSQL takes no text with a NUL.
+            one.error.as_ref().map(|error| error.replace('\0', "")),
+            logs,
+            Some(one.micros.to_string()),
+            Some(one.at.as_millis().to_string()),
+        ]
+    });
+    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Small writes of many callers in one transaction. A commit waits for the disk, whatever it holds: what comes while one
 //! is under way waits for it together and shares the next. Nobody waits for company: alone, a write is written at once.
 
-use std::collections::VecDeque;
+use std::any::{Any, TypeId};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -18,6 +19,8 @@ const MOST_WAITING: usize = 4_096;
 pub type Writing<'a, T> = BoxFuture<'a, Result<T>>;
 
 type Job = Box<dyn for<'a> Fn(&'a mut Tx) -> Writing<'a, ()> + Send + Sync>;
+type Item = dyn Any + Send + Sync;
+type WriteAlike = Box<dyn for<'a> Fn(&'a mut Tx, Vec<&'a Item>) -> Writing<'a, ()> + Send + Sync>;
 
 /// The writes that wait.
 #[derive(Default)]
@@ -31,8 +34,14 @@ struct Waiting {
 }
 
 struct Entry {
-    job: Job,
+    work: Work,
     done: oneshot::Sender<Result<()>>,
+}
+
+enum Work {
+    Job(Job),
+    /// Written together with all that are alike.
+    Item(Box<Item>, WriteAlike),
 }
 
 impl Store {
@@ -55,11 +64,24 @@ impl Store {
             })
         });
         let (done, ended) = oneshot::channel();
-        self.join_group(Entry { job, done })?;
-        // Only a panic of a job drops the sender.
-        ended.await.unwrap_or(Err(StoreError::Unavailable(sqlx::Error::WorkerCrashed)))?;
+        self.join_group(Entry { work: Work::Job(job), done })?;
+        ended.await.unwrap_or_else(|_| Err(crashed()))?;
         let value = result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        value.ok_or(StoreError::Unavailable(sqlx::Error::WorkerCrashed))
+        value.ok_or_else(crashed)
+    }
+
+    /// The same for one of many items that are written by few statements: those of one type that wait together are given
+    /// to `write` at once, in their order. There is one `write` for each type.
+    pub async fn write_alike<T: Send + Sync + 'static>(
+        &self,
+        item: T,
+        write: for<'a> fn(&'a mut Tx, Vec<&'a T>) -> Writing<'a, ()>,
+    ) -> Result<()> {
+        let write: WriteAlike =
+            Box::new(move |tx, items| write(tx, items.into_iter().filter_map(|item| item.downcast_ref()).collect()));
+        let (done, ended) = oneshot::channel();
+        self.join_group(Entry { work: Work::Item(Box::new(item), write), done })?;
+        ended.await.unwrap_or_else(|_| Err(crashed()))
     }
 
     fn join_group(&self, entry: Entry) -> Result<()> {
@@ -128,10 +150,24 @@ async fn write_all(store: Store) {
 
 async fn write(store: &Store, entries: &[Entry]) -> Result<()> {
     let mut tx = store.begin().await?;
+    let mut written = HashSet::new();
     for entry in entries {
-        (entry.job)(&mut tx).await?;
+        match &entry.work {
+            Work::Job(job) => job(&mut tx).await?,
+            Work::Item(item, write) => {
+                let kind = (**item).type_id();
+                if written.insert(kind) {
+                    write(&mut tx, entries.iter().filter_map(|entry| entry.item_of(kind)).collect()).await?;
+                }
+            }
+        }
     }
     tx.commit().await
+}
+
+/// Only a panic of a job drops the sender.
+fn crashed() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::WorkerCrashed)
 }
 
 /// The first is told the error itself, which can't be copied; the others that the database was not to be had.
@@ -143,6 +179,13 @@ fn refuse(entries: Vec<Entry>, error: StoreError) {
 }
 
 impl Entry {
+    fn item_of(&self, kind: TypeId) -> Option<&Item> {
+        match &self.work {
+            Work::Item(item, _) if (**item).type_id() == kind => Some(&**item),
+            _ => None,
+        }
+    }
+
     /// Who no longer waits need not be told.
     fn tell(self, result: Result<()>) {
         let _ = self.done.send(result);
@@ -151,6 +194,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures_util::future::join_all;
 
     use crate::store::meta;
@@ -175,5 +220,33 @@ mod tests {
             let stands = meta::get(&mut app.store.read().await.unwrap(), &n.to_string()).await.unwrap().is_some();
             assert_eq!((result.ok(), stands), ((n != 7).then_some(n), n != 7));
         }
+    }
+
+    #[tokio::test]
+    async fn alike_items_are_written_at_once_and_none_fails_for_anothers_sake() {
+        struct Numbered(usize);
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        let app = TestApp::start().await;
+        let write = |n: usize| {
+            app.store.write_alike(Numbered(n), |tx, items| {
+                Box::pin(async move {
+                    CALLS.fetch_add(1, Ordering::SeqCst);
+                    for Numbered(n) in items {
+                        meta::set(tx.conn(), &n.to_string(), "x").await?;
+                        if *n == 7 {
+                            sqlx::query("no SQL").execute(tx.conn()).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+        };
+        let written = join_all((0..1000).map(write)).await;
+        for (n, result) in written.into_iter().enumerate() {
+            let stands = meta::get(&mut app.store.read().await.unwrap(), &n.to_string()).await.unwrap().is_some();
+            assert_eq!((result.is_ok(), stands), (n != 7, n != 7));
+        }
+        // Of the group that one of them spoils each is written by itself.
+        assert!(CALLS.load(Ordering::SeqCst) < 300, "{CALLS:?} calls for a thousand items");
     }
 }

@@ -171,29 +171,6 @@ pub async fn delete_endpoint(conn: &mut Conn, account: AccountId, id: InboundEnd
     Ok(done.rows_affected() > 0)
 }
 
-/// Stores a request before anything reads it.
-pub async fn insert_request(conn: &mut Conn, request: &InboundRequest) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO inbound_requests (id, account_id, endpoint_id, method, path, query, headers, body, state, attempts,
-                                       next_try_at, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'stored', 0, $9, $10)",
-    )
-    .bind(request.id.to_string())
-    .bind(request.account_id.to_string())
-    .bind(request.endpoint_id.to_string())
-    .bind(&request.method)
-    .bind(&request.path)
-    .bind(&request.query)
-    .bind(serde_json::to_string(&request.headers).unwrap_or_default())
-    .bind(request.body.clone())
-    // Until it is read: if the node dies before, another reads it after a minute.
-    .bind(request.received_at.as_millis() + 60_000)
-    .bind(request.received_at.as_millis())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// How many endpoints an account has.
 pub async fn count_endpoints(conn: &mut Conn, account: AccountId) -> Result<u64> {
     let row = sqlx::query("SELECT COUNT(*) AS made FROM inbound_endpoints WHERE account_id = $1")
@@ -203,28 +180,7 @@ pub async fn count_endpoints(conn: &mut Conn, account: AccountId) -> Result<u64>
     row.count("made")
 }
 
-/// Notes how reading a request went.
-pub async fn finish_request(
-    conn: &mut Conn,
-    id: InboundRequestId,
-    state: RequestState,
-    error: Option<&str>,
-    next_try_at: Option<Timestamp>,
-) -> Result<()> {
-    sqlx::query(
-        "UPDATE inbound_requests SET state = $2, error = $3, next_try_at = $4, attempts = attempts + 1 WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .bind(state.as_str())
-    // An adapter's error may quote the request, and PostgreSQL takes no text with a NUL.
-    .bind(error.map(|error| error.replace('\0', "")))
-    .bind(next_try_at.map(Timestamp::as_millis))
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Takes requests that have to be read (again) by `now`; they are due again at `next` unless [`finish_request`] says
+/// Takes requests that have to be read (again) by `now`; they are due again at `next` unless [`inbound_many::finish_requests`](super::inbound_many::finish_requests) says
 /// otherwise before. Two nodes never take the same.
 pub async fn take_to_retry(tx: &mut Tx, now: Timestamp, next: Timestamp, limit: i64) -> Result<Vec<InboundRequest>> {
     let sql = format!(
@@ -273,35 +229,6 @@ pub async fn next_retry(conn: &mut Conn) -> Result<Option<Timestamp>> {
         .fetch_one(conn)
         .await?;
     row.opt_time("next")
-}
-
-/// Records an event; false when it is there already.
-pub async fn insert_event(conn: &mut Conn, event: &ProviderEvent) -> Result<bool> {
-    let done = sqlx::query(
-        "INSERT INTO provider_events (id, account_id, request_id, provider, dedupe_key, kind, recipient, send_id,
-             enrollment_id, matched_by, provider_message_id, smtp_code, smtp_status, reason, occurred_at, at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-         ON CONFLICT (account_id, provider, dedupe_key) DO NOTHING",
-    )
-    .bind(event.id.to_string())
-    .bind(event.account_id.to_string())
-    .bind(event.request_id.to_string())
-    .bind(&event.provider)
-    .bind(&event.dedupe_key)
-    .bind(&event.kind)
-    .bind(event.recipient.as_deref())
-    .bind(event.send_id.map(|id| id.to_string()))
-    .bind(event.enrollment_id.map(|id| id.to_string()))
-    .bind(event.matched_by.as_deref())
-    .bind(event.provider_message_id.as_deref())
-    .bind(event.smtp_code.map(i64::from))
-    .bind(event.smtp_status.as_deref())
-    .bind(event.reason.as_deref())
-    .bind(event.occurred_at.map(Timestamp::as_millis))
-    .bind(event.at.as_millis())
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() > 0)
 }
 
 /// Forgets requests from before `older_than` that are not to be read again; their events stay. Gives how many, at most

@@ -196,29 +196,6 @@ pub async fn checked(conn: &mut Conn, credential: CredentialId, error: Option<&s
     Ok(())
 }
 
-/// Stores a message; false when it is there already.
-pub async fn insert(conn: &mut Conn, message: &InboundMessage, now: Timestamp) -> Result<bool> {
-    let done = sqlx::query(
-        "INSERT INTO inbound_messages (id, account_id, credential_id, uid_validity, uid, raw, size, truncated, state,
-                                       received_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'stored', $9, $10)
-         ON CONFLICT (credential_id, uid_validity, uid) DO NOTHING",
-    )
-    .bind(message.id.to_string())
-    .bind(message.account_id.to_string())
-    .bind(message.credential_id.to_string())
-    .bind(i64::from(message.uid_validity))
-    .bind(i64::from(message.uid))
-    .bind(message.raw.clone())
-    .bind(i64::try_from(message.size).unwrap_or(i64::MAX))
-    .bind(i64::from(message.truncated))
-    .bind(message.received_at.as_millis())
-    .bind(now.as_millis())
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
 /// Messages that are stored and not yet read, oldest first: at most `limit`, and only so many that the sizes of all but
 /// the last stay below `bytes`.
 pub async fn unread(conn: &mut Conn, limit: i64, bytes: i64) -> Result<Vec<InboundMessage>> {
@@ -266,47 +243,6 @@ pub async fn newest(
     .fetch_all(conn)
     .await?;
     rows.iter().map(message_of).collect()
-}
-
-/// Notes what a message turned out to be; false when another did so first.
-pub async fn read(conn: &mut Conn, id: InboundMessageId, reading: &Reading) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE inbound_messages SET sender = $2, subject = $3, state = $4, enrollment_id = $5, send_id = $6,
-                matched_by = $7, verdict = $8, message_id = $9
-         WHERE id = $1 AND state = 'stored'",
-    )
-    .bind(id.to_string())
-    .bind(reading.sender.as_deref())
-    .bind(reading.subject.as_deref())
-    .bind(reading.state)
-    .bind(reading.enrollment_id.map(|id| id.to_string()))
-    .bind(reading.send_id.map(|id| id.to_string()))
-    .bind(reading.matched_by)
-    .bind(&reading.verdict)
-    .bind(reading.message_id.as_deref())
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// Whether another copy of a message was read before and came out the same: a mailbox that two credentials watch, or one
-/// whose UIDs were given anew. What differs in anything is no copy.
-pub async fn has_copy(conn: &mut Conn, account: AccountId, id: InboundMessageId, reading: &Reading) -> Result<bool> {
-    let Some(message_id) = &reading.message_id else { return Ok(false) };
-    let row = sqlx::query(
-        "SELECT 1 AS one FROM inbound_messages
-         WHERE account_id = $1 AND message_id = $2 AND id <> $3 AND verdict = $4 AND sender = $5
-           AND COALESCE(enrollment_id, '') = $6 LIMIT 1",
-    )
-    .bind(account.to_string())
-    .bind(message_id)
-    .bind(id.to_string())
-    .bind(&reading.verdict)
-    .bind(reading.sender.as_deref())
-    .bind(reading.enrollment_id.map(|id| id.to_string()).unwrap_or_default())
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.is_some())
 }
 
 /// Forgets messages from before `older_than` that belong to no enrollment; gives how many, at most `limit`.

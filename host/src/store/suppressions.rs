@@ -1,9 +1,11 @@
 //! Addresses and domains that an account never mails.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Page, Result};
+use super::{Conn, Page, Result, Tx};
 use crate::domain::ids::{AccountId, SuppressionId};
 use crate::domain::{EmailAddress, Timestamp};
 
@@ -50,6 +52,27 @@ pub async fn add_address(
     .bind(now.as_millis())
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Suppresses accounts' addresses (given as their keys), those that are not.
+pub(super) async fn add_addresses(
+    tx: &mut Tx,
+    addresses: &[(AccountId, String)],
+    reason: &str,
+    now: Timestamp,
+) -> Result<()> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO suppressions (id, account_id, kind, value, reason, created_at)
+         SELECT c0, c1, 'address', c2, $2, $3 FROM {} AS given WHERE true
+         ON CONFLICT (account_id, kind, value) DO NOTHING",
+        tx.dialect().json_rows(3)
+    );
+    let rows = addresses.iter().map(|(account, key)| (SuppressionId::new(now).to_string(), account.to_string(), key));
+    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(reason).bind(now.as_millis()).execute(tx.conn()).await?;
     Ok(())
 }
 

@@ -131,32 +131,6 @@ pub async fn enrolled(conn: &mut Conn, campaign: CampaignId, batch: i64, count: 
     Ok(())
 }
 
-/// One enrollment went from one status to another; `first_time` when it had never been there. That it was sent to is not
-/// counted by its status, which an answer may be ahead of (see [`first_messages`]).
-pub async fn moved(
-    conn: &mut Conn,
-    campaign: CampaignId,
-    batch: i64,
-    from: EnrollmentStatus,
-    to: EnrollmentStatus,
-    first_time: bool,
-) -> Result<()> {
-    let ever = match to {
-        EnrollmentStatus::Opened | EnrollmentStatus::Replied if first_time => {
-            format!(", {to}_ever = {to}_ever + 1")
-        }
-        _ => String::new(),
-    };
-    let campaign_sql =
-        format!("UPDATE campaign_counters SET {from} = {from} - 1, {to} = {to} + 1{ever} WHERE campaign_id = $1");
-    sqlx::query(AssertSqlSafe(campaign_sql)).bind(campaign.to_string()).execute(&mut *conn).await?;
-    let batch_sql = format!(
-        "UPDATE batch_counters SET {from} = {from} - 1, {to} = {to} + 1 WHERE campaign_id = $1 AND batch_number = $2"
-    );
-    sqlx::query(AssertSqlSafe(batch_sql)).bind(campaign.to_string()).bind(batch).execute(conn).await?;
-    Ok(())
-}
-
 /// Enrollments of a batch are gone. What they did stays in the rates.
 pub async fn gone(conn: &mut Conn, campaign: CampaignId, batch: i64, totals: StatusTotals) -> Result<()> {
     let less = "pending = pending - $2, sent = sent - $3, opened = opened - $4, replied = replied - $5, \
@@ -245,15 +219,6 @@ pub async fn skipped(conn: &mut Conn, campaign: CampaignId, why: SkipCounter, co
     let column = why.column();
     let sql = format!("UPDATE campaign_counters SET {column} = {column} + $2 WHERE campaign_id = $1");
     sqlx::query(AssertSqlSafe(sql)).bind(campaign.to_string()).bind(count).execute(conn).await?;
-    Ok(())
-}
-
-/// An enrollment was looked at that had gone on from there: it is in no other status for that.
-pub async fn opened_late(conn: &mut Conn, campaign: CampaignId) -> Result<()> {
-    sqlx::query("UPDATE campaign_counters SET opened_ever = opened_ever + 1 WHERE campaign_id = $1")
-        .bind(campaign.to_string())
-        .execute(conn)
-        .await?;
     Ok(())
 }
 

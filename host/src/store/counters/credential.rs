@@ -33,7 +33,7 @@ pub struct CredentialCounters {
 }
 
 /// Which of a credential's counters goes up by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CredentialCounter {
     /// An SMTP transaction.
     Transaction,
@@ -105,20 +105,24 @@ pub async fn credential(
     Ok(())
 }
 
-/// Credentials made SMTP transactions at `at`, so many each.
-pub async fn transactions(tx: &mut Tx, made: &BTreeMap<CredentialId, i64>, at: Timestamp) -> Result<()> {
-    let rows = || json_of(made.iter().map(|(credential, count)| (credential.to_string(), count.to_string())));
-    let given = tx.dialect().json_rows(2);
+/// The same happened to credentials at `at`, so many times to each.
+pub async fn credentials(
+    tx: &mut Tx,
+    what: CredentialCounter,
+    times: &BTreeMap<CredentialId, i64>,
+    at: Timestamp,
+) -> Result<()> {
+    let rows = || json_of(times.iter().map(|(credential, count)| (credential.to_string(), count.to_string())));
+    let (given, column) = (tx.dialect().json_rows(2), what.column());
     let sql = format!(
-        "UPDATE credential_counters SET transactions = transactions + CAST(given.c1 AS BIGINT)
+        "UPDATE credential_counters SET {column} = {column} + CAST(given.c1 AS BIGINT)
          FROM {given} AS given WHERE credential_counters.credential_id = given.c0"
     );
     sqlx::query(AssertSqlSafe(sql)).bind(rows()).execute(tx.conn()).await?;
     let sql = format!(
-        "INSERT INTO credential_slots (credential_id, slot, transactions)
+        "INSERT INTO credential_slots (credential_id, slot, {column})
          SELECT c0, $2, CAST(c1 AS BIGINT) FROM {given} AS given WHERE true
-         ON CONFLICT (credential_id, slot) DO UPDATE
-            SET transactions = credential_slots.transactions + excluded.transactions"
+         ON CONFLICT (credential_id, slot) DO UPDATE SET {column} = credential_slots.{column} + excluded.{column}"
     );
     sqlx::query(AssertSqlSafe(sql)).bind(rows()).bind(slot_of(at)).execute(tx.conn()).await?;
     Ok(())

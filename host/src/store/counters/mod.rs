@@ -2,6 +2,8 @@
 
 mod campaign;
 mod credential;
+mod tallies;
 
 pub use campaign::*;
 pub use credential::*;
+pub use tallies::Tallies;

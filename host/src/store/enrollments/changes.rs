@@ -50,16 +50,6 @@ pub async fn replace_stop_reason(conn: &mut Conn, id: EnrollmentId, reason: &str
     Ok(())
 }
 
-/// Writes its status; the counters are the caller's (see `facts`).
-pub(in crate::store) async fn set_status(conn: &mut Conn, id: EnrollmentId, status: EnrollmentStatus) -> Result<()> {
-    sqlx::query("UPDATE enrollments SET status = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(status.as_str())
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
 /// An enrollment whose first message left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct OpenedThread {
@@ -87,35 +77,3 @@ pub(in crate::store) async fn opened_threads(tx: &mut Tx, opened: &[OpenedThread
     Ok(())
 }
 
-pub(in crate::store) async fn set_bounced(
-    conn: &mut Conn,
-    id: EnrollmentId,
-    reason: &str,
-    now: Timestamp,
-) -> Result<()> {
-    sqlx::query("UPDATE enrollments SET bounced_at = $2, bounce_reason = $3 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(now.as_millis())
-        .bind(reason)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-pub(in crate::store) async fn set_replied(conn: &mut Conn, id: EnrollmentId, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE enrollments SET replied_at = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(now.as_millis())
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-pub(in crate::store) async fn set_opened(conn: &mut Conn, id: EnrollmentId, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE enrollments SET opened_at = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(now.as_millis())
-        .execute(conn)
-        .await?;
-    Ok(())
-}

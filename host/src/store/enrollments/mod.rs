@@ -2,6 +2,7 @@
 
 mod candidates;
 mod changes;
+pub mod standings;
 mod undispatched;
 
 use std::collections::HashMap;

@@ -8,6 +8,7 @@ use super::{delivery, enrollment_data};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, EnrollmentId, EventId};
+use crate::store::counters::CredentialCounter;
 use crate::store::enrollments::Enrollment;
 use crate::store::events::NewEvent;
 use crate::store::sends::{ClaimedSend, Ending, NewSend};
@@ -58,7 +59,7 @@ pub async fn accepted(tx: &mut Tx, all: &[Accepted<'_>], now: Timestamp, judge_a
     for one in &taken {
         *made.entry(one.held.credential_id).or_default() += 1;
     }
-    counters::transactions(tx, &made, now).await?;
+    counters::credentials(tx, CredentialCounter::Transaction, &made, now).await?;
     let used: Vec<_> = made.into_keys().collect();
     credentials::took_messages(tx, &used, judge_at).await
 }

@@ -1,13 +1,12 @@
 //! Bounces and complaints: charged once to the credential and step that sent, whatever the number of sources.
 
-use super::{move_status, stop, tell};
+use super::sheet::Sheet;
 use crate::domain::Timestamp;
-use crate::domain::event::EventType;
 use crate::domain::ids::EnrollmentId;
-use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
+use crate::domain::status::BounceClass;
 use crate::store::counters::CredentialCounter;
 use crate::store::sends::Send;
-use crate::store::{Result, Tx, charges, contacts, counters, credentials, enrollments, sends, suppressions};
+use crate::store::{Result, Tx, charges, contacts, counters, credentials, suppressions};
 use crate::wake::Wake;
 
 /// Who told of it.
@@ -49,30 +48,13 @@ impl Source {
 /// A send bounced; false when that was known. Told several times in several classes it is one bounce of the gravest,
 /// whichever came first.
 pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<bool> {
-    let source = bounce.source.as_str();
-    let class = bounce.class;
-    if !charges::insert(tx.conn(), send, "bounce", class.as_str(), source, &bounce.reason, now).await? {
-        return graver(tx, send, bounce, now).await.map(|()| false);
-    }
-    let is_uncounted = settle(tx, send, bounce).await?;
-    mark_enrollment(tx, send.enrollment_id, &bounce.reason, now).await?;
-    if class == BounceClass::Hard {
-        suppress_contact(tx, send, "hard bounce", now).await?;
-    }
-    // After the enrollment, as every fact does it: two transactions must not wait for each other.
-    if let Some(credential) = send.smtp_credential_id {
-        if is_uncounted {
-            counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
-        }
-        counters::credential(tx.conn(), credential, CredentialCounter::Bounce(class), now).await?;
-        credentials::judge_by(tx.conn(), credential, now).await?;
-        tx.wake(Wake::Health);
-    }
-    Ok(true)
+    let mut sheet = Sheet::open(tx, &[send.id], [], now).await?;
+    let is_news = sheet.bounced(send.id, bounce);
+    sheet.write(tx).await.map(|()| is_news)
 }
 
 /// A bounce that is charged already turns out to be worse: a hard one after a soft one still says that the address is dead.
-async fn graver(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<()> {
+pub(super) async fn graver(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<()> {
     let Some((charged, at)) = charges::bounce_of(tx.conn(), send.id).await? else { return Ok(()) };
     let (to, source) = (bounce.class, bounce.source.as_str());
     if gravity(to) <= gravity(charged)
@@ -118,29 +100,9 @@ pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, 
 
 /// Moves an enrollment to `bounced` where the contract allows it, and ends its sequence.
 pub(super) async fn mark_enrollment(tx: &mut Tx, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<()> {
-    stop(tx, id, "bounced", now).await?;
-    let Some(enrollment) = enrollments::get_for_update(tx, id).await? else { return Ok(()) };
-    let may_bounce =
-        matches!(enrollment.status, EnrollmentStatus::Pending | EnrollmentStatus::Sent | EnrollmentStatus::Opened);
-    if may_bounce {
-        enrollments::set_bounced(tx.conn(), id, reason, now).await?;
-        move_status(tx, &enrollment, EnrollmentStatus::Bounced, true).await?;
-        tell(tx, id, EventType::EnrollmentBounced, now).await?;
-    }
-    Ok(())
-}
-
-/// Writes the bounce to the ledger. Whether its transaction was counted by nobody yet: a rate must not have more bounces
-/// than transactions, and whoever is sending it finds it settled and counts nothing.
-async fn settle(tx: &mut Tx, send: &Send, bounce: &Bounce) -> Result<bool> {
-    sends::settle_bounced(tx.conn(), send.id, &bounce.reason).await?;
-    let was_open = matches!(send.state, SendState::Claimed | SendState::Sending | SendState::InDoubt);
-    if !was_open || bounce.source == Source::Smtp {
-        return Ok(false);
-    }
-    // It may have been accepted since it was read, and was counted then. Now its row is ours.
-    let settled = sends::get(tx.conn(), send.id).await?;
-    Ok(settled.is_some_and(|send| send.state == SendState::Bounced && send.sent_at.is_none()))
+    let mut sheet = Sheet::open(tx, &[], [id], now).await?;
+    sheet.enrollment_bounced(id, reason);
+    sheet.write(tx).await
 }
 
 async fn suppress_contact(tx: &mut Tx, send: &Send, reason: &str, now: Timestamp) -> Result<()> {

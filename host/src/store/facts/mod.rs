@@ -11,20 +11,22 @@ pub mod doubt;
 pub mod enrolled;
 mod first_message;
 pub mod reply;
+pub mod sheet;
 pub mod suppressed;
 pub mod unsubscribe;
 
+#[cfg(test)]
+mod sheet_tests;
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Value, json};
 
 use super::enrollments::{self, Enrollment};
-use super::{Result, Tx, counters, events, sends};
+use super::{Result, Tx, events, sends};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::EnrollmentId;
-use crate::domain::status::EnrollmentStatus;
 
 /// Tells the customer's app of an enrollment, as it stands at this point of the transaction.
 async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -> Result<()> {
@@ -36,23 +38,17 @@ async fn tell(tx: &mut Tx, id: EnrollmentId, event: EventType, now: Timestamp) -
 }
 
 /// The `data` of an enrollment's event.
-fn enrollment_data(enrollment: &Enrollment, email: Option<&str>) -> Value {
+fn enrollment_data(enrollment: &Enrollment, contact_email: Option<&str>) -> Value {
     json!({
         "enrollment_id": enrollment.id,
         "contact_id": enrollment.contact_id,
-        "contact_email": email,
+        "contact_email": contact_email,
         "campaign_id": enrollment.campaign_id,
         "status": enrollment.status,
         "sent_at": enrollment.sent_at,
         "replied_at": enrollment.replied_at,
         "bounce_reason": enrollment.bounce_reason,
     })
-}
-
-/// Writes a new status and keeps the counters; `first_time` when the enrollment had never been there.
-async fn move_status(tx: &mut Tx, enrollment: &Enrollment, to: EnrollmentStatus, first_time: bool) -> Result<()> {
-    enrollments::set_status(tx.conn(), enrollment.id, to).await?;
-    counters::moved(tx.conn(), enrollment.campaign_id, enrollment.batch_number, enrollment.status, to, first_time).await
 }
 
 /// What a provider may tell of one message in any order, the weakest first.

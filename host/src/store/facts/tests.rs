@@ -2,10 +2,10 @@
 
 use super::bounce::{Bounce, Source};
 use super::*;
-use crate::domain::status::{BounceClass, SendState};
+use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
 use crate::store::counters::CampaignCounters;
 use crate::store::sends::{ClaimedSend, Ending};
-use crate::store::{Page, suppressions};
+use crate::store::{Page, counters, suppressions};
 use crate::test_support::{self, Sender, TestApp};
 
 async fn start() -> (TestApp, Sender) {

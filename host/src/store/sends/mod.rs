@@ -6,7 +6,9 @@
 mod begin;
 mod claim;
 mod doubt;
+mod find;
 mod lease;
+mod many;
 mod outlook;
 mod settle;
 
@@ -22,7 +24,9 @@ use crate::domain::status::SendState;
 pub use begin::*;
 pub use claim::*;
 pub use doubt::*;
+pub use find::*;
 pub use lease::*;
+pub use many::*;
 pub use outlook::*;
 pub use settle::*;
 
@@ -195,16 +199,6 @@ pub async fn by_provider_message_id(conn: &mut Conn, account: AccountId, id: &st
             .fetch_optional(conn)
             .await?;
     row.as_ref().map(send_of).transpose()
-}
-
-/// Keeps the provider's id for a send that has none.
-pub async fn learn_provider_message_id(conn: &mut Conn, id: SendId, provider_message_id: &str) -> Result<()> {
-    sqlx::query("UPDATE sends SET provider_message_id = $2 WHERE id = $1 AND provider_message_id IS NULL")
-        .bind(id.to_string())
-        .bind(provider_message_id)
-        .execute(conn)
-        .await?;
-    Ok(())
 }
 
 /// An account's newest send to an address; only those of `credential` where one is given.

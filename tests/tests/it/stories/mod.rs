@@ -1,5 +1,6 @@
 //! What a user of the engine notices, one file for each thing, each told on both databases.
 
+mod a_backlog_comes;
 mod a_call_is_made_again;
 mod a_credential_goes_down;
 mod a_doubt_is_settled;
@@ -15,6 +16,7 @@ mod extensions_are_swapped;
 mod first_steps_leave;
 mod follow_ups;
 mod keys_and_counts;
+mod one_question_a_domain;
 mod opens_and_opt_outs;
 mod provider_is_heard_later;
 mod refusals;
