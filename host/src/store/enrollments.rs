@@ -438,6 +438,16 @@ pub(super) async fn set_bounced(conn: &mut Conn, id: EnrollmentId, reason: &str,
     Ok(())
 }
 
+/// One that bounced is told of in other words.
+pub(super) async fn reword_bounce(conn: &mut Conn, id: EnrollmentId, reason: &str) -> Result<()> {
+    sqlx::query("UPDATE enrollments SET bounce_reason = $2 WHERE id = $1 AND bounced_at IS NOT NULL")
+        .bind(id.to_string())
+        .bind(reason)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn set_replied(conn: &mut Conn, id: EnrollmentId, now: Timestamp) -> Result<()> {
     sqlx::query("UPDATE enrollments SET replied_at = $2 WHERE id = $1")
         .bind(id.to_string())
