@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use super::dialect::json_of;
 use super::row::RowExt;
@@ -103,36 +104,59 @@ pub(super) async fn bounced_among<'a>(
     rows.iter().map(|row| row.id("send_id")).collect()
 }
 
-/// The class under which a send's bounce is charged, and since when; nothing when none is.
-pub async fn bounce_of(conn: &mut Conn, send: SendId) -> Result<Option<(BounceClass, Timestamp)>> {
-    let row = sqlx::query("SELECT class, at FROM charges WHERE send_id = $1 AND kind = 'bounce'")
-        .bind(send.to_string())
-        .fetch_optional(conn)
-        .await?;
-    row.map(|row| Ok((row.word("class", BounceClass::parse)?, row.time("at")?))).transpose()
+/// A charge as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// `hard`, `soft` or `policy`; empty for a complaint.
+    pub class: String,
+    /// Who told of it.
+    pub source: String,
+    /// For people: the server's words.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
 }
 
-/// A send's bounce is of another class than was told first; false when somebody else has just changed it.
-pub async fn reclass_bounce(
-    conn: &mut Conn,
-    send: SendId,
-    from: BounceClass,
-    to: BounceClass,
-    source: &str,
-    reason: &str,
-) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE charges SET class = $3, source = $4, reason = $5
-         WHERE send_id = $1 AND kind = 'bounce' AND class = $2",
+/// A send's charge of a kind, locked until the transaction ends; nothing when there is none.
+pub async fn get_for_update(tx: &mut Tx, send: SendId, kind: &str) -> Result<Option<Charge>> {
+    let lock = tx.dialect().for_update();
+    let sql = format!("SELECT class, source, reason, at FROM charges WHERE send_id = $1 AND kind = $2{lock}");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(send.to_string()).bind(kind).fetch_optional(tx.conn()).await?;
+    row.as_ref().map(charge_of).transpose()
+}
+
+/// All bounces of an enrollment.
+pub async fn bounces_of(conn: &mut Conn, enrollment: EnrollmentId) -> Result<Vec<Charge>> {
+    let rows = sqlx::query(
+        "SELECT c.class, c.source, c.reason, c.at FROM sends s JOIN charges c ON c.send_id = s.id AND c.kind = 'bounce'
+         WHERE s.enrollment_id = $1",
     )
-    .bind(send.to_string())
-    .bind(from.as_str())
-    .bind(to.as_str())
-    .bind(source)
-    .bind(reason)
-    .execute(conn)
+    .bind(enrollment.to_string())
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected() > 0)
+    rows.iter().map(charge_of).collect()
+}
+
+/// Somebody else told of the same, and theirs is what stands.
+pub async fn replace(conn: &mut Conn, send: SendId, kind: &str, class: &str, source: &str, reason: &str) -> Result<()> {
+    sqlx::query("UPDATE charges SET class = $3, source = $4, reason = $5 WHERE send_id = $1 AND kind = $2")
+        .bind(send.to_string())
+        .bind(kind)
+        .bind(class)
+        .bind(source)
+        .bind(reason)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+fn charge_of(row: &AnyRow) -> Result<Charge> {
+    Ok(Charge {
+        class: row.text("class")?,
+        source: row.text("source")?,
+        reason: row.text("reason")?,
+        at: row.time("at")?,
+    })
 }
 
 /// The latest reasons charged to a credential, newest first.

@@ -33,7 +33,8 @@ pub enum Refusal {
     Unsubscribed,
 }
 
-/// Suppresses an address (given as its key, in lower case); nothing happens when it already is.
+/// Suppresses an address (given as its key, in lower case). One that is suppressed keeps its row; of what the engine itself
+/// learns, a complaint is the strongest reason and a dead address the weakest, whichever was told first.
 pub async fn add_address(
     conn: &mut Conn,
     account: AccountId,
@@ -43,7 +44,9 @@ pub async fn add_address(
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO suppressions (id, account_id, kind, value, reason, created_at) VALUES ($1, $2, 'address', $3, $4, $5)
-         ON CONFLICT (account_id, kind, value) DO NOTHING",
+         ON CONFLICT (account_id, kind, value) DO UPDATE SET reason = excluded.reason
+         WHERE (suppressions.reason = 'hard bounce' AND excluded.reason IN ('unsubscribed', 'complaint'))
+            OR (suppressions.reason = 'unsubscribed' AND excluded.reason = 'complaint')",
     )
     .bind(SuppressionId::new(now).to_string())
     .bind(account.to_string())

@@ -1,7 +1,7 @@
 //! The words of dates in ten languages, folded: lower case, no accents.
 
 /// Month names, folded, by month: English, German, French, Spanish, Italian, Portuguese, Dutch, Nordic, Polish, Finnish,
-/// Russian. A name is also known by its first three letters, or by what is written before a full stop.
+/// Czech, Romanian, Russian; and their usual short forms.
 pub(crate) const MONTHS: [&[&str]; 12] = [
     &[
         "january",
@@ -35,6 +35,8 @@ pub(crate) const MONTHS: [&[&str]; 12] = [
         "lutego",
         "helmikuuta",
         "февраля",
+        "unora",
+        "februarie",
     ],
     &[
         "march",
@@ -50,12 +52,43 @@ pub(crate) const MONTHS: [&[&str]; 12] = [
         "marca",
         "maaliskuuta",
         "марта",
+        "brezna",
+        "martie",
     ],
-    &["april", "apr", "avril", "avr", "abril", "abr", "aprile", "kwietnia", "huhtikuuta", "апреля"],
-    &["may", "mai", "mayo", "maggio", "mag", "maio", "mei", "maj", "maja", "toukokuuta", "мая"],
-    &["june", "jun", "juni", "juin", "junio", "giugno", "giu", "junho", "czerwca", "kesakuuta", "июня"],
-    &["july", "jul", "juli", "juillet", "juil", "julio", "luglio", "lug", "julho", "lipca", "heinakuuta", "июля"],
-    &["august", "aug", "aout", "agosto", "ago", "augustus", "augusti", "sierpnia", "elokuuta", "августа"],
+    &["april", "apr", "avril", "avr", "abril", "abr", "aprile", "kwietnia", "huhtikuuta", "апреля", "dubna", "aprilie"],
+    &["may", "mai", "mayo", "maggio", "mag", "maio", "mei", "maj", "maja", "toukokuuta", "мая", "kvetna"],
+    &[
+        "june",
+        "jun",
+        "juni",
+        "juin",
+        "junio",
+        "giugno",
+        "giu",
+        "junho",
+        "czerwca",
+        "kesakuuta",
+        "июня",
+        "cervna",
+        "iunie",
+    ],
+    &[
+        "july",
+        "jul",
+        "juli",
+        "juillet",
+        "juil",
+        "julio",
+        "luglio",
+        "lug",
+        "julho",
+        "lipca",
+        "heinakuuta",
+        "июля",
+        "cervence",
+        "iulie",
+    ],
+    &["august", "aug", "aout", "agosto", "ago", "augustus", "augusti", "sierpnia", "elokuuta", "августа", "srpna"],
     &[
         "september",
         "sep",
@@ -68,6 +101,8 @@ pub(crate) const MONTHS: [&[&str]; 12] = [
         "wrzesnia",
         "syyskuuta",
         "сентября",
+        "zari",
+        "septembrie",
     ],
     &[
         "october",
@@ -83,8 +118,21 @@ pub(crate) const MONTHS: [&[&str]; 12] = [
         "pazdziernika",
         "lokakuuta",
         "октября",
+        "rijna",
+        "octombrie",
     ],
-    &["november", "nov", "novembre", "noviembre", "novembro", "listopada", "marraskuuta", "ноября"],
+    &[
+        "november",
+        "nov",
+        "novembre",
+        "noviembre",
+        "novembro",
+        "listopada",
+        "marraskuuta",
+        "ноября",
+        "listopadu",
+        "noiembrie",
+    ],
     &[
         "december",
         "dec",
@@ -99,6 +147,8 @@ pub(crate) const MONTHS: [&[&str]; 12] = [
         "grudnia",
         "joulukuuta",
         "декабря",
+        "prosince",
+        "decembrie",
     ],
 ];
 

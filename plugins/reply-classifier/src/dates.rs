@@ -1,5 +1,7 @@
 //! Dates as people write them in mails, in ten languages. A form that may be read two ways gives no date.
 
+use std::borrow::Cow;
+
 use ampout_plugin::time::CivilDate;
 
 use crate::date_words::{FILLERS, MONTHS, WEEKDAYS};
@@ -73,6 +75,54 @@ fn numeric(text: &str, today: CivilDate) -> Option<(CivilDate, usize)> {
         _ => return None,
     };
     Some((with_year(year, month, day, today)?, length))
+}
+
+/// The text with its slashed dates as `2026-12-07`, where one of them can be read one way only: `starting 11/20/2026 and
+/// will not return until 12/07/2026` puts the month first.
+pub(crate) fn with_settled_slashes(text: &str) -> Cow<'_, str> {
+    let dates = slashed(text);
+    let is_month_first = match (dates.iter().any(|date| date.second > 12), dates.iter().any(|date| date.first > 12)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => return Cow::Borrowed(text),
+    };
+    let (mut settled, mut at) = (String::with_capacity(text.len() + dates.len() * 2), 0);
+    for date in dates {
+        let (month, day) = if is_month_first { (date.first, date.second) } else { (date.second, date.first) };
+        settled.push_str(&text[at..date.start]);
+        settled.push_str(&format!("{:04}-{month:02}-{day:02}", date.year));
+        at = date.end;
+    }
+    settled.push_str(&text[at..]);
+    Cow::Owned(settled)
+}
+
+/// Two numbers and a year between slashes.
+struct Slashed {
+    first: u32,
+    second: u32,
+    year: u32,
+    start: usize,
+    end: usize,
+}
+
+fn slashed(text: &str) -> Vec<Slashed> {
+    const MOST: usize = 8;
+    let mut found: Vec<Slashed> = Vec::new();
+    for (slash, _) in text.match_indices('/') {
+        let digits = text[..slash].bytes().rev().take_while(u8::is_ascii_digit).count();
+        let start = slash - digits;
+        if !matches!(digits, 1 | 2) || found.last().is_some_and(|last| last.end > start) || found.len() == MOST {
+            continue;
+        }
+        let Some((second, length)) = number_at(&text[slash + 1..]) else { continue };
+        let Some(rest) = text[slash + 1 + length..].strip_prefix('/') else { continue };
+        let Some((year, year_length @ (2 | 4))) = number_at(rest) else { continue };
+        let Some((first, _)) = number_at(&text[start..]) else { continue };
+        let year = if year_length == 2 { 2000 + year } else { year };
+        found.push(Slashed { first, second, year, start, end: slash + length + 2 + year_length });
+    }
+    found
 }
 
 /// `1 December 2026`, `1. Dezember`, `1er decembre`, `1 de diciembre de 2026`, `December 1st, 2026`.
@@ -312,6 +362,16 @@ mod tests {
         check("1/13/2027", Some("2027-01-13"));
         check("Monday", Some("2026-11-30"));
         check("Tuesday", Some("2026-11-24"));
+    }
+
+    #[test]
+    fn one_date_tells_how_the_others_are_written() {
+        let settled = |text: &str| with_settled_slashes(text).into_owned();
+        assert_eq!(settled("from 11/20/2026 until 12/07/2026."), "from 2026-11-20 until 2026-12-07.");
+        assert_eq!(settled("du 25/11/26 au 3/12/26"), "du 2026-11-25 au 2026-12-03");
+        for unsettled in ["until 12/07/2026", "11/20/2026 or 20/11/2026", "1/2 of 3/4", "24/7", "//", "1/2/3"] {
+            assert_eq!(settled(unsettled), unsettled);
+        }
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl Evidence<'_> {
     /// The class, softened where all that speaks for a dead address is hearsay.
     pub(crate) fn judged(&self, class: BounceClass) -> BounceClass {
         // Exchange Online numbers its own words from 5.1.300 on; among them is "the remote server returned …".
-        let says_nothing = self.status.is_none_or(|status| status.is_bare() || status.detail >= 300);
+        let says_nothing =
+            self.status.is_none_or(|status| status.is_bare() || (status.detail >= 300 && status.subject != 4));
         let is_hearsay = class == BounceClass::Hard
             && says_nothing
             && self.words.only_call_a_user_unknown()

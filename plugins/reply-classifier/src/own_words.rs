@@ -9,6 +9,9 @@ use crate::bounce_words::{IN_TEXTS, RETURNED, RETURNED_HEADER};
 /// Only the beginning of a text is read.
 const LONGEST_TEXT: usize = 16 * 1024;
 
+/// The returned message mostly begins within so many bytes.
+const FIRST_LOOK: usize = 2 * 1024;
+
 /// Lines, folded, that stand above a quoted message.
 const REPLY_SEPARATORS: &[&str] = &[
     "-----original message",
@@ -87,7 +90,21 @@ pub(crate) struct SystemWords<'a> {
 impl<'a> SystemWords<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
         let text = clip(text, LONGEST_TEXT);
-        let mut folded = fold_lines(text);
+        // Most systems need a few lines, and return a long message below them that need not be folded.
+        if text.len() > FIRST_LOOK {
+            let beginning = clip(text, FIRST_LOOK);
+            let beginning = beginning.rfind('\n').map_or("", |end| &beginning[..=end]);
+            let looked = Self::in_beginning(text, beginning);
+            if looked.own.len() < beginning.len() {
+                return looked;
+            }
+        }
+        Self::in_beginning(text, text)
+    }
+
+    /// What is found in the beginning of a text; all of it is the system's own where nothing else begins there.
+    fn in_beginning(text: &'a str, beginning: &str) -> Self {
+        let mut folded = fold_lines(beginning);
         let (mut marks, mut end) = (0, None);
         IN_TEXTS.each_in(&folded, |found| {
             if found.marks & (RETURNED | RETURNED_HEADER) == 0 {

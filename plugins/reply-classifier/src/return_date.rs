@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use ampout_plugin::text::{clip, fold};
 use ampout_plugin::time::CivilDate;
 
-use crate::dates::{FoundDate, date_at, date_of_header, east_asian_dates};
+use crate::dates::{FoundDate, date_at, date_of_header, east_asian_dates, with_settled_slashes};
 use crate::mail::Mail;
 use crate::return_words::{
     BACK, BACK_SUFFIXES, BEFORE_DATES, INCLUSIVE, LAST_DAY, LAST_DAY_PREFIXES, LAST_DAY_SUFFIXES, UP_TO,
@@ -44,6 +44,7 @@ fn day_of_writing(mail: &Mail<'_>) -> Option<CivilDate> {
 
 fn in_text(text: &str, today: CivilDate) -> Option<CivilDate> {
     let one_line = text.replace('\n', " ");
+    let one_line = with_settled_slashes(&one_line);
     let mut until = None;
     let mut back = None;
     let mut last_day = None;
@@ -118,6 +119,9 @@ mod tests {
     fn back_on_names_the_day() {
         check("I am away and will be back on Tuesday, December 1st.", Some("2026-12-01"));
         check("I am out of the office until 1 December 2026.", Some("2026-12-01"));
+        check("I will be out starting 11/20/2026 and will not return until 12/01/2026.", Some("2026-12-01"));
+        check("Vrátím se 1. prosince.", Some("2026-12-01"));
+        check("1 Aralık 2026 tarihinde döneceğim.", None);
         check("Ich bin bis zum 30.11. nicht im Büro und ab dem 01.12.2026 wieder erreichbar.", Some("2026-12-01"));
         check("Je serai de retour le 1er décembre.", Some("2026-12-01"));
         check("Estaré de vuelta el 1 de diciembre.", Some("2026-12-01"));

@@ -5,23 +5,26 @@
 //! |---|---|---|
 //! | any | 4.x.x (RFC 3463 section 2) | soft, or policy where the words say so |
 //! | about the sender | any | policy |
+//! | of the mailbox's own system, which knows it | any | soft |
 //! | none, or of a dead address | 521, 556 (RFC 7504) | hard |
 //! | certainly dead, dead domain | none, 5.1.x, 5.4.x, 5.5.x, 5.0.0 | hard |
+//! | dead domain | 5.7.27, with which sendmail told of a null MX before RFC 7505 | hard |
 //! | certainly dead, dead domain | 5.1.7, 5.1.8, 5.2.x, 5.3.x, 5.7.x, refused at RCPT | hard |
 //! | certainly dead, dead domain | the same, no word of RCPT | what the status says: it knows the mailbox, or us |
 //! | unknown user, at the end of DATA | any but 5.1.x | soft: the address was taken and the message was not |
+//! | the same of a server's own directory, DATA sent ahead | any | as if refused at no known command |
 //! | full, suspended, timed out, busy | any | soft |
 //! | spam, policy, size, authentication | any | policy |
 //! | unknown user, beside nothing of the two lines above | as for "certainly dead" | hard |
 //! | none | 5.1.1, 5.1.2, 5.1.3, 5.1.4, 5.1.6, 5.1.10 (RFC 7505), 5.4.4 | hard |
 //! | none | 5.1.7, 5.1.8, 5.2.3, 5.3.4, 5.6.x, 5.7.x (RFC 7372) | policy |
-//! | none | 551 (RFC 5321 section 4.2.3) | hard |
+//! | none | 542, 551 (RFC 5321 section 4.2.3) | hard |
 //! | none | anything else, or nothing | soft |
 
 use std::ops::BitOr;
 
 use crate::bounce_phrases::{
-    ADDRESS, CERTAIN, DATA_STAGE, DIRECTORY, DOMAIN, PASSING, PHRASES, RECIPIENT_STAGE, REFUSAL, SENDER,
+    ADDRESS, AHEAD, CERTAIN, DATA_STAGE, DIRECTORY, DOMAIN, LIVING, PASSING, PHRASES, RECIPIENT_STAGE, REFUSAL, SENDER,
 };
 use crate::smtp_reply::{EnhancedStatus, SmtpReply};
 use crate::text::{clip, fold};
@@ -84,6 +87,8 @@ impl BounceWords {
     fn class(self) -> Option<BounceClass> {
         if self.has(SENDER) {
             Some(BounceClass::Policy)
+        } else if self.has(LIVING) {
+            Some(BounceClass::Soft)
         } else if self.has(DIRECTORY | CERTAIN) {
             Some(BounceClass::Hard)
         } else if self.has(PASSING) {
@@ -185,8 +190,15 @@ impl BounceClass {
             // Whoever states a temporary or a policy status speaks of now or of us, even where the words are harsher.
             (Some(Self::Hard) | None, Some(status)) if status.class == 4 => Self::Soft,
             (Some(Self::Hard), None) if reply.code.is_some_and(|code| code < 500) => Self::Soft,
-            (Some(Self::Hard), status) if stage == Stage::Data && status.and_then(by_status) != Some(Self::Hard) => {
+            (Some(Self::Hard), status)
+                if stage == Stage::Data
+                    && status.and_then(by_status) != Some(Self::Hard)
+                    && !(transcript.has(AHEAD) && words.has(DIRECTORY)) =>
+            {
                 Self::Soft
+            }
+            (Some(Self::Hard), Some(EnhancedStatus { class: 5, subject: 7, detail: 27 })) if words.has(DOMAIN) => {
+                Self::Hard
             }
             (Some(Self::Hard), Some(status)) => match by_status(status) {
                 Some(class) if stage == Stage::Untold && contradicts_a_dead_address(status) => class,
@@ -200,7 +212,8 @@ impl BounceClass {
 
 /// Statuses that speak of an existing mailbox, of the system (RFC 3463 section 3.3 and 3.4), of the sender, or of policy.
 fn contradicts_a_dead_address(status: EnhancedStatus) -> bool {
-    matches!((status.class, status.subject, status.detail), (5, 1, 7 | 8) | (5, 2 | 3 | 7, _))
+    // 5.3.0 is what sendmail puts before any other server's words.
+    matches!((status.class, status.subject, status.detail), (5, 1, 7 | 8) | (5, 2 | 7, _) | (5, 3, 1..))
 }
 
 /// RFC 3463, RFC 7505 (5.1.10), RFC 7372 (5.7.20 to 5.7.26).
@@ -219,8 +232,8 @@ fn by_status(status: EnhancedStatus) -> Option<BounceClass> {
 fn by_code(code: u16) -> Option<BounceClass> {
     match code {
         400..=499 => Some(BounceClass::Soft),
-        // "User not local" and "mailbox name not allowed" (RFC 5321 section 4.2.3).
-        551 => Some(BounceClass::Hard),
+        // "User not local" (RFC 5321 section 4.2.3), and what Symantec's gateway answers for an address not registered there.
+        542 | 551 => Some(BounceClass::Hard),
         552 => Some(BounceClass::Soft),
         _ => None,
     }
@@ -257,6 +270,12 @@ mod tests {
         check("450 4.1.1 User unknown", Soft);
         check("550 User unknown (in reply to end of DATA command)", Soft);
         check("550 5.4.1 Recipient address rejected: Access denied", Hard);
+        check("553 5.3.0 <x@example.net>... Addressee unknown", Hard);
+        check("550 5.7.27 Host does not accept mail", Hard);
+        check("550 user unknown. The user(s) account is disabled.", Soft);
+        // DATA was sent ahead, and refused because the recipient had been.
+        check(">>> DATA <<< 550 No mailbox here by that name <<< 554 5.5.1 Error: no valid recipients", Hard);
+        check(">>> DATA <<< 550 No mailbox here by that name", Soft);
     }
 
     #[test]

@@ -77,3 +77,12 @@ pub(in crate::store) async fn opened_threads(tx: &mut Tx, opened: &[OpenedThread
     Ok(())
 }
 
+/// One that bounced is told of in other words.
+pub(in crate::store) async fn reword_bounce(conn: &mut Conn, id: EnrollmentId, reason: &str) -> Result<()> {
+    sqlx::query("UPDATE enrollments SET bounce_reason = $2 WHERE id = $1 AND bounced_at IS NOT NULL")
+        .bind(id.to_string())
+        .bind(reason)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -4,10 +4,18 @@ use super::sheet::Sheet;
 use crate::domain::Timestamp;
 use crate::domain::ids::EnrollmentId;
 use crate::domain::status::BounceClass;
+use crate::store::charges::Charge;
 use crate::store::counters::CredentialCounter;
 use crate::store::sends::Send;
-use crate::store::{Result, Tx, charges, contacts, counters, credentials, suppressions};
+use crate::store::{Result, Tx, charges, contacts, counters, credentials, enrollments, sends, suppressions};
 use crate::wake::Wake;
+
+const BOUNCE: &str = "bounce";
+const COMPLAINT: &str = "complaint";
+
+const GRAVEST_FIRST: [&str; 3] = [BounceClass::Hard.as_str(), BounceClass::Policy.as_str(), BounceClass::Soft.as_str()];
+const NEAREST_FIRST: [&str; 4] =
+    [Source::Smtp.as_str(), Source::Dsn.as_str(), Source::Provider.as_str(), Source::FeedbackReport.as_str()];
 
 /// Who told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,38 +61,55 @@ pub async fn bounced(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) 
     sheet.write(tx).await.map(|()| is_news)
 }
 
-/// A bounce that is charged already turns out to be worse: a hard one after a soft one still says that the address is dead.
-pub(super) async fn graver(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<()> {
-    let Some((charged, at)) = charges::bounce_of(tx.conn(), send.id).await? else { return Ok(()) };
-    let (to, source) = (bounce.class, bounce.source.as_str());
-    if gravity(to) <= gravity(charged)
-        || !charges::reclass_bounce(tx.conn(), send.id, charged, to, source, &bounce.reason).await?
-    {
+/// A bounce that is charged already is told once more. A hard one after a soft one still says that the address is dead; of
+/// equal ones the words are kept that would have been kept if they had been told the other way round.
+pub(super) async fn told_again(tx: &mut Tx, send: &Send, bounce: &Bounce, now: Timestamp) -> Result<()> {
+    let Some(charged) = charges::get_for_update(tx, send.id, BOUNCE).await? else { return Ok(()) };
+    let (class, source) = (bounce.class, bounce.source.as_str());
+    if rank(class.as_str(), source, &bounce.reason) >= rank_of(&charged) {
         return Ok(());
     }
+    charges::replace(tx.conn(), send.id, BOUNCE, class.as_str(), source, &bounce.reason).await?;
+    sends::reword_bounced(tx.conn(), send.id, &bounce.reason).await?;
+    reword_enrollment(tx, send.enrollment_id).await?;
+    let Some(was) = BounceClass::parse(&charged.class).filter(|was| *was != class) else { return Ok(()) };
     if let Some(credential) = send.smtp_credential_id {
-        counters::reclassed(tx.conn(), credential, charged, to, at).await?;
+        counters::reclassed(tx.conn(), credential, was, class, charged.at).await?;
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
     }
-    if to == BounceClass::Hard {
+    if class == BounceClass::Hard {
         suppress_contact(tx, send, "hard bounce", now).await?;
     }
     Ok(())
 }
 
-fn gravity(class: BounceClass) -> u8 {
-    match class {
-        BounceClass::Soft => 0,
-        BounceClass::Policy => 1,
-        BounceClass::Hard => 2,
-    }
+/// What stands of several that told of the same is the least: the gravest class, then the source that stood nearest to the
+/// refusal, then the text that sorts first. It depends on what was told, and not on the order.
+fn rank<'a>(class: &str, source: &str, reason: &'a str) -> (usize, usize, &'a str) {
+    let place = |words: &[&str], word: &str| words.iter().position(|known| *known == word).unwrap_or(words.len());
+    (place(&GRAVEST_FIRST, class), place(&NEAREST_FIRST, source), reason)
+}
+
+fn rank_of(charge: &Charge) -> (usize, usize, &str) {
+    rank(&charge.class, &charge.source, &charge.reason)
+}
+
+/// An enrollment's bounce is told in the words of the gravest of its messages.
+pub(super) async fn reword_enrollment(tx: &mut Tx, id: EnrollmentId) -> Result<()> {
+    let charged = charges::bounces_of(tx.conn(), id).await?;
+    let Some((_, _, reason)) = charged.iter().map(rank_of).min() else { return Ok(()) };
+    enrollments::reword_bounce(tx.conn(), id, reason).await
 }
 
 /// A recipient reported it as spam: never mailed again; false when that was known. Who is known to speak of this very
 /// message has it (see `delivery::settled`).
 pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, now: Timestamp) -> Result<bool> {
-    if !charges::insert(tx.conn(), send, "complaint", "", source.as_str(), reason, now).await? {
+    if !charges::insert(tx.conn(), send, COMPLAINT, "", source.as_str(), reason, now).await? {
+        let charged = charges::get_for_update(tx, send.id, COMPLAINT).await?;
+        if charged.is_some_and(|charged| rank("", source.as_str(), reason) < rank_of(&charged)) {
+            charges::replace(tx.conn(), send.id, COMPLAINT, "", source.as_str(), reason).await?;
+        }
         return Ok(false);
     }
     if let Some(credential) = send.smtp_credential_id {

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::bounce::{self, Bounce, Source};
 use super::{STOP_REASONS, enrollment_data};
+use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, EventId, SendId};
 use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
-use crate::domain::Timestamp;
 use crate::store::charges::NewCharge;
 use crate::store::counters::{CredentialCounter, Tallies};
 use crate::store::enrollments::Enrollment;
@@ -45,8 +45,10 @@ struct Charges {
     new: Vec<NewCharge>,
     counted: BTreeMap<CredentialCounter, BTreeMap<CredentialId, i64>>,
     suppressed: Vec<(AccountId, String)>,
-    /// Told again: perhaps of a graver class.
+    /// Told again: perhaps of a graver class, or in words that come before.
     again: Vec<(SendId, Bounce)>,
+    /// Bounced by several of their messages: the words of the gravest stand.
+    reworded: BTreeSet<EnrollmentId>,
 }
 
 impl Sheet {
@@ -167,7 +169,11 @@ impl Sheet {
         self.stop(id, "bounced");
         let may_bounce =
             |status| matches!(status, EnrollmentStatus::Pending | EnrollmentStatus::Sent | EnrollmentStatus::Opened);
-        if self.enrollment(id).is_none_or(|enrollment| !may_bounce(enrollment.status)) {
+        let Some(enrollment) = self.enrollment(id) else { return };
+        if !may_bounce(enrollment.status) {
+            if enrollment.bounced_at.is_some() {
+                self.charges.reworded.insert(id);
+            }
             return;
         }
         self.change(id, Some(EnrollmentStatus::Bounced), |enrollment, now| {
@@ -248,6 +254,9 @@ impl Charges {
         charges::insert_many(tx, &self.new).await?;
         let settled: Vec<_> = self.new.iter().map(|charge| (charge.send_id, charge.reason.as_str())).collect();
         sends::settle_bounced_many(tx, &settled).await?;
+        for enrollment in &self.reworded {
+            bounce::reword_enrollment(tx, *enrollment).await?;
+        }
         suppressions::add_addresses(tx, &self.suppressed, "hard bounce", now).await
     }
 
@@ -262,7 +271,7 @@ impl Charges {
         }
         for (id, bounce) in &self.again {
             if let Some(send) = sends.get(id) {
-                bounce::graver(tx, send, bounce, now).await?;
+                bounce::told_again(tx, send, bounce, now).await?;
             }
         }
         Ok(())

@@ -116,3 +116,57 @@ async fn the_opt_out_of_somebody_who_had_replied_is_told() {
     let told = ["enrollment.sent", "enrollment.replied", "enrollment.unsubscribed"];
     assert_eq!(app.told(send.enrollment_id).await, told);
 }
+
+/// All orders of the numbers below `count`.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let Some(last) = count.checked_sub(1) else { return vec![Vec::new()] };
+    let put = |order: &Vec<usize>, at: usize| [&order[..at], &[last], &order[at..]].concat();
+    orders(last).iter().flat_map(|order| (0..count).map(move |at| put(order, at))).collect()
+}
+
+#[tokio::test]
+async fn the_words_and_the_class_of_a_bounce_do_not_depend_on_who_told_first() {
+    let (app, sender) = start().await;
+    let told = [
+        (Source::Dsn, BounceClass::Policy, "550 5.7.1 refused"),
+        (Source::Provider, BounceClass::Policy, "Blocked"),
+        (Source::Dsn, BounceClass::Soft, "451 4.7.1 try later"),
+        (Source::Dsn, BounceClass::Policy, "550 5.7.1 not wanted"),
+    ];
+    for (number, order) in orders(told.len()).into_iter().enumerate() {
+        let email = format!("{number}@example.com");
+        let send = app.sent(sender, &email).await;
+        let mut tx = app.store.begin().await.unwrap();
+        for (source, class, reason) in order.iter().map(|at| told[*at]) {
+            let fact = Bounce { class, source, reason: reason.to_owned() };
+            bounce::bounced(&mut tx, &send, &fact, app.clock.now()).await.unwrap();
+        }
+        let charged = crate::store::charges::get_for_update(&mut tx, send.id, "bounce").await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        let expected = ("policy", "dsn", "550 5.7.1 not wanted");
+        assert_eq!((&*charged.class, &*charged.source, &*charged.reason), expected, "in the order {order:?}");
+        assert_eq!(app.enrollment(send.enrollment_id).await.bounce_reason.as_deref(), Some(expected.2));
+        assert_eq!(app.send(send.id).await.reason.as_deref(), Some(expected.2));
+    }
+    let counted = counters::lifetime(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap();
+    assert_eq!((counted.bounces(), counted.policy_bounces), (24, 24));
+}
+
+#[tokio::test]
+async fn why_an_address_is_suppressed_does_not_depend_on_what_was_learnt_first() {
+    let (app, sender) = start().await;
+    let reasons = ["hard bounce", "unsubscribed", "complaint"];
+    for (number, order) in orders(reasons.len()).into_iter().enumerate() {
+        let email = format!("{number}@example.com");
+        let mut tx = app.store.begin().await.unwrap();
+        for at in &order {
+            let now = app.clock.now();
+            suppressions::add_address(tx.conn(), sender.account, &email, reasons[*at], now).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let page = Page::first(10);
+        let kept = suppressions::list(&mut app.store.read().await.unwrap(), sender.account, &page).await.unwrap();
+        let kept = kept.into_iter().find(|kept| kept.value == email).unwrap();
+        assert_eq!(kept.reason, "complaint", "in the order {order:?}");
+    }
+}

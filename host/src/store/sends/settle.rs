@@ -146,6 +146,16 @@ pub async fn settle_bounced(conn: &mut Conn, id: SendId, reason: &str) -> Result
     Ok(())
 }
 
+/// One that bounced is told of in other words.
+pub async fn reword_bounced(conn: &mut Conn, id: SendId, reason: &str) -> Result<()> {
+    sqlx::query("UPDATE sends SET reason = $2 WHERE id = $1 AND state = 'bounced'")
+        .bind(id.to_string())
+        .bind(reason)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// First steps that wait for a credential which is off are free for any other.
 pub async fn free_first_steps(conn: &mut Conn, campaign: CampaignId, credential: CredentialId) -> Result<()> {
     sqlx::query(

@@ -49,7 +49,7 @@ pub use mutate::Random;
 pub use sign::Scheme;
 pub use subject::Shape;
 
-use subject::Subject;
+use subject::{Content, Proof, Subject};
 
 /// One request and what may be answered.
 #[derive(Debug, Clone)]
@@ -77,6 +77,34 @@ enum Expected {
     NoEvent,
     /// No more than that it is an answer.
     Anything,
+}
+
+/// A provider as the kit plays it, for whoever makes up the content: a fuzzer gets past the signature with it.
+pub struct Provider(Subject);
+
+impl Provider {
+    /// The provider of the package in `directory`.
+    ///
+    /// # Panics
+    /// When `fixtures/conformance.json` can't be read.
+    #[must_use]
+    pub fn read(directory: impl AsRef<Path>) -> Self {
+        Self(Subject::read(directory.as_ref()))
+    }
+
+    /// What is wrong with the answer to a genuine request that holds `content` in the place of its events; nothing when
+    /// it will do.
+    #[must_use]
+    pub fn complaint(
+        &self,
+        content: &[u8],
+        ingest: fn(Request, Settings) -> Result<Outcome, Refusal>,
+    ) -> Option<String> {
+        let content = Content::Raw(content.to_vec());
+        let request = self.0.request(&content, &subject::now().to_string(), Proof::Good);
+        let answer = ingest(request, Settings(self.0.settings.clone())).to_json();
+        vocabulary::check(&answer).err().map(|reason| format!("{reason}: {}", cut(&answer)))
+    }
 }
 
 /// The cases for the package in `directory`.

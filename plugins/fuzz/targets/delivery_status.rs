@@ -1,0 +1,25 @@
+//! `message/delivery-status`: what is read of it keeps its bounds, and what stands in it can be classed.
+#![no_main]
+
+use ampout_plugin::BounceClass;
+use ampout_plugin::delivery_status::DeliveryStatus;
+use ampout_plugin::smtp_reply::SmtpReply;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|content: &[u8]| {
+    let content = String::from_utf8_lossy(content);
+    let report = DeliveryStatus::parse(&content);
+    assert!(report.recipients.len() <= 500);
+    for recipient in &report.recipients {
+        let diagnostic = recipient.diagnostic.as_deref().unwrap_or_default();
+        let _ = SmtpReply::find(diagnostic);
+        let class = BounceClass::of(recipient.status, diagnostic);
+        let is_passing = recipient.status.is_some_and(|status| status.class == 4);
+        assert!(
+            !is_passing || class != BounceClass::Hard || ampout_plugin::BounceWords::of(diagnostic).tell() || {
+                // RFC 7504 gives two codes one meaning, whatever stands beside them.
+                matches!(SmtpReply::find(diagnostic).code, Some(521 | 556))
+            }
+        );
+    }
+});
