@@ -17,6 +17,7 @@ use crate::domain::status::Hook;
 
 /// How long a message waits when its gate can't answer.
 const GATE_FAILED_WAIT: Duration = Duration::from_secs(5 * 60);
+
 /// What became of a provider's request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ingested {
@@ -129,6 +130,9 @@ impl ExtensionHost {
 
     /// Asks the active ones in turn and all shadows beside them.
     async fn ask(&self, line: Line, input: HookInput) -> (Asked, Vec<DecisionRecord>) {
+        if line.shadows.is_empty() {
+            return self.ask_in_turn(&line.active, &input).await;
+        }
         let shadows = line.shadows.iter().map(|shadow| self.shadow(shadow, &input));
         let ((asked, mut records), shadowed) = tokio::join!(self.ask_in_turn(&line.active, &input), join_all(shadows));
         records.extend(shadowed.into_iter().flatten());

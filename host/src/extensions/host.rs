@@ -105,7 +105,9 @@ impl ExtensionHost {
         let HostOptions { limits, cache_folder, clock, .. } = &options;
         let components = ComponentEngine::start(limits, cache_folder.as_deref(), Purpose::Asking)?;
         if !components.is_pooled() {
-            tracing::warn!("Addresses are too few for a pool of plugins' memory, so each call takes about twice the time");
+            tracing::warn!(
+                "Addresses are too few for a pool of plugins' memory, so each call takes about twice the time"
+            );
         }
         Ok(Self(Arc::new(Inner {
             components: Arc::new(components),
