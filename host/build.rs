@@ -8,6 +8,8 @@
 #[path = "src/extensions/manifest/embed.rs"]
 #[expect(unreachable_pub, reason = "the host has the same file and shows it to its callers")]
 mod embed;
+#[path = "build/guest_heap.rs"]
+mod guest_heap;
 #[path = "build/vendored_sdk.rs"]
 mod vendored_sdk;
 
@@ -129,7 +131,8 @@ fn build_plugins(workspace: &Path, out: &Path, names: &[String]) -> Result<Vec<(
     cargo
         .current_dir(workspace)
         .args(["build", "--profile", PROFILE, "--target", WASM_TARGET, "--target-dir"])
-        .arg(&target);
+        .arg(&target)
+        .args(guest_heap::CARGO_ARGUMENTS);
     for name in names {
         cargo.args(["--package", name]);
     }

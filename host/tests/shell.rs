@@ -17,6 +17,7 @@ fn ampout(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
 fn check(args: &[&str], variables: &[(&str, &str)], code: i32, said: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("broken.rhai"), BROKEN_SCRIPT).unwrap();
+    std::fs::write(folder.path().join("mistyped.rhai"), MISTYPED_SCRIPT).unwrap();
     let output = ampout(folder.path(), args, variables);
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{text}");
@@ -26,6 +27,8 @@ fn check(args: &[&str], variables: &[(&str, &str)], code: i32, said: &[&str]) {
 }
 
 const BROKEN_SCRIPT: &str = "//! name: broken\n//! version: 1.0.0\n//! hooks: reply-classifier\n//! description: It has a mistake.\n//! licence: Apache-2.0\n\nfn classify(message) {\n    mesage.subject\n}\n";
+
+const MISTYPED_SCRIPT: &str = "//! name: mistyped\n//! version: 1.0.0\n//! hooks: reply-classifier\nfn classify(message) {\n    message.body\n}\n";
 
 #[test]
 fn help_says_how_to_begin() {
@@ -52,6 +55,7 @@ fn config_shows_where_values_come_from_and_hides_secrets() {
 #[test]
 fn a_broken_script_is_told_with_its_line() {
     check(&["script", "check", "broken.rhai"], &[], 1, &["broken.rhai:8:5", "mesage.subject"]);
+    check(&["script", "check", "mistyped.rhai"], &[], 0, &["is fine", "mistyped.rhai:5:13: message has no \"body\""]);
     check(&["plugin", "check", "notes.txt"], &[], 1, &["notes.txt", ".wasm", ".rhai"]);
 }
 
@@ -88,6 +92,22 @@ fn mails_are_classified_in_order_and_one_that_is_missing_is_named() {
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     let output = ampout(folder.path(), &["classify", "empty"], &[]);
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// The pool of guests' memory reserves over a TiB of addresses; where there are fewer, each call gets its own.
+#[cfg(unix)]
+#[test]
+fn where_addresses_are_few_components_are_asked_all_the_same() {
+    const ADDRESSES_KIB: u32 = 2 * 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let mail = "From: Kim <kim@example.net>\nSubject: Re: Hello\n\nYes, call me on Friday.\n";
+    std::fs::write(folder.path().join("a.eml"), mail).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -v {ADDRESSES_KIB}; exec \"$0\" classify a.eml"), env!("CARGO_BIN_EXE_ampout")]);
+    let output = shell.env_clear().current_dir(folder.path()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains(r#""verdict":"human-reply""#) && told.contains(r#""by":"reply-classifier@"#), "{told}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{extension_file, print};
 use crate::config::Config;
 use crate::domain::ids::AccountId;
 use crate::domain::status::Hook;
-use crate::extensions::Mode;
+use crate::extensions::{ExtensionHost, HookInput, LoadedExtension, Mode};
 use crate::store::extensions::{self, StoredBinding, StoredExtension};
 use crate::store::{Page, accounts};
 
@@ -120,6 +120,22 @@ async fn check(args: &CheckArgs) -> anyhow::Result<()> {
         hooks.join(", "),
         loaded.examples_passed()
     ))?;
+    untried(&host, &loaded).await
+}
+
+/// Where no example shows that it works, says what it makes of a question without facts: a mistyped name is found only when
+/// the line is run. Adapters are left out, who may well refuse an empty request.
+async fn untried(host: &ExtensionHost, loaded: &LoadedExtension) -> anyhow::Result<()> {
+    if loaded.examples_passed() > 0 {
+        return Ok(());
+    }
+    for hook in loaded.hooks().iter().filter(|hook| **hook != Hook::ProviderAdapter) {
+        if let Err(error) = host.call(loaded, &HookInput::from_json(*hook, json!({}))?).await.answer {
+            print::line(format_args!(
+                "but asked without any facts it fails; give it an example that shows more\n  {error}"
+            ))?;
+        }
+    }
     Ok(())
 }
 

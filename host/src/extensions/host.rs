@@ -1,25 +1,23 @@
-//! The door to both engines: load an extension, ask one, ask the line of those that are bound. Every call goes one way:
-//! permit, fresh instance with limits, wall clock, call, check of the answer, record.
+//! The door to both engines: load an extension, bind it, call it. Every call goes one way: permit, fresh instance with
+//! limits, wall clock, call, check of the answer, record. The engine's own questions, which go to all that are bound, are
+//! in `asking.rs`.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::breaker::{Change, Permission};
 use super::chain::{Binding, BindingTable, CallScope, Line};
-use super::decision::{Author, Decided, DecisionRecord, Mode, Suspension};
+use super::decision::Suspension;
 use super::error::{CallError, LoadError, StartError};
-use super::extension::Program;
-use super::extension::{EngineKind, LoadedExtension};
+use super::extension::{EngineKind, LoadedExtension, Program};
 use super::fetch::Access;
 use super::grants::Grant;
-use super::hooks::{HookDecision, HookInput, bounce, gate, ingest, reply};
+use super::hooks::{HookDecision, HookInput};
 use super::limits::Limits;
 use super::load;
 use super::record::CallRecord;
@@ -31,8 +29,6 @@ use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 use crate::http_client::HttpClient;
 
-/// How long a message waits when its gate can't answer.
-const GATE_FAILED_WAIT: Duration = Duration::from_secs(5 * 60);
 /// News of suspensions that nobody fetched; older ones are dropped.
 const MOST_SUSPENSIONS: usize = 256;
 
@@ -94,30 +90,6 @@ pub struct Called {
     pub record: CallRecord,
 }
 
-/// What became of a provider's request.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Ingested {
-    /// The adapter read it.
-    Outcome(ingest::Outcome),
-    /// The adapter refused it.
-    Refused(ingest::Refusal),
-    /// The adapter failed or rests: the request is kept and asked again.
-    Unavailable {
-        /// For people.
-        reason: String,
-    },
-    /// There is no adapter of that name.
-    UnknownProvider,
-}
-
-/// What came of asking a line.
-enum Asked {
-    Answered(HookDecision, Author),
-    Failed(CallError),
-    /// Nobody was there, all rested, or all passed.
-    Nobody,
-}
-
 impl Inner {
     pub(super) fn largest_file(&self, engine: EngineKind) -> usize {
         match engine {
@@ -132,6 +104,11 @@ impl ExtensionHost {
     pub fn start(options: HostOptions) -> Result<Self, StartError> {
         let HostOptions { limits, cache_folder, clock, .. } = &options;
         let components = ComponentEngine::start(limits, cache_folder.as_deref(), Purpose::Asking)?;
+        if !components.is_pooled() {
+            tracing::warn!(
+                "Addresses are too few for a pool of plugins' memory, so each call takes about twice the time"
+            );
+        }
         Ok(Self(Arc::new(Inner {
             components: Arc::new(components),
             counting: Mutex::default(),
@@ -243,91 +220,6 @@ impl ExtensionHost {
         self.0.table.rcu(|table| table.with_shipped(shipped));
     }
 
-    /// What is this inbound message? Where nobody can tell, it is [`reply::Verdict::Unclassified`].
-    pub async fn classify(&self, scope: &CallScope, message: Arc<reply::Message>) -> Decided<reply::Classification> {
-        let line = self.line(Hook::ReplyClassifier, scope);
-        let (asked, records) = self.ask(line, HookInput::ReplyClassifier(message)).await;
-        let unclassified =
-            |reason: String| reply::Classification::new(reply::Verdict::Unclassified, Some(reason), Default::default());
-        match asked {
-            Asked::Answered(HookDecision::ReplyClassifier(reply::Answer::Classified(decision)), author) => {
-                Decided { decision, by: Some(author), records }
-            }
-            Asked::Failed(error) => Decided { decision: unclassified(error.to_string()), by: None, records },
-            _ => Decided { decision: unclassified("no classifier could tell".to_owned()), by: None, records },
-        }
-    }
-
-    /// What does this provider's request say?
-    pub async fn ingest(
-        &self,
-        scope: &CallScope,
-        provider: &str,
-        request: Arc<ingest::Request>,
-        settings: Arc<ingest::Settings>,
-    ) -> Decided<Ingested> {
-        let line = self.line(Hook::ProviderAdapter, scope).of_provider(provider);
-        if line.active.is_empty() {
-            return Decided { decision: Ingested::UnknownProvider, by: None, records: Vec::new() };
-        }
-        let (asked, records) = self.ask(line, HookInput::ProviderAdapter(request, settings)).await;
-        match asked {
-            Asked::Answered(HookDecision::ProviderAdapter(answer), author) => {
-                let decision = answer.map_or_else(Ingested::Refused, Ingested::Outcome);
-                Decided { decision, by: Some(author), records }
-            }
-            Asked::Failed(error) => {
-                Decided { decision: Ingested::Unavailable { reason: error.to_string() }, by: None, records }
-            }
-            _ => {
-                let reason = "the adapter is suspended".to_owned();
-                Decided { decision: Ingested::Unavailable { reason }, by: None, records }
-            }
-        }
-    }
-
-    /// The adapter that would be asked first for `provider`: its settings and the status for "try again" are in its
-    /// manifest.
-    pub fn adapter(&self, scope: &CallScope, provider: &str) -> Option<Arc<LoadedExtension>> {
-        self.line(Hook::ProviderAdapter, scope).of_provider(provider).active.into_iter().next()
-    }
-
-    /// Are these bounces too many? Where no policy can tell, the host's own threshold rule does.
-    pub async fn judge(&self, scope: &CallScope, stats: Arc<bounce::Stats>) -> Decided<bounce::Judgement> {
-        let line = self.line(Hook::BouncePolicy, scope);
-        let (asked, records) = self.ask(line, HookInput::BouncePolicy(Arc::clone(&stats))).await;
-        match asked {
-            Asked::Answered(HookDecision::BouncePolicy(decision), author) => {
-                Decided { decision, by: Some(author), records }
-            }
-            _ => Decided { decision: bounce::Judgement::by_threshold(&stats), by: None, records },
-        }
-    }
-
-    /// May this message leave now? Where no gate is bound, it may; where the gate can't answer, in five minutes.
-    pub async fn admit(&self, scope: &CallScope, send: Arc<gate::Send>) -> Decided<gate::Admission> {
-        let line = self.line(Hook::SendGate, scope);
-        let is_open = line.active.is_empty();
-        let (asked, records) = self.ask(line, HookInput::SendGate(send)).await;
-        let wait = |reason: String| gate::Admission::Defer { until: self.0.clock.now().plus(GATE_FAILED_WAIT), reason };
-        match asked {
-            Asked::Answered(HookDecision::SendGate(decision), author) => {
-                Decided { decision, by: Some(author), records }
-            }
-            Asked::Failed(error) => {
-                Decided { decision: wait(format!("the send gate failed: {error}")), by: None, records }
-            }
-            _ if is_open => Decided { decision: gate::Admission::Admit, by: None, records },
-            _ => Decided { decision: wait("the send gate is suspended".to_owned()), by: None, records },
-        }
-    }
-
-    /// Whether any extension is bound to the send gate for this scope. Where none is, the facts need not be gathered.
-    pub fn has_gate(&self, scope: &CallScope) -> bool {
-        let line = self.line(Hook::SendGate, scope);
-        !line.active.is_empty() || !line.shadows.is_empty()
-    }
-
     /// Takes the news of extensions that were suspended or brought back since the last time; at most 256 are kept.
     pub fn drain_suspensions(&self) -> Vec<Suspension> {
         self.0.suspensions.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
@@ -350,66 +242,7 @@ impl ExtensionHost {
         self.0.table.load().line(hook, scope)
     }
 
-    /// Asks the active ones in turn and all shadows beside them.
-    async fn ask(&self, line: Line, input: HookInput) -> (Asked, Vec<DecisionRecord>) {
-        let shadows = line.shadows.iter().map(|shadow| self.shadow(shadow, &input));
-        let ((asked, mut records), shadowed) = tokio::join!(self.ask_in_turn(&line.active, &input), join_all(shadows));
-        records.extend(shadowed.into_iter().flatten());
-        (asked, records)
-    }
-
-    async fn ask_in_turn(&self, line: &[Arc<LoadedExtension>], input: &HookInput) -> (Asked, Vec<DecisionRecord>) {
-        let mut records = Vec::with_capacity(1);
-        for extension in line {
-            let permission = extension.breaker.permission(self.0.clock.now());
-            if permission == Permission::Rest {
-                continue;
-            }
-            let (answer, change) = self.ask_one(extension, input, permission, Mode::Active, &mut records).await;
-            match answer {
-                Ok(HookDecision::ReplyClassifier(reply::Answer::Pass)) => {}
-                Ok(decision) => return (Asked::Answered(decision, Author::of(extension)), records),
-                // From its suspension on, the next in line answers.
-                Err(_) if change == Change::Suspended || permission == Permission::Probe => {}
-                Err(error) => return (Asked::Failed(error), records),
-            }
-        }
-        (Asked::Nobody, records)
-    }
-
-    async fn shadow(&self, extension: &Arc<LoadedExtension>, input: &HookInput) -> Option<DecisionRecord> {
-        let permission = extension.breaker.permission(self.0.clock.now());
-        if permission == Permission::Rest {
-            return None;
-        }
-        let mut records = Vec::with_capacity(1);
-        self.ask_one(extension, input, permission, Mode::Shadow, &mut records).await.0.ok();
-        records.pop()
-    }
-
-    async fn ask_one(
-        &self,
-        extension: &LoadedExtension,
-        input: &HookInput,
-        permission: Permission,
-        mode: Mode,
-        records: &mut Vec<DecisionRecord>,
-    ) -> (Result<HookDecision, CallError>, Change) {
-        let Called { answer, record } = self.call(extension, input).await;
-        let change = match &answer {
-            Ok(_) => extension.breaker.answered(permission),
-            Err(error) if error.is_the_extensions_fault() => extension.breaker.failed(self.0.clock.now(), error),
-            Err(_) => Change::None,
-        };
-        if change != Change::None {
-            let error = answer.as_ref().err().map(ToString::to_string);
-            self.tell(Suspension { author: Author::of(extension), hook: input.hook(), at: self.0.clock.now(), error });
-        }
-        records.push(DecisionRecord::of(extension, input.hook(), mode, &answer, record));
-        (answer, change)
-    }
-
-    fn tell(&self, news: Suspension) {
+    pub(super) fn tell(&self, news: Suspension) {
         let mut kept = self.0.suspensions.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MOST_SUSPENSIONS {
             kept.pop_front();

@@ -10,6 +10,7 @@
 //! Invariant: an extension holds nothing between two calls, and nothing of one call is seen by another.
 //! Words: a *hook* is a point where we ask; an *extension* is what answers: a *component* or a *script*.
 
+mod asking;
 mod breaker;
 mod chain;
 mod crypto;
@@ -35,6 +36,7 @@ mod wasm;
 #[cfg(test)]
 mod tests;
 
+pub use asking::Ingested;
 pub use chain::{Binding, CallScope, Scope};
 pub use decision::{Author, Decided, DecisionRecord, Mode, Suspension};
 pub use error::{CallError, LoadError, ScriptError, StartError};
@@ -42,7 +44,7 @@ pub use extension::{EngineKind, LoadedExtension};
 pub use fetch::CannedAnswer;
 pub use grants::{BadGrant, BadHost, Grant, HostPattern};
 pub use hooks::{HookDecision, HookInput};
-pub use host::{Called, ExtensionHost, HostOptions, Ingested};
+pub use host::{Called, ExtensionHost, HostOptions};
 pub use limits::{ComponentLimits, FetchLimits, Limits, ScriptLimits};
 pub use manifest::{Manifest, ManifestError};
 pub use record::{CallRecord, LogLevel, LogLine};

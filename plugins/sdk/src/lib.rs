@@ -22,6 +22,8 @@
 //! - tests: [`testkit`], which runs the examples of `plugin.toml` natively, and the conformance kit of provider adapters
 
 pub mod address;
+#[cfg(all(feature = "allocator", target_arch = "wasm32", target_os = "unknown"))]
+mod allocator;
 pub mod base64;
 #[doc(hidden)]
 pub mod bindings;

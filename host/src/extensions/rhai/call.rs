@@ -3,7 +3,7 @@
 //! thread.
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use rhai::{Dynamic, EvalAltResult, Position};
@@ -14,6 +14,9 @@ use crate::extensions::record::{LogBuffer, LogLevel};
 /// The clock is read once in so many operations.
 const OPERATIONS_PER_LOOK: u64 = 32;
 
+/// A call that is younger has its time told by the wall clock, which costs a tenth of asking the system for the thread's own.
+const SHORT: Duration = Duration::from_micros(100);
+
 /// Parsed JSON, forms and events of one call; a request of 1 MiB takes about a tenth.
 const MOST_OPAQUE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -22,9 +25,11 @@ thread_local! {
 }
 
 struct Call {
-    /// Since when this thread works on it, and for how long it may. The thread's own time: a machine that is busy with
-    /// something else is not the script's fault.
-    began: Cell<Option<(ThreadTime, Duration)>>,
+    /// Since when this thread works on it, and for how long it may.
+    began: Cell<Option<(Instant, Duration)>>,
+    /// Once it is not short any more, the thread's own time: a machine that is busy with something else is not the script's
+    /// fault. With it stands what was spent before.
+    own: Cell<Option<(ThreadTime, Duration)>>,
     look_now: Cell<bool>,
     may_hand_over: Cell<bool>,
     stopped: Cell<Option<Stop>>,
@@ -63,6 +68,7 @@ impl Call {
     const fn idle() -> Self {
         Self {
             began: Cell::new(None),
+            own: Cell::new(None),
             look_now: Cell::new(false),
             may_hand_over: Cell::new(false),
             stopped: Cell::new(None),
@@ -72,13 +78,26 @@ impl Call {
             logs: RefCell::new(None),
         }
     }
+
+    fn is_over(&self) -> bool {
+        let Some((began, limit)) = self.began.get() else { return false };
+        if let Some((since, before)) = self.own.get() {
+            return since.try_elapsed().is_ok_and(|spent| before + spent >= limit);
+        }
+        let elapsed = began.elapsed();
+        if elapsed >= SHORT.min(limit) {
+            // Some of it may have been the machine's. Where the system can't tell, the operations are the limit.
+            self.own.set(ThreadTime::try_now().ok().map(|now| (now, elapsed.min(limit / 2))));
+        }
+        false
+    }
 }
 
 /// Runs `evaluate` as the call of this thread.
 pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spent) {
     CALL.with(|call| {
-        // Where the system can't tell it, the operations are the limit.
-        call.began.set(ThreadTime::try_now().ok().map(|began| (began, budget.time)));
+        call.began.set(Some((Instant::now(), budget.time)));
+        call.own.set(None);
         call.look_now.set(false);
         call.may_hand_over.set(budget.may_hand_over);
         call.stopped.set(None);
@@ -106,9 +125,7 @@ pub(super) fn progress(operations: u64) -> Option<Dynamic> {
         if !operations.is_multiple_of(OPERATIONS_PER_LOOK) && !call.look_now.take() {
             return None;
         }
-        let is_over = |(began, limit): (ThreadTime, Duration)| began.try_elapsed().is_ok_and(|spent| spent >= limit);
-        let over = call.began.get().is_some_and(is_over);
-        over.then(|| {
+        call.is_over().then(|| {
             call.stopped.set(Some(Stop::Deadline));
             Dynamic::UNIT
         })

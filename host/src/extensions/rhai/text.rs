@@ -2,10 +2,11 @@
 //! looked at, and those that change a text in place, which a read-only fact can't be.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use regex::{Regex, RegexBuilder};
 use rhai::{Array, Engine, EvalAltResult, ImmutableString};
 
@@ -31,9 +32,10 @@ struct Pattern {
     quick: AtomicBool,
 }
 
-/// The patterns of all scripts; matching takes no lock.
+/// The patterns of all scripts, in a map that never changes: one with another pattern takes its place, so that nobody who
+/// matches waits for anybody.
 #[derive(Default)]
-struct Patterns(Mutex<HashMap<ImmutableString, Arc<Pattern>>>);
+struct Patterns(ArcSwap<HashMap<ImmutableString, Arc<Pattern>>>);
 
 pub(super) fn register(engine: &mut Engine, string_bytes: usize) {
     let patterns = Arc::new(Patterns::default());
@@ -80,7 +82,7 @@ impl Patterns {
     }
 
     fn compiled(&self, pattern: &ImmutableString) -> Fallible<Arc<Pattern>> {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(pattern) {
+        if let Some(known) = self.0.load().get(pattern) {
             return Ok(Arc::clone(known));
         }
         if pattern.len() > LONGEST_PATTERN {
@@ -88,11 +90,11 @@ impl Patterns {
         }
         call::before_long_work()?;
         let compiled = Arc::new(compile(pattern).map_err(|reason| format!("bad regular expression: {reason}"))?);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= PATTERNS_KEPT {
-            kept.clear();
-        }
-        kept.insert(pattern.clone(), Arc::clone(&compiled));
+        self.0.rcu(|known| {
+            let mut kept = if known.len() < PATTERNS_KEPT { HashMap::clone(known) } else { HashMap::new() };
+            kept.insert(pattern.clone(), Arc::clone(&compiled));
+            kept
+        });
         Ok(compiled)
     }
 }

@@ -25,6 +25,10 @@ const TICK: Duration = Duration::from_millis(10);
 /// What stays resident of a memory between two calls. Without `pagemap_scan` all of it would be cleared each time.
 const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
+/// Without a pool: the addresses of a memory until it moves, and those behind it.
+const UNPOOLED_MEMORY_BYTES: u64 = 2 * 1024 * 1024;
+const UNPOOLED_GUARD_BYTES: u64 = 64 * 1024;
+
 /// Counting takes two or three times as long, and a test runs on whatever machine there is.
 const PATIENCE_WHILE_COUNTING: u32 = 20;
 
@@ -142,8 +146,15 @@ fn config(cache: Option<Cache>, pool: Option<PoolingAllocationConfig>, purpose: 
     // Registering unwind tables is quadratic in loaded modules, and nothing unwinds through a guest.
     config.native_unwind_info(false);
     config.cache(cache);
-    if let Some(pool) = pool {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    match pool {
+        Some(pool) => {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        }
+        None => {
+            // Addresses may be few: 4 GiB of them for each memory, which would save looking at its bounds, are not there.
+            config.memory_reservation(UNPOOLED_MEMORY_BYTES).memory_guard_size(UNPOOLED_GUARD_BYTES);
+            config.memory_reservation_for_growth(UNPOOLED_MEMORY_BYTES);
+        }
     }
     config
 }

@@ -1,11 +1,13 @@
 //! Plugins in JavaScript and Python, with the programs that `tests/setup` has put into the target folder: what
-//! `ampout plugin new` writes builds and holds, and so does SMTP2GO's adapter in either language.
+//! `ampout plugin new` writes builds and holds, and so do SMTP2GO's adapter in either language and a plugin of several
+//! hooks. And one in Rust that is built for a target with a system.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use ampout_tests::{binary, python_tool};
 use anyhow::{Context as _, ensure};
+use serde_json::json;
 
 use super::in_the_tree;
 
@@ -27,6 +29,34 @@ async fn the_adapter_in_javascript_decides_the_components_examples_alike() -> an
 #[tokio::test]
 async fn the_adapter_in_python_decides_the_components_examples_alike() -> anyhow::Result<()> {
     decides_alike("smtp2go-python").await
+}
+
+#[tokio::test]
+async fn a_plugin_in_javascript_answers_several_hooks() -> anyhow::Result<()> {
+    answers_several_hooks("javascript", "plugin.js").await
+}
+
+#[tokio::test]
+async fn a_plugin_in_python_answers_several_hooks() -> anyhow::Result<()> {
+    answers_several_hooks("python", "plugin.py").await
+}
+
+/// It imports WASI, as its standard library does; the host gives it nothing of it.
+#[tokio::test]
+async fn a_plugin_in_rust_is_built_for_wasip2() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for words in [
+        ["plugin", "new", "mine", "--hook", "send-gate"].as_slice(),
+        &["plugin", "build", "mine", "--target", "wasm32-wasip2"],
+        &["plugin", "test", "mine/mine.wasm", "mine/fixtures"],
+    ] {
+        let told = ampout(folder.path(), words, &std::env::var("PATH")?).await?;
+        ensure!(told.status.success(), "{words:?}: {}", said(&told));
+    }
+    let component = std::fs::read(folder.path().join("mine/mine.wasm"))?;
+    let wasi = b"wasi:cli/environment@0.2";
+    ensure!(component.windows(wasi.len()).any(|bytes| bytes == wasi), "it imports nothing of WASI");
+    Ok(())
 }
 
 #[tokio::test]
@@ -63,6 +93,54 @@ async fn makes_builds_and_checks(lang: &str) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// One plugin made of the two that `plugin new` writes for a gate and a policy: their sources one after the other, with
+/// the manifest of both.
+async fn answers_several_hooks(lang: &str, source: &str) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = tools()?;
+    let mut sources = Vec::new();
+    for hook in ["bounce-policy", "send-gate"] {
+        let words = ["plugin", "new", hook, "--hook", hook, "--lang", lang];
+        let told = ampout(folder.path(), &words, &path).await?;
+        ensure!(told.status.success(), "{words:?}: {}", said(&told));
+        sources.push(std::fs::read_to_string(folder.path().join(hook).join(source))?);
+    }
+    let both = folder.path().join("send-gate");
+    std::fs::write(both.join(source), sources.join("\n"))?;
+    std::fs::write(both.join("plugin.toml"), BOTH)?;
+    for words in
+        [["plugin", "build", "send-gate"].as_slice(), &["plugin", "check", "send-gate/send-gate.wasm", "--json"]]
+    {
+        let told = ampout(folder.path(), words, &path).await?;
+        ensure!(told.status.success(), "{words:?}: {}", said(&told));
+        if words.contains(&"check") {
+            let told: serde_json::Value = serde_json::from_slice(&told.stdout)?;
+            assert_eq!(
+                (&told["hooks"], &told["examples"]["passed"]),
+                (&json!(["bounce-policy", "send-gate"]), &json!(2))
+            );
+        }
+    }
+    Ok(())
+}
+
+const BOTH: &str = r#"
+name = "send-gate"
+version = "1.0.0"
+hooks = ["bounce-policy", "send-gate"]
+limits = { memory_mib = 64 }
+
+[[examples]]
+hook = "bounce-policy"
+input = { last_day = { complaints = 3 } }
+expect = { decision = "disable" }
+
+[[examples]]
+hook = "send-gate"
+input = { contact = { domain = "example.com" } }
+expect = { decision = "skip" }
+"#;
 
 /// The example is built in a copy, as Python leaves its traces in a source's folder.
 async fn decides_alike(example: &str) -> anyhow::Result<()> {

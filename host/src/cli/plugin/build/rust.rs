@@ -1,5 +1,8 @@
 //! Plugins in Rust: cargo compiles, and the module becomes a component here, without another tool.
 
+#[path = "../../../../build/guest_heap.rs"]
+mod guest_heap;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -36,6 +39,7 @@ fn module(folder: &Path, target: &str) -> anyhow::Result<PathBuf> {
     cargo
         .current_dir(folder)
         .args(["build", "--release", "--lib", "--target", target, "--message-format", "json-render-diagnostics"])
+        .args(guest_heap::CARGO_ARGUMENTS)
         // What cargo says goes to the author as it is said.
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
