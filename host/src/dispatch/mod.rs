@@ -94,8 +94,10 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
         rounds = rounds.wrapping_add(1);
-        if app.clock.now() >= recover_at {
-            recover_at = app.clock.now().plus(RECOVER_AGAIN);
+        // Further away than ever planned: the clock was set back.
+        let now = app.clock.now();
+        if now >= recover_at || recover_at > now.plus(RECOVER_AGAIN) {
+            recover_at = now.plus(RECOVER_AGAIN);
             if let Err(error) = recover(&app, &held).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
             }

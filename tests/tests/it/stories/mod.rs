@@ -14,13 +14,17 @@ mod extensions_are_swapped;
 mod first_steps_leave;
 mod follow_ups;
 mod keys_and_counts;
+mod kills_at_random_moments;
 mod opens_and_opt_outs;
 mod provider_is_heard_later;
 mod refusals;
 mod slow_and_large;
 mod stops_and_starts;
+mod the_clock_is_set_back;
 mod the_database_goes_away;
+mod the_disk_is_full;
 mod the_document_tells_the_truth;
+mod the_mail_server_breaks_off;
 mod webhooks_are_told;
 mod writes_in_each_others_way;
 
