@@ -74,8 +74,29 @@ impl Clock {
         }
     }
 
-    /// Waits until this clock shows `until`.
+    /// Sets the clock back, as a correction of the machine's own would. The system's own clock stays.
+    pub fn set_back(&self, by: Duration) {
+        if let Source::Manual(hand) | Source::Movable(hand) = &self.0 {
+            let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            hand.millis.fetch_sub(millis, Ordering::SeqCst);
+            hand.moved.send_replace(());
+        }
+    }
+
+    /// Waits until this clock shows `until`, and no longer than that was away when the wait began: a clock that is set back
+    /// by an hour must not let a loop that looks again in five seconds stand still for an hour. Whoever waits looks at the
+    /// time again anyway.
     pub async fn sleep_until(&self, until: Timestamp) {
+        match &self.0 {
+            Source::Manual(_) => self.shows(until).await,
+            Source::System | Source::Movable(_) => {
+                // Which of the two ends came first makes no difference.
+                let _ = tokio::time::timeout(self.now().until(until), self.shows(until)).await;
+            }
+        }
+    }
+
+    async fn shows(&self, until: Timestamp) {
         match &self.0 {
             Source::System => {
                 while self.now() < until {
@@ -136,5 +157,14 @@ mod tests {
         assert_eq!(clock.now().utc_day(), began.utc_day() + 1);
         clock.sleep(Duration::from_millis(1)).await;
         assert!(clock.now() > began.plus(day));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_makes_no_wait_longer() {
+        let clock = Clock::movable();
+        let began = std::time::Instant::now();
+        let wait = Duration::from_millis(50);
+        tokio::join!(clock.sleep(wait), async { clock.set_back(Duration::from_secs(3600)) });
+        assert!((wait..Duration::from_secs(60)).contains(&began.elapsed()));
     }
 }

@@ -1,6 +1,7 @@
 //! Logs and metrics: how lines look, which counters exist. Inside the call stack nothing logs; whoever stands at a
 //! boundary does, once.
 
+use std::io::IsTerminal as _;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -107,7 +108,9 @@ pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("log = {filter:?} is no filter: {error}; write info, or info,ampout=debug"))?;
     // async-imap logs each command at TRACE, the one with the password among them.
     let filter = filter.add_directive("async_imap=info".parse()?);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for who watches, not for files and journals.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // An error says that logging has begun already, as in a test.
     let _ = match format {
         LogFormat::Human => lines.finish().try_init(),

@@ -1,5 +1,6 @@
 //! The program itself, as a shell starts it: run to its end, or kept serving with a port of its own.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+use crate::engine::Database;
 use crate::free_port::{free_port, retry_while_ports_are_taken};
 use crate::process::{Launch, Server, new_directory, output_of};
 use crate::wait::{eventually, eventually_within};
@@ -19,7 +21,8 @@ const RUN_LIMIT: Duration = Duration::from_secs(120);
 /// An installation: a data folder, and the settings that every run of the program is given.
 #[derive(Debug)]
 pub struct Installation {
-    program: PathBuf,
+    /// The program, or what starts it: a program, its arguments and then ours.
+    command_line: Vec<OsString>,
     settings: Vec<(String, String)>,
     folder: TempDir,
 }
@@ -38,7 +41,40 @@ impl Installation {
         let mut all: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         all.push(("AMPOUT_DATA_DIR".to_owned(), folder.path().join("data").display().to_string()));
         all.push(("AMPOUT_METRICS_LISTEN".to_owned(), String::new()));
-        Ok(Self { program: crate::binary::path()?, settings: all, folder })
+        Ok(Self { command_line: vec![crate::binary::path()?.into()], settings: all, folder })
+    }
+
+    /// A new one on a database of its own that may send to 127.0.0.1 without TLS and lets anybody sign up, with these
+    /// settings besides.
+    pub async fn on(database: Database, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let url = match database {
+            Database::Sqlite => String::new(),
+            Database::Postgres => crate::postgres::fresh_database().await?,
+        };
+        Self::at(&url, settings)
+    }
+
+    /// The same on the database with this URL; empty: SQLite in its data folder.
+    pub fn at(url: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let usual = [
+            ("AMPOUT_DATABASE_URL", url),
+            ("AMPOUT_EGRESS_ALLOW", "127.0.0.0/8"),
+            ("AMPOUT_ALLOW_PLAINTEXT", "true"),
+            ("AMPOUT_RATE_LIMIT_PER_MINUTE", "1000000"),
+            ("AMPOUT_SIGNUP", "open"),
+        ];
+        Self::new(&[&usual, settings].concat())
+    }
+
+    /// The same, started by this program with these arguments before its own.
+    pub fn started_by(mut self, command_line: &[&str]) -> Self {
+        self.command_line.splice(..0, command_line.iter().map(OsString::from));
+        self
+    }
+
+    /// The database's URL; empty: SQLite in its data folder.
+    pub fn database_url(&self) -> &str {
+        self.settings.iter().find(|(name, _)| name == "AMPOUT_DATABASE_URL").map_or("", |(_, url)| url)
     }
 
     /// Runs the program to its end, for at most two minutes.
@@ -75,8 +111,14 @@ impl Installation {
         .await
     }
 
+    /// Where it keeps its data.
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.command_line[0]);
+        command.args(&self.command_line[1..]);
         // No AMPOUT_* of whoever runs the tests, and no ampout.toml of theirs.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AMPOUT_")) {
             command.env_remove(name);
@@ -90,6 +132,11 @@ impl Serving {
     /// The API's address.
     pub fn base(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// All that it has logged.

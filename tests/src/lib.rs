@@ -14,6 +14,8 @@
 //! [`Engine`] (or [`Installation`], the program itself) is what they are peers of: the whole of `ampout serve` in this process, on either database, with a clock to
 //! move; [`Api`], [`CampaignPlan`] and [`Letter`] are its customer, the customer's campaign, and what recipients get.
 //!
+//! [`crash`] kills the program at random moments and compares what everybody has in the end.
+//!
 //! A failure shows the end of the server's log. `AMPOUT_TESTS_KEEP=1` keeps the servers' folders (`/tmp/ampout-*`).
 #![forbid(unsafe_code)]
 
@@ -22,12 +24,14 @@ pub mod binary;
 mod browser;
 mod campaign;
 mod certificates;
+pub mod crash;
 pub mod dns;
 mod dovecot;
 mod engine;
 mod free_port;
 mod installation;
 mod letter;
+mod mailing;
 pub mod postgres;
 mod process;
 mod provider;
@@ -46,6 +50,7 @@ pub use engine::{Database, Engine, EngineOptions};
 pub use free_port::free_port;
 pub use installation::{Installation, Serving};
 pub use letter::Letter;
+pub use mailing::Mailing;
 pub use provider::{letters, provider, times_written_to};
 pub use smtp_sink::{SinkBehaviour, SmtpSink};
 pub use tools::{node_folder, python_tool};

@@ -15,6 +15,8 @@ use tokio::sync::OnceCell;
 use crate::free_port::{free_port, retry_while_ports_are_taken};
 use crate::process::{Launch, Server, find_program, new_directory, output_of, running_as_root};
 
+/// The cluster's own folder within the server's.
+const DATA: &str = "data";
 /// Debian keeps each version's programs in a folder of its own, outside `PATH`.
 const DEBIAN_VERSIONS: &str = "/usr/lib/postgresql";
 
@@ -50,6 +52,7 @@ pub async fn fresh_database() -> anyhow::Result<String> {
 #[derive(Debug)]
 pub struct Cluster {
     server: Server,
+    postgres: PathBuf,
     port: u16,
 }
 
@@ -64,17 +67,25 @@ impl Cluster {
     async fn start_once(programs: &Path) -> anyhow::Result<Self> {
         let port = free_port()?;
         let directory = new_directory("postgres")?;
-        let data = make_cluster(programs, &directory)?;
-        let mut command = unprivileged(&programs.join("postgres"));
-        command.arg("-D").arg(data).arg("-p").arg(port.to_string());
-        for setting in SETTINGS {
-            command.args(["-c", setting]);
-        }
-        // SIGQUIT is its immediate end, which leaves connections no say.
-        let mut server =
-            Server::start(Launch { name: "postgres", command: &mut command, stop_signal: "QUIT" }, directory)?;
-        server.ready(async || Ok(PgConnection::connect(&url(port, "postgres")).await?.close().await?)).await?;
-        Ok(Self { server, port })
+        make_cluster(programs, &directory)?;
+        let postgres = programs.join("postgres");
+        let mut command = serve(&postgres, directory.path(), port);
+        let server = Server::start(launch(&mut command), directory)?;
+        let mut cluster = Self { server, postgres, port };
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// Starts it again after it was ended by [`Cluster::signal`], with the data that it had.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        let mut command = serve(&self.postgres, self.server.directory(), self.port);
+        self.server.start_again(launch(&mut command))?;
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let url = url(self.port, "postgres");
+        self.server.ready(async || Ok(PgConnection::connect(&url).await?.close().await?)).await
     }
 
     /// The URL of a database that is there from the beginning.
@@ -104,22 +115,36 @@ impl Cluster {
     }
 }
 
+/// SIGQUIT is its immediate end, which leaves connections no say.
+fn launch(command: &mut Command) -> Launch<'_> {
+    Launch { name: "postgres", command, stop_signal: "QUIT" }
+}
+
+fn serve(postgres: &Path, directory: &Path, port: u16) -> Command {
+    let mut command = unprivileged(postgres);
+    command.arg("-D").arg(directory.join(DATA)).arg("-p").arg(port.to_string());
+    for setting in SETTINGS {
+        command.args(["-c", setting]);
+    }
+    command
+}
+
 fn url(port: u16, database: &str) -> String {
     format!("postgres://ampout@127.0.0.1:{port}/{database}")
 }
 
-fn make_cluster(programs: &Path, directory: &TempDir) -> anyhow::Result<PathBuf> {
+fn make_cluster(programs: &Path, directory: &TempDir) -> anyhow::Result<()> {
     if running_as_root() {
         let number = |flag| -> anyhow::Result<u32> {
             Ok(output_of(Command::new("id").args([flag, "postgres"]))?.trim().parse()?)
         };
         chown(directory.path(), Some(number("-u")?), Some(number("-g")?))?;
     }
-    let data = directory.path().join("data");
+    let data = directory.path().join(DATA);
     let mut initdb = unprivileged(&programs.join("initdb"));
     initdb.arg("-D").arg(&data).args(["-U", "ampout", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]);
     output_of(&mut initdb)?;
-    Ok(data)
+    Ok(())
 }
 
 /// A command that runs as `postgres` where we are root, because PostgreSQL refuses to serve root.

@@ -61,26 +61,18 @@ impl Server {
     /// Starts the program. It is not ready yet: see [`Server::ready`].
     pub(crate) fn start(launch: Launch<'_>, directory: TempDir) -> anyhow::Result<Self> {
         let name = launch.name;
-        let log = File::create(directory.path().join("log"))?;
-        // A process group of its own: Ctrl-C at the terminal goes to the tests, and the guardian ends the server.
-        let command = launch.command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut process = command.spawn().with_context(|| format!("{name} could not be started"))?;
-        let guardian = Command::new("sh")
-            .args(["-c", GUARDIAN, "guardian", &process.id().to_string(), launch.stop_signal])
-            .arg(directory.path())
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        match guardian {
-            Ok(guardian) => Ok(Self { name, directory: directory.keep(), process, guardian }),
-            Err(error) => {
-                process.kill()?;
-                process.wait()?;
-                Err(error).with_context(|| format!("{name} got no guardian"))
-            }
-        }
+        let (process, guardian) = spawn(launch, directory.path())?;
+        Ok(Self { name, directory: directory.keep(), process, guardian })
+    }
+
+    /// Starts a program that has ended once more, in the same folder.
+    pub(crate) fn start_again(&mut self, launch: Launch<'_>) -> anyhow::Result<()> {
+        self.process.wait()?;
+        // The guardian of the one that has ended would take the folder with it.
+        self.guardian.kill()?;
+        self.guardian.wait()?;
+        (self.process, self.guardian) = spawn(launch, &self.directory)?;
+        Ok(())
     }
 
     /// Waits until `check` holds. A server that ends before that fails at once, with [`PortTaken`] when that was why.
@@ -146,6 +138,31 @@ impl Drop for Server {
         drop(self.guardian.stdin.take());
         let _ = self.process.wait();
         let _ = self.guardian.wait();
+    }
+}
+
+/// The program, its log behind what is there, and its guardian.
+fn spawn(launch: Launch<'_>, directory: &Path) -> anyhow::Result<(Child, Child)> {
+    let name = launch.name;
+    let log = File::options().create(true).append(true).open(directory.join("log"))?;
+    // A process group of its own: Ctrl-C at the terminal goes to the tests, and the guardian ends the server.
+    let command = launch.command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let mut process = command.spawn().with_context(|| format!("{name} could not be started"))?;
+    let guardian = Command::new("sh")
+        .args(["-c", GUARDIAN, "guardian", &process.id().to_string(), launch.stop_signal])
+        .arg(directory)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match guardian {
+        Ok(guardian) => Ok((process, guardian)),
+        Err(error) => {
+            process.kill()?;
+            process.wait()?;
+            Err(error).with_context(|| format!("{name} got no guardian"))
+        }
     }
 }
 

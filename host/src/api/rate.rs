@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Clone> Windows<K> {
         }
         let fresh = Window { ends_at: now.plus(self.length), calls: 0 };
         let window = open.entry(caller).or_insert(fresh);
-        if window.ends_at <= now {
+        if !self.is_open(*window, now) {
             *window = fresh;
         }
         window.calls = window.calls.saturating_add(1);
@@ -64,7 +64,12 @@ impl<K: Eq + Hash + Clone> Windows<K> {
         K: Borrow<Q>,
     {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(caller).filter(|window| window.ends_at > now).map(|window| self.standing(*window, now))
+        open.get(caller).filter(|window| self.is_open(**window, now)).map(|window| self.standing(*window, now))
+    }
+
+    /// One that ends later than a fresh one would was opened before the clock was set back.
+    fn is_open(&self, window: Window, now: Timestamp) -> bool {
+        window.ends_at > now && window.ends_at <= now.plus(self.length)
     }
 
     fn standing(&self, window: Window, now: Timestamp) -> Standing {
@@ -134,6 +139,16 @@ mod tests {
         assert_eq!([0, 30, 59, 60, 61, 62].map(over), [false, false, true, false, false, true]);
         assert!(!windows.count("bo", at(62)).is_over());
         assert!(windows.look("ada", at(62)).is_some() && windows.look("ada", at(120)).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_window_longer() {
+        let windows = Windows::new(2, MINUTE);
+        let hour = |seconds: i64| Timestamp::from_millis((3600 + seconds) * 1000);
+        assert!((0..3).any(|_| windows.count("ada", hour(0)).is_over()));
+        assert!(windows.look("ada", Timestamp::from_millis(0)).is_none());
+        let later = windows.count("ada", Timestamp::from_millis(0));
+        assert!(!later.is_over() && later.reset == 60, "{later:?}");
     }
 
     #[test]

@@ -65,8 +65,11 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let mut is_woken = false;
     let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
-        if app.clock.now() >= recover_at {
-            recover_at = app.clock.now().plus(RECOVER_AGAIN);
+        // Further away than ever planned: the clock was set back.
+        let is_time = |at: Timestamp, after: Duration, now: Timestamp| now >= at || at > now.plus(after);
+        let now = app.clock.now();
+        if is_time(recover_at, RECOVER_AGAIN, now) {
+            recover_at = now.plus(RECOVER_AGAIN);
             match recover(&app, &held).await {
                 Ok(freed) => is_woken |= freed > 0,
                 Err(error) => {
@@ -75,7 +78,7 @@ pub async fn run(app: App, shutdown: CancellationToken) {
             }
         }
         // Looking through all campaigns whenever it looks for the dead would keep an idle node busy.
-        if is_woken || app.clock.now() >= next {
+        if is_woken || is_time(next, LOOK_AGAIN, now) {
             rounds = rounds.wrapping_add(1);
             next = match round(&app, &ledger, &held, &turns, &sequences, &mut workers, rounds).await {
                 Ok(next) => next,

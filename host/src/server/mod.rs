@@ -42,6 +42,8 @@ impl Server {
         let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
 
         let app = App::start(config, clock, &format!("http://{address}")).await?;
+        // Before any room runs: a row's lease names a node, and the log has to say which that was.
+        tracing::info!(node = %app.node, "Starting");
         let catalog = Catalog::start(&app).await?;
         let shutdown = CancellationToken::new();
         let token = || shutdown.child_token();

@@ -1,6 +1,7 @@
 //! What the SMTP receiver does instead of accepting: the moments at which its rule is asked, and the answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A moment of a connection at which the receiver asks its rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,12 @@ pub enum Action {
     /// Keeps the message and closes the connection before the 250 is written: accepted, and the answer is lost. At any
     /// other moment than [`Moment::Message`] it is the same as [`Action::Close`].
     AcceptAndClose,
+    /// Keeps the message, writes the 250 and closes the connection. At any other moment it is the same as
+    /// [`Action::Close`].
+    AnswerAndClose,
+    /// Keeps the message at once and writes the 250 after this time, as a server does that is far away or busy. At any
+    /// other moment it is the same as serving as usual.
+    AnswerAfter(Duration),
 }
 
 /// A reply: `550 5.1.1 no such user`.

@@ -47,6 +47,8 @@ pub(super) enum Next {
     AuthLine(AuthStep),
     /// A TLS handshake.
     Encrypt,
+    /// The next command, once what was answered has been held back for this time.
+    Pause(Duration),
     /// Silence until the peer hangs up.
     Hang,
     /// The end. What was answered before is written first.
@@ -135,7 +137,7 @@ impl<'a> Session<'a> {
                             reading
                         } else {
                             match self.end_chunk(reading) {
-                                Next::Command => Reading::Command(RequestReceiver::default()),
+                                Next::Command | Next::Pause(_) => Reading::Command(RequestReceiver::default()),
                                 Next::Hang => return self.hang(stream).await,
                                 _ => return self.finish(stream).await,
                             }
@@ -152,6 +154,10 @@ impl<'a> Session<'a> {
                         stream = timeout(IDLE_LIMIT, stream.encrypt(self.shared.certificates.server())).await??;
                         self = Self::new(self.shared, self.number);
                         self.encrypted = true;
+                        Reading::Command(RequestReceiver::default())
+                    }
+                    Next::Pause(pause) => {
+                        tokio::time::sleep(pause).await;
                         Reading::Command(RequestReceiver::default())
                     }
                     Next::Hang => return self.hang(stream).await,
@@ -257,11 +263,10 @@ impl<'a> Session<'a> {
     fn end_message(&mut self) -> Next {
         let transaction = self.transaction.take().unwrap_or_default();
         let moment = Moment::Message { from: &transaction.from, to: &transaction.to, raw: &transaction.raw };
-        let accept_and_close = match self.shared.decide(&moment) {
-            None => false,
-            Some(Action::AcceptAndClose) => true,
-            Some(action) => return self.obey(action),
-        };
+        let action = self.shared.decide(&moment);
+        if let Some(action @ (Action::Refuse(_) | Action::Hang | Action::Close)) = action {
+            return self.obey(action);
+        }
         self.shared.keep(ReceivedMessage {
             message_id: message_id(&transaction.raw),
             from: transaction.from,
@@ -273,11 +278,16 @@ impl<'a> Session<'a> {
             connection: self.number,
             chunked: transaction.chunked,
         });
-        if accept_and_close {
+        if action == Some(Action::AcceptAndClose) {
             return Next::Close;
         }
         let text = format!("accepted as {}", *self.shared.accepted.borrow());
-        self.answer(250, "2.0.0", &text)
+        self.say(250, Some("2.0.0"), &text);
+        match action {
+            Some(Action::AnswerAndClose) => Next::Close,
+            Some(Action::AnswerAfter(pause)) => Next::Pause(pause),
+            _ => Next::Command,
+        }
     }
 
     fn bad_command(&mut self, error: &Error) -> Next {
@@ -299,7 +309,7 @@ impl<'a> Session<'a> {
 
     /// Asks the rule; `None` means: as usual.
     pub(super) fn decided(&mut self, moment: &Moment<'_>) -> Option<Next> {
-        let action = self.shared.decide(moment)?;
+        let action = self.shared.decide(moment).filter(|action| !matches!(action, Action::AnswerAfter(_)))?;
         Some(self.obey(action))
     }
 
@@ -310,7 +320,8 @@ impl<'a> Session<'a> {
                 if reply.code == 421 { Next::Close } else { Next::Command }
             }
             Action::Hang => Next::Hang,
-            Action::Close | Action::AcceptAndClose => Next::Close,
+            Action::Close | Action::AcceptAndClose | Action::AnswerAndClose => Next::Close,
+            Action::AnswerAfter(pause) => Next::Pause(pause),
         }
     }
 

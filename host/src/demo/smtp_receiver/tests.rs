@@ -101,6 +101,8 @@ async fn recipients_are_refused_deferred_and_lost_as_told() {
         ("dropped".to_owned(), Action::Close),
         ("kept".to_owned(), Action::AcceptAndClose),
         ("silent".to_owned(), Action::Hang),
+        ("answered".to_owned(), Action::AnswerAndClose),
+        ("late".to_owned(), Action::AnswerAfter(Duration::from_millis(20))),
     ]));
     let go = |recipients: &'static [&'static str]| send(&receiver, TlsMode::None, "", recipients);
     assert_eq!(go(&["nobody", "later-on", "bob"]).await, ["550 5.1.1", "451 4.7.1", "250"]);
@@ -109,6 +111,12 @@ async fn recipients_are_refused_deferred_and_lost_as_told() {
     assert_eq!(receiver.accepted(), 1);
     assert_eq!(go(&["kept"]).await, ["in doubt"]);
     assert_eq!(receiver.messages().last().unwrap().to, ["kept@example.com"]);
+    let connections = receiver.connections();
+    assert_eq!(go(&["answered"]).await, ["250"]);
+    let begun = std::time::Instant::now();
+    assert_eq!(go(&["late", "later-on"]).await, ["250", "451 4.7.1"]);
+    assert!(begun.elapsed() >= Duration::from_millis(20));
+    assert_eq!((receiver.accepted(), receiver.connections()), (4, connections + 2));
 }
 
 #[tokio::test]

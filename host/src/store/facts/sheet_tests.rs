@@ -51,7 +51,7 @@ async fn seen(app: &TestApp, sender: Sender, sends: &[Send]) -> String {
         let enrollment = app.enrollment(send.enrollment_id).await;
         let send_now = app.send(send.id).await;
         let mut conn = app.store.read().await.unwrap();
-        let charged = charges::bounce_of(&mut conn, send.id).await.unwrap();
+        let charged = charges::bounces_of(&mut conn, send.enrollment_id).await.unwrap();
         let told = app.told(send.enrollment_id).await;
         let (status, stopped, bounced) = (enrollment.status, enrollment.stop_reason, enrollment.bounce_reason);
         let times = (enrollment.opened_at, enrollment.replied_at, enrollment.bounced_at, enrollment.stopped_at);

@@ -1,13 +1,15 @@
-//! The database stands still, comes back, and ends: `GET /status`, which a load balancer asks, says so in time.
+//! The database stands still, comes back, and ends: `GET /status`, which a load balancer asks, says so in time. While it is
+//! away nothing leaves, and what had left is written when it is back.
 
 use std::time::Duration;
 
 use ampout_tests::postgres::Cluster;
-use ampout_tests::{Api, Installation, eventually};
+use ampout_tests::{Api, Installation, Mailing, Serving, eventually};
 use anyhow::ensure;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use sqlx::{AnyConnection, Connection};
+use tokio::time::{sleep, timeout};
 
 /// The engine waits three seconds for its database; the rest is a busy machine's.
 const IN_TIME: Duration = Duration::from_secs(6);
@@ -34,6 +36,57 @@ async fn the_status_tells_in_time_that_the_database_does_not_answer() -> anyhow:
         assert_eq!(status(&api).await?.0, 503);
     }
     ensure!(serving.log().contains("The database does not answer"), "{}", serving.log());
+    Ok(())
+}
+
+/// How long it is away. Longer than SQLite waits for a lock, and than the leases.
+const AWAY: Duration = Duration::from_secs(12);
+const MESSAGES: u64 = 300;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_is_away_for_twelve_seconds() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start().await?;
+    let installation = Installation::at(&cluster.first_database(), &[("AMPOUT_LEASE_SECONDS", "5")])?;
+    let mut serving = installation.serve().await?;
+    let mailing = Mailing::start(&serving, MESSAGES).await?;
+    mailing.half_has_left().await?;
+    cluster.signal("QUIT")?;
+    nothing_leaves_while_it_is_away(&mailing).await?;
+    cluster.start_again().await?;
+    all_leaves_when_it_is_back(&mailing, &mut serving).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_is_locked_for_twelve_seconds() -> anyhow::Result<()> {
+    let installation = Installation::at("", &[("AMPOUT_LEASE_SECONDS", "5")])?;
+    let mut serving = installation.serve().await?;
+    let mailing = Mailing::start(&serving, MESSAGES).await?;
+    mailing.half_has_left().await?;
+    sqlx::any::install_default_drivers();
+    let file = installation.data_folder().join("ampout.db");
+    let mut other = AnyConnection::connect(&format!("sqlite://{}", file.display())).await?;
+    sqlx::raw_sql("PRAGMA busy_timeout = 30000; BEGIN IMMEDIATE").execute(&mut other).await?;
+    nothing_leaves_while_it_is_away(&mailing).await?;
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
+    other.close().await?;
+    all_leaves_when_it_is_back(&mailing, &mut serving).await
+}
+
+/// But for what had its intent written before: at most a message a connection.
+async fn nothing_leaves_while_it_is_away(mailing: &Mailing) -> anyhow::Result<()> {
+    let before = mailing.server.accepted();
+    sleep(AWAY).await;
+    let meanwhile = mailing.server.accepted() - before;
+    ensure!(meanwhile <= Mailing::CONNECTIONS, "{meanwhile} messages left without a ledger");
+    Ok(())
+}
+
+/// By itself, each message once, and with nothing in doubt: the node lives, and knows what the server said.
+async fn all_leaves_when_it_is_back(mailing: &Mailing, serving: &mut Serving) -> anyhow::Result<()> {
+    mailing.is_done(MESSAGES, 0).await?;
+    mailing.each_has_arrived_once(MESSAGES)?;
+    let status = serving.end_by("TERM").await?;
+    ensure!(status.success(), "{status}: {}", serving.log());
     Ok(())
 }
 
