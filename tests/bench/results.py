@@ -38,7 +38,7 @@ class Results:
 
 
 def about(command, size, folder):
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     return {"date": date, "command": command, "size": size, "machine": machine,
             "disk": f"{figure(write_milliseconds(folder))} ms"}
