@@ -55,13 +55,14 @@ async fn seen(app: &TestApp, sender: Sender, sends: &[Send]) -> String {
         let told = app.told(send.enrollment_id).await;
         let (status, stopped, bounced) = (enrollment.status, enrollment.stop_reason, enrollment.bounce_reason);
         let times = (enrollment.opened_at, enrollment.replied_at, enrollment.bounced_at, enrollment.stopped_at);
-        seen += &format!("{status} {stopped:?} {bounced:?} {times:?} {} {charged:?} {told:?}\n", send_now.state);
+        seen.push_str(&format!("{status} {stopped:?} {bounced:?} {times:?} {} {charged:?} {told:?}\n", send_now.state));
     }
     let mut conn = app.store.read().await.unwrap();
     let of_campaign = counters::of_campaign(&mut conn, sender.campaign).await.unwrap();
     let of_batches = counters::per_batch(&mut conn, sender.campaign, None, 10).await.unwrap();
     let of_credential = counters::lifetime(&mut conn, sender.credential).await.unwrap();
-    seen + &format!("{of_campaign:?} {of_batches:?} {of_credential:?}")
+    seen.push_str(&format!("{of_campaign:?} {of_batches:?} {of_credential:?}"));
+    seen
 }
 
 #[tokio::test]
