@@ -61,3 +61,22 @@ pub(super) fn json_of<R: serde::Serialize>(rows: impl IntoIterator<Item = R>) ->
     // Texts and arrays of them are always JSON.
     serde_json::to_string(&rows).unwrap_or_default()
 }
+
+/// Bytes of many rows as one parameter, as JSON can't carry them: each row takes its own by `substr`.
+#[derive(Debug, Default)]
+pub(super) struct BytesOfRows(Vec<u8>);
+
+impl BytesOfRows {
+    /// Adds a row's; gives where they begin (both databases count from 1) and how many they are.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> (String, String) {
+        let begin = self.0.len() + 1;
+        self.0.extend_from_slice(bytes);
+        (begin.to_string(), bytes.len().to_string())
+    }
+
+    /// The parameter. It is never empty, which SQLite would take for NULL.
+    pub(super) fn parameter(mut self) -> Vec<u8> {
+        self.0.push(0);
+        self.0
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::json_of;
+use super::dialect::{BytesOfRows, json_of};
 use super::inbound::{InboundRequest, ProviderEvent, RequestState};
 use super::row::RowExt;
 use super::{Result, Tx};
@@ -48,14 +48,11 @@ pub async fn insert_requests(tx: &mut Tx, requests: &[&InboundRequest]) -> Resul
 }
 
 async fn insert_together(tx: &mut Tx, requests: &[&InboundRequest]) -> Result<()> {
-    // JSON can't carry bytes: all of them are one parameter, of which each row takes its own.
-    let mut bytes = Vec::with_capacity(requests.iter().map(|request| request.body.len()).sum());
+    let mut bytes = BytesOfRows::default();
     let rows: Vec<_> = requests
         .iter()
         .map(|request| {
-            // Both databases count bytes from 1.
-            let from = bytes.len() + 1;
-            bytes.extend_from_slice(&request.body);
+            let (from, length) = bytes.add(&request.body);
             [
                 request.id.to_string(),
                 request.account_id.to_string(),
@@ -64,8 +61,8 @@ async fn insert_together(tx: &mut Tx, requests: &[&InboundRequest]) -> Result<()
                 request.path.clone(),
                 request.query.clone(),
                 serde_json::to_string(&request.headers).unwrap_or_default(),
-                from.to_string(),
-                request.body.len().to_string(),
+                from,
+                length,
                 request.received_at.as_millis().to_string(),
             ]
         })
@@ -78,7 +75,12 @@ async fn insert_together(tx: &mut Tx, requests: &[&InboundRequest]) -> Result<()
          FROM {} AS given",
         tx.dialect().json_rows(10)
     );
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(bytes).bind(READ_WITHIN_MILLIS).execute(tx.conn()).await?;
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(json_of(rows))
+        .bind(bytes.parameter())
+        .bind(READ_WITHIN_MILLIS)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 

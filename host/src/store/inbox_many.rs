@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::json_of;
+use super::dialect::{BytesOfRows, json_of};
 use super::inbox::{InboundMessage, Reading};
 use super::row::RowExt;
 use super::{Result, Tx};
@@ -27,22 +27,19 @@ pub async fn insert(tx: &mut Tx, messages: &[InboundMessage], now: Timestamp) ->
     if messages.is_empty() {
         return Ok(());
     }
-    // JSON can't carry bytes: all of them are one parameter, of which each row takes its own.
-    let mut bytes = Vec::with_capacity(messages.iter().map(|message| message.raw.len()).sum());
+    let mut bytes = BytesOfRows::default();
     let rows: Vec<_> = messages
         .iter()
         .map(|message| {
-            // Both databases count bytes from 1.
-            let from = bytes.len() + 1;
-            bytes.extend_from_slice(&message.raw);
+            let (from, length) = bytes.add(&message.raw);
             [
                 message.id.to_string(),
                 message.account_id.to_string(),
                 message.credential_id.to_string(),
                 message.uid_validity.to_string(),
                 message.uid.to_string(),
-                from.to_string(),
-                message.raw.len().to_string(),
+                from,
+                length,
                 message.size.to_string(),
                 i64::from(message.truncated).to_string(),
                 message.received_at.as_millis().to_string(),
@@ -57,7 +54,12 @@ pub async fn insert(tx: &mut Tx, messages: &[InboundMessage], now: Timestamp) ->
          FROM {} AS given WHERE true ON CONFLICT (credential_id, uid_validity, uid) DO NOTHING",
         tx.dialect().json_rows(10)
     );
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(bytes).bind(now.as_millis()).execute(tx.conn()).await?;
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(json_of(rows))
+        .bind(bytes.parameter())
+        .bind(now.as_millis())
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 
