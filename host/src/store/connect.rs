@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 use sqlx::AssertSqlSafe;
+use sqlx::Connection as _;
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 
@@ -112,9 +113,15 @@ impl Store {
         let dialect = url.dialect();
         let driver_url = url.for_driver();
         let pool = |connections: u32, cache_kib: u32| {
-            AnyPoolOptions::new().max_connections(connections).acquire_timeout(options.acquire_timeout).after_connect(
-                move |conn, _| Box::pin(async move { prepare_connection(conn, dialect, cache_kib).await }),
-            )
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(options.acquire_timeout)
+                .after_connect(move |conn, _| {
+                    Box::pin(async move { prepare_connection(conn, dialect, cache_kib).await })
+                })
+                // SQLite ends a transaction by itself when the disk is full. The driver goes on counting it and would begin
+                // no other on this connection, so that nothing could ever be written again: it is replaced.
+                .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
         };
         // The writer comes first: it switches the file to WAL before a reader opens it.
         let (readers, writers) = match dialect {
@@ -246,5 +253,24 @@ fn without_password(url: &str) -> String {
             parsed.to_string()
         }
         _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::meta;
+    use crate::test_support::TestApp;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_by_itself_leaves_a_store_that_can_write() {
+        let app = TestApp::start().await;
+        let mut tx = app.store.begin().await.unwrap();
+        // What SQLite does when the disk is full, behind the driver's back.
+        sqlx::raw_sql("ROLLBACK").execute(tx.conn()).await.unwrap();
+        drop(tx);
+        let mut tx = app.store.begin().await.unwrap();
+        meta::set(tx.conn(), "after", "x").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(meta::get(&mut app.store.read().await.unwrap(), "after").await.unwrap().as_deref(), Some("x"));
     }
 }

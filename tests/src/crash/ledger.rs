@@ -87,6 +87,13 @@ impl Place {
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
+    /// The names of the nodes that have something on its way, dead ones among them until their leases end.
+    pub(super) async fn who_is_sending(&self) -> anyhow::Result<Vec<String>> {
+        let rows =
+            self.query("SELECT DISTINCT lease_owner FROM sends WHERE state = 'sending' ORDER BY lease_owner").await?;
+        rows.iter().map(|row| Ok(row.try_get("lease_owner")?)).collect()
+    }
+
     pub(super) async fn progress(&self) -> anyhow::Result<Progress> {
         let sql = "SELECT (SELECT COUNT(*) FROM sends WHERE state IN ('due', 'claimed', 'sending')) AS open,
                           (SELECT COUNT(*) FROM sends WHERE state NOT IN ('due', 'claimed', 'sending')) AS ended,

@@ -9,10 +9,10 @@ mod customer;
 mod ledger;
 mod nodes;
 mod random;
+mod report;
 mod seen;
 mod verdict;
 
-use std::fmt;
 use std::time::Duration;
 
 use ampout::demo::certificates::Certificates;
@@ -27,6 +27,7 @@ use crate::webhook_receiver::WebhookReceiver;
 use customer::Customer;
 use nodes::Nodes;
 use random::Random;
+pub use report::Report;
 use seen::Seen;
 
 /// Who logs in to the server.
@@ -60,20 +61,7 @@ pub struct CrashPlan {
     pub seed: u64,
 }
 
-/// What was seen, a row of a table.
-#[derive(Debug)]
-pub struct Report {
-    plan: CrashPlan,
-    took: Duration,
-    seen: Seen,
-}
-
 impl CrashPlan {
-    /// The headline above rows of reports. `by_a_kill`: the most in doubt that one left. `of_them_lost`: how many of those
-    /// in doubt the server does not have.
-    pub const HEAD: &str =
-        "database   nodes kills messages at_server  sent in_doubt by_a_kill of_them_lost events webhooks seconds seed";
-
     /// A plan with these figures, or with those of `AMPOUT_TESTS_KILLS`, `AMPOUT_TESTS_MESSAGES` and `AMPOUT_TESTS_SEED`.
     pub fn new(database: Database, nodes: usize, kills: u64, messages: u64) -> anyhow::Result<Self> {
         let given = |name: &str| -> anyhow::Result<Option<u64>> {
@@ -112,11 +100,16 @@ impl CrashPlan {
         let customer = Customer::sign_up(&nodes, &app, &server).await?;
 
         let contacts = usize::try_from(self.messages / 2)?;
-        let errand = tokio::spawn(customer.clone().send_to(contacts));
+        let mut errand = Some(tokio::spawn(customer.clone().send_to(contacts)));
+        // So many may come before the customer's calls are answered; the others are for what leaves.
+        let early = self.kills / 10 + 1;
         let mut kills = Vec::new();
         for kill in 0..self.kills {
-            wait_for_moment(&server, &mut random, self.messages, self.kills - kill, errand.is_finished()).await;
-            let victim = random.below_usize(nodes.count());
+            if let Some(errand) = errand.take_if(|errand| kill >= early || errand.is_finished()) {
+                errand.await??;
+            }
+            wait_for_moment(&server, &mut random, self.messages, self.kills - kill, errand.is_none()).await;
+            let victim = choose(&nodes, &database, &mut random).await?;
             let node = nodes.kill(victim).await?;
             let sending = match &node {
                 Some(node) => database.sending_of(node).await?,
@@ -126,7 +119,9 @@ impl CrashPlan {
             kills.push(sending);
             nodes.restart(victim).await?;
         }
-        errand.await??;
+        if let Some(errand) = errand {
+            errand.await??;
+        }
         self.wait_for_the_end(&database, &customer, &app).await?;
 
         let mut seen = Seen {
@@ -140,7 +135,7 @@ impl CrashPlan {
         seen.hear(&app.requests())?;
         let broken = seen.broken_promises();
         ensure!(broken.is_empty(), "{} promises were broken:\n{}", broken.len(), broken.join("\n"));
-        Ok(Report { plan: self, took: begun.elapsed(), seen })
+        Ok(Report::new(self, begun.elapsed(), seen))
     }
 
     /// Until the campaign is finished and every event was told, or nothing has moved for too long.
@@ -201,35 +196,20 @@ async fn wait_for_moment(
     sleep(Duration::from_micros(random.below(30_000))).await;
 }
 
+/// A node at random, but where there are several three times of four one that is sending: the others have nothing to lose.
+async fn choose(nodes: &Nodes, database: &ledger::Place, random: &mut Random) -> anyhow::Result<usize> {
+    if nodes.count() > 1 && random.below(4) > 0 {
+        let busy = database.who_is_sending().await?;
+        let name = busy.get(random.below_usize(busy.len()));
+        if let Some(place) = name.and_then(|name| nodes.place_of(name)) {
+            return Ok(place);
+        }
+    }
+    Ok(random.below_usize(nodes.count()))
+}
+
 /// Shown by `--nocapture`, and with the failure otherwise.
 fn tell(seed: u64, kill: u64, node: Option<&str>, accepted: u64, sending: usize) {
     let node = node.unwrap_or("that has just begun");
     println!("seed {seed}: kill {}: node {node} with {sending} on their way, {accepted} messages accepted", kill + 1);
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, took, seen } = self;
-        let database = match plan.database {
-            Database::Sqlite => "sqlite",
-            Database::Postgres => "postgresql",
-        };
-        let figures = seen.figures();
-        write!(
-            f,
-            "{database:10} {:5} {:5} {:8} {:9} {:5} {:8} {:9} {:12} {:6} {:8} {:7} {}",
-            plan.nodes,
-            plan.kills,
-            plan.messages,
-            figures.at_server,
-            figures.sent,
-            figures.in_doubt,
-            figures.most_in_doubt_by_a_kill,
-            figures.in_doubt_and_not_at_server,
-            figures.events,
-            figures.webhooks,
-            took.as_secs(),
-            plan.seed
-        )
-    }
 }

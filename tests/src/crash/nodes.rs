@@ -38,6 +38,11 @@ impl Nodes {
         self.bases.clone()
     }
 
+    /// Which node has this name in the ledger.
+    pub(super) fn place_of(&self, name: &str) -> Option<usize> {
+        self.running.iter().position(|serving| name_in(&serving.log()).as_deref() == Some(name))
+    }
+
     /// Kills the node at this place; its name in the ledger, if it came so far as to have one.
     pub(super) async fn kill(&mut self, place: usize) -> anyhow::Result<Option<String>> {
         self.bases.set(place, None);
@@ -47,8 +52,7 @@ impl Nodes {
         ensure!(status.signal() == Some(9), "a node ended by itself before it was killed: {status}\n{log}");
         let panic = log.lines().find(|line| line.contains("panicked at") || line.contains("by a panic"));
         ensure!(panic.is_none(), "a node panicked: {}", panic.unwrap_or_default());
-        let name = log.split("node=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        Ok(name.map(str::to_owned))
+        Ok(name_in(&log))
     }
 
     /// Starts another node at the place of one that was killed.
@@ -58,6 +62,11 @@ impl Nodes {
         *self.running.get_mut(place).context("no node has this place")? = serving;
         Ok(())
     }
+}
+
+/// The name under which a node holds its sends, as it logs it.
+fn name_in(log: &str) -> Option<String> {
+    log.split("node=").nth(1)?.split_whitespace().next().map(str::to_owned)
 }
 
 impl Bases {

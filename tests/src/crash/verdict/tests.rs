@@ -32,7 +32,8 @@ fn good() -> Seen {
         "credentials": [{ "id": "ada", "from_email": "ada@lovelace.test", "transactions": 3 }],
     });
     seen.status = json!({ "queue": { "due": 0, "in_doubt": 2 } });
-    seen.statuses = [("a", "sent"), ("b", "pending"), ("c", "sent")].map(|(id, is)| (id.into(), is.into())).to_vec();
+    seen.statuses =
+        [("a", "sent"), ("b", "pending"), ("c", "sent")].map(|(id, is)| (id.to_owned(), is.to_owned())).to_vec();
     let event =
         |id: &str, kind: &str, data: Value| Event::of(&json!({ "id": id, "type": kind, "data": data })).unwrap();
     let sent = |id: &str, of: &str| event(id, "enrollment.sent", json!({ "enrollment_id": of }));

@@ -2,7 +2,7 @@
 //! `tests/crash/run` makes the long one of the same.
 
 use ampout_tests::Database;
-use ampout_tests::crash::CrashPlan;
+use ampout_tests::crash::{CrashPlan, Report};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_one_node_on_sqlite() -> anyhow::Result<()> {
@@ -22,7 +22,7 @@ async fn of_one_node_on_postgres() -> anyhow::Result<()> {
 
 async fn check(plan: CrashPlan) -> anyhow::Result<()> {
     let report = plan.run().await?;
-    println!("{}", CrashPlan::HEAD);
+    println!("{}", Report::HEAD);
     println!("{report}");
     Ok(())
 }

@@ -45,7 +45,7 @@ async fn nobody_is_mailed_twice_and_nothing_stands_still(database: Database) -> 
     letters(&ada, 7).await?;
     let follow_ups = &ada.messages()[5..];
     ensure!(follow_ups.iter().all(|message| message.to[0].starts_with("cy")), "an hour too early: {follow_ups:?}");
-    engine.clock.advance(50 * MINUTE);
+    engine.clock.advance(60 * MINUTE);
     letters(&ada, 10).await?;
     eventually("the campaign to be finished", async || {
         let shown = campaign.show().await.map_err(|error| format!("{error:#}"))?;
