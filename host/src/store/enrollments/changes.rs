@@ -76,4 +76,3 @@ pub(in crate::store) async fn opened_threads(tx: &mut Tx, opened: &[OpenedThread
     sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(now.as_millis()).execute(tx.conn()).await?;
     Ok(())
 }
-

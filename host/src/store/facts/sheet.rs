@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::bounce::{self, Bounce, Source};
 use super::{STOP_REASONS, enrollment_data};
+use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, EventId, SendId};
 use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
-use crate::domain::Timestamp;
 use crate::store::charges::NewCharge;
 use crate::store::counters::{CredentialCounter, Tallies};
 use crate::store::enrollments::Enrollment;

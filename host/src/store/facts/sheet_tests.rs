@@ -61,7 +61,7 @@ async fn seen(app: &TestApp, sender: Sender, sends: &[Send]) -> String {
     let of_campaign = counters::of_campaign(&mut conn, sender.campaign).await.unwrap();
     let of_batches = counters::per_batch(&mut conn, sender.campaign, None, 10).await.unwrap();
     let of_credential = counters::lifetime(&mut conn, sender.credential).await.unwrap();
-    seen + &format!("{of_campaign:?} {of_batches:?} {of_credential:?}")
+    seen + format!("{of_campaign:?} {of_batches:?} {of_credential:?}").as_str()
 }
 
 #[tokio::test]
