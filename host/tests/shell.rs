@@ -55,7 +55,7 @@ fn config_shows_where_values_come_from_and_hides_secrets() {
 #[test]
 fn a_broken_script_is_told_with_its_line() {
     check(&["script", "check", "broken.rhai"], &[], 1, &["broken.rhai:8:5", "mesage.subject"]);
-    check(&["script", "check", "mistyped.rhai"], &[], 0, &["is fine", "mistyped.rhai:5:13: message has no \"body\""]);
+    check(&["script", "check", "mistyped.rhai"], &[], 0, &["is fine", "mistyped.rhai:5:12: message has no \"body\""]);
     check(&["plugin", "check", "notes.txt"], &[], 1, &["notes.txt", ".wasm", ".rhai"]);
 }
 

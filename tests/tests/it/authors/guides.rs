@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ampout_tests::binary;
 
-use super::in_the_tree;
+use super::{in_the_tree, target_of_plugins};
 
 /// Cargo compiles a plugin's dependencies the first time.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -39,14 +39,12 @@ async fn does_as_it_says(page: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let binary = binary::path()?;
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH")?);
-    // Beside the workspace's own, and kept: what a plugin depends on is compiled once.
-    let target = binary.ancestors().nth(2).unwrap().join("guides");
     let mut shell = Command::new("timeout");
     shell
         .args([&PATIENCE.as_secs().to_string(), "bash", "-euo", "pipefail", "-c", &script])
         .current_dir(folder.path())
         .env("PATH", path)
-        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_TARGET_DIR", target_of_plugins()?)
         .stdin(Stdio::null());
     let told = tokio::task::spawn_blocking(move || shell.output()).await??;
     let printed = String::from_utf8_lossy(&told.stdout).into_owned();

@@ -9,7 +9,7 @@ use ampout_tests::{binary, python_tool};
 use anyhow::{Context as _, ensure};
 use serde_json::json;
 
-use super::in_the_tree;
+use super::{in_the_tree, target_of_plugins};
 
 #[tokio::test]
 async fn a_plugin_in_javascript_is_made_built_and_checked() -> anyhow::Result<()> {
@@ -186,7 +186,8 @@ async fn ampout(folder: &Path, words: &[&str], tools: &str) -> anyhow::Result<Ou
     let system = std::env::var("PATH")?;
     let path = if tools.is_empty() { "/nowhere".to_owned() } else { format!("{tools}:{system}") };
     let mut command = Command::new(binary::path()?);
-    command.args(words).current_dir(folder).env("PATH", path).stdin(Stdio::null());
+    command.args(words).current_dir(folder).env("PATH", path);
+    command.env("CARGO_TARGET_DIR", target_of_plugins()?).stdin(Stdio::null());
     Ok(tokio::task::spawn_blocking(move || command.output()).await??)
 }
 

@@ -8,7 +8,15 @@ mod scripts;
 
 use std::path::{Path, PathBuf};
 
+use ampout_tests::binary;
+use anyhow::Context as _;
+
 /// A path in the source tree.
 fn in_the_tree(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// Where plugins in Rust are compiled: beside the workspace's own, and kept, so that what they depend on is compiled once.
+fn target_of_plugins() -> anyhow::Result<PathBuf> {
+    Ok(binary::path()?.ancestors().nth(2).context("the binary is not in a target folder")?.join("guides"))
 }
