@@ -3,7 +3,7 @@
 //!
 //! | words | status or code | class |
 //! |---|---|---|
-//! | any | 4.x.x (RFC 3463 section 2) | soft, or policy where the words say so |
+//! | any | 4.x.x (RFC 3463 section 2), unless it is bare and another is quoted | soft, or policy where the words say so |
 //! | about the sender | any | policy |
 //! | of the mailbox's own system, which knows it | any | soft |
 //! | none, or of a dead address | 521, 556 (RFC 7504) | hard |
