@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::outcome::Outcome;
+use super::worker::Line;
 use crate::app::App;
 use crate::domain::ids::{CredentialId, SendId};
 use crate::store;
@@ -62,14 +63,21 @@ impl Ledger {
     }
 
     /// Writes how a send came out, however long the database takes to answer: forgetting it would leave the send in
-    /// doubt.
-    pub(super) async fn outcome(&self, held: ClaimedSend, outcome: Outcome, decisions: Vec<Decision>) {
+    /// doubt. What it left by is let go once it stands in line.
+    pub(super) async fn outcome(
+        &self,
+        held: ClaimedSend,
+        outcome: Outcome,
+        decisions: Vec<Decision>,
+        mut line: Option<Line>,
+    ) {
         let finished = Arc::new(Finished { held, outcome, decisions });
         loop {
             let (answer, answered) = oneshot::channel();
             if self.entries.send(Entry::Outcome { finished: Arc::clone(&finished), answer }).await.is_err() {
                 return;
             }
+            drop(line.take());
             match answered.await {
                 Ok(Ok(())) | Err(_) => return,
                 Ok(Err(error)) => {

@@ -132,7 +132,7 @@ impl Outcome {
                 if *counts_as_mx_attempt {
                     sends::count_mx_attempt(tx.conn(), held.send.id).await?;
                 }
-                delivery::give_back(tx, held, *due_at, reason).await
+                delivery::give_back(tx, held, *due_at, reason).await.map(|_| ())
             }
             Self::InDoubt { ending } => delivery::in_doubt(tx, held, ending, now).await,
             Self::Failed { ending } => delivery::failed(tx, held, ending, now).await,

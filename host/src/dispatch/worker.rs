@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::claim::CampaignContext;
 use super::compose::{Parts, compose};
 use super::ledger::Ledger;
@@ -17,7 +19,7 @@ use crate::domain::smtp_reply::{self, Reply, ReplyVerdict, Stage};
 use crate::domain::{pacing, queue_id};
 use crate::extensions::CallScope;
 use crate::extensions::hooks::gate;
-use crate::smtp::{ConnectError, Envelope, TransactionOutcome};
+use crate::smtp::{ConnectError, Envelope, PooledConnection, TransactionOutcome};
 use crate::store::counters::SkipCounter;
 use crate::store::decisions::Decision;
 use crate::store::sends::{ClaimedSend, Ending, Obstacle};
@@ -41,12 +43,19 @@ pub(super) async fn bring(
     context: &Arc<CampaignContext>,
     held: ClaimedSend,
 ) {
-    let mut decisions = Vec::new();
-    let outcome = Box::pin(attempt(app, ledger, turns, context, &held, &mut decisions)).await;
+    let (mut decisions, mut line) = (Vec::new(), None);
+    let outcome = Box::pin(attempt(app, ledger, turns, context, &held, &mut decisions, &mut line)).await;
     let Some(outcome) = outcome else { return };
     Metrics::count(&app.metrics.sends, outcome.word());
     report(&held, &outcome);
-    ledger.outcome(held, outcome, decisions).await;
+    ledger.outcome(held, outcome, decisions, line).await;
+}
+
+/// What a message leaves by. It is kept until its outcome stands in the ledger's line, so that what leaves by it next stands
+/// behind: never more is on its way than there are connections.
+pub(super) struct Line {
+    connection: PooledConnection,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// `None`: the send is no longer ours.
@@ -57,6 +66,7 @@ async fn attempt(
     context: &CampaignContext,
     held: &ClaimedSend,
     decisions: &mut Vec<Decision>,
+    line: &mut Option<Line>,
 ) -> Option<Outcome> {
     let now = app.clock.now();
     let Some(step) = context.sequence.as_ref().and_then(|sequence| sequence.step(held.send.step_position)) else {
@@ -86,7 +96,7 @@ async fn attempt(
         Ok(built) => built,
         Err(ending) => return Some(Outcome::Failed { ending }),
     };
-    let _turn = turns.take(held.credential_id).await;
+    let turn = turns.take(held.credential_id).await;
     if turns.was_refused_since(held.credential_id, context.claimed_at) {
         return Some(Outcome::GivenBack {
             due_at: app.clock.now(),
@@ -94,8 +104,8 @@ async fn attempt(
             counts_as_mx_attempt: false,
         });
     }
-    let mut connection = match app.smtp.acquire(held.credential_id, server).await {
-        Ok(connection) => connection,
+    let line = match app.smtp.acquire(held.credential_id, server).await {
+        Ok(connection) => line.insert(Line { connection, _turn: turn }),
         Err(error) => return Some(rest(turns, held, not_connected(app, credential, &error))),
     };
     match ledger.intent(held.send.id, held.credential_id).await {
@@ -111,7 +121,7 @@ async fn attempt(
             });
         }
     }
-    let ended = connection.send(&envelope, &message).await;
+    let ended = line.connection.send(&envelope, &message).await;
     Some(rest(turns, held, judged(app, context, credential, held, ended)))
 }
 

@@ -1,4 +1,5 @@
-//! How a send that a node held came out, one at a time; `accepted` writes many.
+//! How a send that a node held came out, one at a time; `accepted` writes many. An outcome that is told again, because the
+//! answer to its commit was lost, finds its row moved and changes nothing.
 
 use super::first_message::{Left, have_left};
 use super::{stop, tell};
@@ -22,11 +23,14 @@ pub async fn deferred(
     retry_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<()> {
-    record(tx, held, if retry_at.is_some() { "deferred" } else { "failed" }, ending, now).await?;
-    match retry_at {
+    let is_news = match retry_at {
         Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await?,
         None => give_up(tx, held, ending, now).await?,
+    };
+    if !is_news {
+        return Ok(());
     }
+    record(tx, held, if retry_at.is_some() { "deferred" } else { "failed" }, ending, now).await?;
     counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
     counters::credential(tx.conn(), held.credential_id, CredentialCounter::Deferral, now).await
 }
@@ -39,21 +43,24 @@ pub async fn lost(
     retry_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<()> {
-    record(tx, held, "lost", ending, now).await?;
-    match retry_at {
-        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await,
-        None => {
-            release(tx, held).await?;
-            give_up(tx, held, ending, now).await
-        }
+    let is_news = match retry_at {
+        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await?,
+        None => give_up(tx, held, ending, now).await?,
+    };
+    if !is_news {
+        return Ok(());
     }
+    record(tx, held, "lost", ending, now).await?;
+    if retry_at.is_none() { release(tx, held).await } else { Ok(()) }
 }
 
 /// It can't be sent: its message could not be built, or the server will never take it.
 pub async fn failed(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
-    record(tx, held, "failed", ending, now).await?;
-    release(tx, held).await?;
-    give_up(tx, held, ending, now).await
+    if give_up(tx, held, ending, now).await? {
+        record(tx, held, "failed", ending, now).await?;
+        release(tx, held).await?;
+    }
+    Ok(())
 }
 
 /// The credential is at fault: it rests, and its message goes back to due, for another credential where it can.
@@ -64,18 +71,20 @@ pub async fn credential_at_fault(
     rest_until: Timestamp,
     now: Timestamp,
 ) -> Result<()> {
-    record(tx, held, "credential_fault", ending, now).await?;
     let reason = ending.reason.as_deref().unwrap_or_default();
-    credentials::rest(tx.conn(), held.credential_id, rest_until, reason, now).await?;
-    give_back(tx, held, now, reason).await
+    if give_back(tx, held, now, reason).await? {
+        record(tx, held, "credential_fault", ending, now).await?;
+    }
+    credentials::rest(tx.conn(), held.credential_id, rest_until, reason, now).await
 }
 
-/// Nothing has left; it is due again at `due_at`.
-pub async fn give_back(tx: &mut Tx, held: &ClaimedSend, due_at: Timestamp, reason: &str) -> Result<()> {
-    if sends::give_back(tx.conn(), held, due_at, reason).await? {
+/// Nothing has left; it is due again at `due_at`. False when that was known.
+pub async fn give_back(tx: &mut Tx, held: &ClaimedSend, due_at: Timestamp, reason: &str) -> Result<bool> {
+    let is_news = sends::give_back(tx.conn(), held, due_at, reason).await?;
+    if is_news {
         release(tx, held).await?;
     }
-    Ok(())
+    Ok(is_news)
 }
 
 /// The connection was lost when the server may have had it.
@@ -165,11 +174,12 @@ pub(super) fn attempt(held: &ClaimedSend, outcome: &str, ending: &Ending, now: T
     }
 }
 
-async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
-    if sends::finish(tx.conn(), held.send.id, SendState::Failed, ending, now).await? {
+async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<bool> {
+    let is_news = sends::finish(tx.conn(), held.send.id, SendState::Failed, ending, now).await?;
+    if is_news {
         stop(tx, held.send.enrollment_id, "failed", now).await?;
     }
-    Ok(())
+    Ok(is_news)
 }
 
 async fn plan_next(tx: &mut Tx, held: &ClaimedSend, next: Option<&NewSend>, now: Timestamp) -> Result<()> {

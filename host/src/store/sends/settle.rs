@@ -93,9 +93,9 @@ pub async fn give_back(conn: &mut Conn, held: &ClaimedSend, due_at: Timestamp, r
 }
 
 /// The server put it off: due again later, with its credential and its place of the daily limit. A first step whose
-/// credential went off meanwhile is free for any other.
-pub async fn put_off(conn: &mut Conn, id: SendId, due_at: Timestamp, ending: &Ending) -> Result<()> {
-    sqlx::query(
+/// credential went off meanwhile is free for any other. False when it is not held any more.
+pub async fn put_off(conn: &mut Conn, id: SendId, due_at: Timestamp, ending: &Ending) -> Result<bool> {
+    let done = sqlx::query(
         "UPDATE sends SET state = 'due', due_at = $2, smtp_code = $3, smtp_status = $4, smtp_reply = $5, reason = $6,
                 lease_owner = NULL, lease_until = NULL,
                 smtp_credential_id = CASE WHEN reserved_day IS NOT NULL AND EXISTS (SELECT 1 FROM smtp_credentials x
@@ -111,7 +111,7 @@ pub async fn put_off(conn: &mut Conn, id: SendId, due_at: Timestamp, ending: &En
     .bind(ending.reason.as_deref())
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Notes that an MX look-up gave no answer.
