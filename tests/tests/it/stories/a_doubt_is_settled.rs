@@ -75,7 +75,7 @@ async fn a_person_knows_that_it_left(database: Database) -> anyhow::Result<()> {
     asked(stranger.clone(), json!({ "as": "sent" })).await?.refused(404, "send_not_found")?;
     ensure!(stranger.get("/sends?state=in_doubt").await? == json!([]), "a stranger sees it");
 
-    let once = api.once("settled once");
+    let once = api.once("settled-once");
     let settled = resolve(&once, &doubt, "sent").await?;
     assert_eq!(settled, json!({ "id": doubt["id"], "state": "sent", "due_at": null }));
     assert_eq!(resolve(&once, &doubt, "sent").await?, settled);
