@@ -63,7 +63,7 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     };
     let settling = async {
         let round = || async {
-            doubts::step(&app).await?;
+            Box::pin(doubts::step(&app)).await?;
             Ok::<_, StoreError>(Next::At(app.clock.now().plus(doubts::LOOK_AGAIN)))
         };
         rounds::keep("inbox", &app.clock, &shutdown, round, std::future::pending::<()>).await;
