@@ -92,7 +92,7 @@ impl Rows {
 
 fn state() -> anyhow::Result<(Lua, Function)> {
     let lua = Lua::new_with(StdLib::STRING | StdLib::TABLE | StdLib::JIT, LuaOptions::default())?;
-    let matches = lua.create_function(|_, (text, pattern): (mlua::String, mlua::String)| {
+    let matches = lua.create_function(|_, (text, pattern): (mlua::LuaString, mlua::LuaString)| {
         let (text, pattern) = (text.to_str()?, pattern.to_str()?);
         Ok(PATTERNS.get(&*pattern).is_some_and(|regex| regex.is_match(&text)))
     })?;
