@@ -14,8 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from answers import answers
 from api import contacts_csv, credential
-from mailboxes import PASSWORD, Dovecot, answers
+from dovecot import PASSWORD, Dovecot
 from processes import timed, wait_until
 from servers import Engine, SmtpSink
 
@@ -40,8 +41,7 @@ def main():
 
 def backlog(binary, folder, count, more):
     """Every message answers something that was really sent, but for the newsletters."""
-    with Dovecot(folder, [MAILBOX]) as dovecot:
-        dovecot.put(MAILBOX, [])
+    with Dovecot(folder / "dovecot", [MAILBOX]) as dovecot:
         with SmtpSink(folder) as sink, engine_of(binary, folder) as engine:
             one = credential(sink.port, 0, 1_000_000_000) | reached(dovecot.imap, "none")
             campaign = campaign_of(engine, [one])
@@ -69,7 +69,7 @@ def backlog(binary, folder, count, more):
 
 def old_mail(binary, folder, count):
     """A mailbox that is full when it is added: how long until it is watched, and what was read for it."""
-    with Dovecot(folder, [MAILBOX]) as dovecot:
+    with Dovecot(folder / "dovecot", [MAILBOX]) as dovecot:
         old = answers([(str(number), f"old{number}@old.test") for number in range(1_000)], MAILBOX)
         dovecot.put(MAILBOX, (old[number % 1_000] for number in range(count)), 30 * 24 * 3600, "cur")
         # Dovecot's own first look, which makes its index, is not ours.
@@ -92,9 +92,7 @@ def old_mail(binary, folder, count):
 def idle(binary, folder, count):
     """Mailboxes that nothing happens in, over TLS, each with its own account and connection."""
     addresses = [f"ada{number}@sender.test" for number in range(count)]
-    with Dovecot(folder, addresses) as dovecot:
-        for address in addresses:
-            dovecot.put(address, [])
+    with Dovecot(folder / "dovecot", addresses) as dovecot:
         with engine_of(binary, folder, extra_ca=dovecot.folder / "ca.pem") as engine:
             before = engine.resident_bytes() / 1e6
             began = time.monotonic()

@@ -7,12 +7,11 @@ import shutil
 import signal
 import smtplib
 import subprocess
-import tempfile
 import urllib.request
 from pathlib import Path
 
 from api import Api
-from processes import Process, free_port, is_root, program, wait_until
+from processes import Process, free_port, is_root, program, reachable, wait_until
 from results import TARGET
 
 SINK = Path(__file__).resolve().parent / "sink"
@@ -141,11 +140,3 @@ def built_sink():
         ["cargo", "build", "--release", "--quiet", "--locked", "--manifest-path", SINK / "Cargo.toml", "--target-dir",
          target], check=True)
     return target / "release" / "ampout-bench-sink"
-
-
-def reachable(folder):
-    """Lets `postgres` into a folder below one that root has made for itself."""
-    for parent in folder.parents:
-        if parent == Path(tempfile.gettempdir()):
-            return
-        parent.chmod(parent.stat().st_mode | 0o011)

@@ -32,7 +32,8 @@ class People:
         self.look(quopri.decodestring(text).decode(errors="replace"))
         make = REPLIES[number % len(REPLIES)]
         sender = email.utils.parseaddr(message["From"])[1]
-        self.dovecot.deliver(sender, make(message, sender, email.utils.parseaddr(message["To"])[1]))
+        letter = make(message, sender, email.utils.parseaddr(message["To"])[1])
+        self.dovecot.put(sender, [letter.encode()])
         self.done[make.__name__] += 1
 
     def look(self, text):

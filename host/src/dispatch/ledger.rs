@@ -143,15 +143,12 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
     let now = app.clock.now();
     let judge_at = now.plus(app.config.health_interval);
     let mut tx = app.store.begin().await?;
-    let mut taken = Vec::new();
-    let mut intents = Vec::new();
+    let (mut taken, mut intents, mut decided) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Intent { send, credential, .. } => intents.push((*send, *credential)),
             Entry::Outcome { finished, .. } => {
-                for decision in &finished.decisions {
-                    decisions::insert(tx.conn(), decision).await?;
-                }
+                decided.extend_from_slice(&finished.decisions);
                 match finished.accepted() {
                     Some(accepted) => taken.push(accepted),
                     None => finished.outcome.write(&mut tx, &finished.held, now, judge_at).await?,
@@ -159,6 +156,7 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
             }
         }
     }
+    decisions::insert_many(&mut tx, &decided).await?;
     accepted::accepted(&mut tx, &taken, now, judge_at).await?;
     let mut begun = sends::begin_sending(&mut tx, &intents, app.node).await?.into_iter();
     tx.commit().await?;

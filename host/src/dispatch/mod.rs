@@ -29,7 +29,7 @@ use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::ids::SendId;
 use crate::store::sends::{self, Lease};
-use crate::store::{self, account_months, campaigns, credential_days, facts};
+use crate::store::{self, campaigns, facts};
 use crate::wake::Wake;
 use claim::Round;
 use held::Held;
@@ -231,14 +231,7 @@ async fn recover(app: &App, held: &Held) -> store::Result<usize> {
     sends::extend_leases(&mut tx, &held.ids(), lease).await?;
     let (freed, in_doubt) = sends::recover_expired(&mut tx, now, MOST_RECOVERED).await?;
     facts::doubt::left_behind(&mut tx, &in_doubt, now).await?;
-    for send in &freed {
-        if let Some(month) = send.reserved_month {
-            account_months::reserve(tx.conn(), send.account_id, month, -1).await?;
-        }
-        if let (Some(day), Some(credential)) = (send.reserved_day, send.smtp_credential_id) {
-            credential_days::reserve(&mut tx, credential, day, -1).await?;
-        }
-    }
+    facts::delivery::release_all(&mut tx, &freed).await?;
     tx.commit().await?;
     if !in_doubt.is_empty() {
         tracing::warn!(sends = in_doubt.len(), "Sends are in doubt: a node stopped while it was sending them");

@@ -147,12 +147,12 @@ impl Outcome {
 async fn bounced(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, class: BounceClass, now: Timestamp) -> Result<()> {
     use crate::domain::status::SendState;
     use crate::store::counters::CredentialCounter;
-    if !sends::finish(tx.conn(), held.send.id, SendState::Bounced, ending, now).await? {
+    if !sends::finish(tx.conn(), held, SendState::Bounced, ending).await? {
         return Ok(());
     }
     delivery::record(tx, held, "bounced", ending, now).await?;
     let reason = ending.reason.clone().unwrap_or_default();
     let fact = bounce::Bounce { class, source: bounce::Source::Smtp, reason };
     bounce::bounced(tx, &held.send, &fact, now).await?;
-    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await
+    counters::credential(tx, held.credential_id, CredentialCounter::Transaction, now).await
 }

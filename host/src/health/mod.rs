@@ -126,10 +126,7 @@ async fn record(tx: &mut Tx, credential: &Credential, decided: &Decided<Judgemen
         let decision = serde_json::to_value(&decided.decision).unwrap_or_default();
         rows.push(Decision::of_host(Hook::BouncePolicy, credential.account_id, &subject, None, decision, now));
     }
-    for row in &rows {
-        decisions::insert(tx.conn(), row).await?;
-    }
-    Ok(())
+    decisions::insert_many(tx, &rows).await
 }
 
 async fn apply(

@@ -18,11 +18,11 @@ async fn add(app: &TestApp, credential: CredentialId, transactions: u64, bounces
     let now = app.clock.now();
     let mut tx = app.store.begin().await.unwrap();
     for _ in 0..transactions {
-        counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await.unwrap();
+        counters::credential(&mut tx, credential, CredentialCounter::Transaction, now).await.unwrap();
     }
     for _ in 0..bounces {
         let bounce = CredentialCounter::Bounce(BounceClass::Hard);
-        counters::credential(tx.conn(), credential, bounce, now).await.unwrap();
+        counters::credential(&mut tx, credential, bounce, now).await.unwrap();
     }
     credentials::judge_by(tx.conn(), credential, now).await.unwrap();
     tx.commit().await.unwrap();

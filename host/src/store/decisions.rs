@@ -109,35 +109,6 @@ impl Decision {
     }
 }
 
-/// Records a decision.
-pub async fn insert(conn: &mut Conn, decision: &Decision) -> Result<()> {
-    let by = decision.by.as_ref();
-    let logs = (!decision.logs.is_empty()).then(|| serde_json::to_string(&decision.logs).unwrap_or_default());
-    sqlx::query(
-        "INSERT INTO decisions (id, account_id, hook, subject_id, enrollment_id, extension_name, extension_version,
-                                extension_sha256, mode, decision, error, logs, micros, at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-    )
-    .bind(decision.id.to_string())
-    .bind(decision.account_id.to_string())
-    .bind(decision.hook.as_str())
-    .bind(&decision.subject_id)
-    .bind(decision.enrollment_id.map(|id| id.to_string()))
-    .bind(by.map(|by| by.name.clone()))
-    .bind(by.map(|by| by.version.clone()))
-    .bind(by.map(|by| by.sha256.clone()))
-    .bind(&decision.mode)
-    .bind(decision.decision.as_ref().map(ToString::to_string))
-    // A script's error may quote what it was given, and PostgreSQL takes no text with a NUL.
-    .bind(decision.error.as_ref().map(|error| error.replace('\0', "")))
-    .bind(logs)
-    .bind(i64::try_from(decision.micros).unwrap_or(i64::MAX))
-    .bind(decision.at.as_millis())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// Records decisions.
 pub async fn insert_many(tx: &mut Tx, decisions: &[Decision]) -> Result<()> {
     if decisions.is_empty() {

@@ -226,16 +226,6 @@ pub async fn refresh_statuses(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Sets a version's status.
-pub async fn set_status(conn: &mut Conn, id: ExtensionId, status: &str) -> Result<()> {
-    sqlx::query("UPDATE extensions SET status = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(status)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
 /// All bindings of the installation.
 pub async fn all_bindings(conn: &mut Conn) -> Result<Vec<StoredBinding>> {
     let rows = sqlx::query("SELECT * FROM bindings ORDER BY scope, scope_id, hook, position").fetch_all(conn).await?;

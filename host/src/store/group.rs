@@ -4,6 +4,7 @@
 use std::any::{Any, TypeId};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -12,6 +13,10 @@ use super::{Result, Store, StoreError, Tx};
 
 /// Writes of one transaction.
 const MOST_TOGETHER: usize = 128;
+/// Who follows a group waits a moment for more, until there are so many: a transaction costs about the same for three writes
+/// as for thirty.
+const ENOUGH: usize = 48;
+const MOMENT: Duration = Duration::from_millis(1);
 /// Writes that wait. Who comes then is told that the database is too busy.
 const MOST_WAITING: usize = 4_096;
 
@@ -130,8 +135,13 @@ impl Drop for Relief {
 
 async fn write_all(store: Store) {
     let _relief = Relief(Arc::clone(&store.group));
+    let mut company = 0;
     loop {
+        if company > 1 && store.group.lock().entries.len() < ENOUGH {
+            tokio::time::sleep(MOMENT).await;
+        }
         let entries = store.group.next();
+        company = entries.len();
         if entries.is_empty() {
             return;
         }

@@ -34,13 +34,11 @@ pub struct Transaction {
     pub at: Timestamp,
 }
 
-/// Records an attempt.
-pub async fn insert(tx: &mut Tx, transaction: &Transaction) -> Result<()> {
-    insert_many(tx, std::slice::from_ref(transaction)).await
-}
-
 /// Records attempts.
 pub async fn insert_many(tx: &mut Tx, transactions: &[Transaction]) -> Result<()> {
+    if transactions.is_empty() {
+        return Ok(());
+    }
     let rows = transactions.iter().map(|t| {
         let ids = [
             t.id.to_string(),

@@ -1,15 +1,12 @@
 //! What is counted of campaigns and their batches: how many enrollments are in each status, and have ever been.
 
-use std::collections::BTreeMap;
-
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::domain::ids::CampaignId;
 use crate::domain::status::EnrollmentStatus;
-use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result, Tx};
+use crate::store::{Conn, Result};
 
 /// How many enrollments are in each status now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -151,66 +148,6 @@ pub async fn gone(conn: &mut Conn, campaign: CampaignId, batch: i64, totals: Sta
             None => query.execute(&mut *conn).await?,
         };
     }
-    Ok(())
-}
-
-/// What the first messages of enrollments change in the counts of their batch. An answer or a look may have been told
-/// before: those stand where they stand.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FirstMessages {
-    /// Enrollments that went from pending to sent.
-    pub now_sent: i64,
-    /// Enrollments that went from pending to opened.
-    pub now_opened: i64,
-    /// Enrollments that had gone on from there already.
-    pub unmoved: i64,
-}
-
-impl FirstMessages {
-    fn moved(self) -> i64 {
-        self.now_sent + self.now_opened
-    }
-}
-
-/// Enrollments were sent to for the first time, so many of each batch.
-pub async fn first_messages(tx: &mut Tx, by_batch: &BTreeMap<(CampaignId, i64), FirstMessages>) -> Result<()> {
-    let mut by_campaign: BTreeMap<CampaignId, FirstMessages> = BTreeMap::new();
-    for ((campaign, _), of_batch) in by_batch {
-        let sum = by_campaign.entry(*campaign).or_default();
-        sum.now_sent += of_batch.now_sent;
-        sum.now_opened += of_batch.now_opened;
-        sum.unmoved += of_batch.unmoved;
-    }
-    let sql = format!(
-        "UPDATE campaign_counters SET pending = pending - CAST(given.c1 AS BIGINT),
-                sent = sent + CAST(given.c2 AS BIGINT), opened = opened + CAST(given.c3 AS BIGINT),
-                sent_ever = sent_ever + CAST(given.c4 AS BIGINT), opened_ever = opened_ever + CAST(given.c3 AS BIGINT)
-         FROM {} AS given WHERE campaign_counters.campaign_id = given.c0",
-        tx.dialect().json_rows(5)
-    );
-    let rows = by_campaign.iter().map(|(campaign, sum)| {
-        let ever = sum.moved() + sum.unmoved;
-        (
-            campaign.to_string(),
-            sum.moved().to_string(),
-            sum.now_sent.to_string(),
-            sum.now_opened.to_string(),
-            ever.to_string(),
-        )
-    });
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
-    let sql = format!(
-        "UPDATE batch_counters SET pending = pending - CAST(given.c2 AS BIGINT),
-                sent = sent + CAST(given.c3 AS BIGINT), opened = opened + CAST(given.c4 AS BIGINT)
-         FROM {} AS given
-         WHERE batch_counters.campaign_id = given.c0 AND batch_counters.batch_number = CAST(given.c1 AS BIGINT)",
-        tx.dialect().json_rows(5)
-    );
-    let rows = by_batch.iter().map(|((campaign, batch), sum)| {
-        let (moved, sent, opened) = (sum.moved().to_string(), sum.now_sent.to_string(), sum.now_opened.to_string());
-        (campaign.to_string(), batch.to_string(), moved, sent, opened)
-    });
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
     Ok(())
 }
 

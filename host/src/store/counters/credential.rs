@@ -88,21 +88,8 @@ pub async fn start_credential(conn: &mut Conn, credential: CredentialId) -> Resu
 }
 
 /// Something happened to a credential at `at`: its lifetime, its time since it was enabled, and its slot of time.
-pub async fn credential(
-    conn: &mut Conn,
-    credential: CredentialId,
-    what: CredentialCounter,
-    at: Timestamp,
-) -> Result<()> {
-    let column = what.column();
-    let sql = format!("UPDATE credential_counters SET {column} = {column} + 1 WHERE credential_id = $1");
-    sqlx::query(AssertSqlSafe(sql)).bind(credential.to_string()).execute(&mut *conn).await?;
-    let sql = format!(
-        "INSERT INTO credential_slots (credential_id, slot, {column}) VALUES ($1, $2, 1)
-         ON CONFLICT (credential_id, slot) DO UPDATE SET {column} = credential_slots.{column} + 1"
-    );
-    sqlx::query(AssertSqlSafe(sql)).bind(credential.to_string()).bind(slot_of(at)).execute(conn).await?;
-    Ok(())
+pub async fn credential(tx: &mut Tx, credential: CredentialId, what: CredentialCounter, at: Timestamp) -> Result<()> {
+    credentials(tx, what, &BTreeMap::from([(credential, 1)]), at).await
 }
 
 /// The same happened to credentials at `at`, so many times to each.

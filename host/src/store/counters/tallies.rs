@@ -18,6 +18,7 @@ pub struct Tallies(BTreeMap<(CampaignId, i64), Sums>);
 struct Sums {
     /// In the order of [`EnrollmentStatus::ALL`].
     standing: [i64; 5],
+    sent_ever: i64,
     opened_ever: i64,
     replied_ever: i64,
 }
@@ -31,6 +32,11 @@ impl Tallies {
         }
         sums.opened_ever += i64::from(to == EnrollmentStatus::Opened);
         sums.replied_ever += i64::from(to == EnrollmentStatus::Replied);
+    }
+
+    /// One was sent to for the first time. That is not counted by its status, which an answer may be ahead of.
+    pub fn sent_first(&mut self, enrollment: &Enrollment) {
+        self.of(enrollment).sent_ever += 1;
     }
 
     /// One was looked at that had gone on from there: it is in no other status for that.
@@ -49,7 +55,9 @@ impl Tallies {
             by_campaign.entry(*campaign).or_default().add(sums);
         }
         let of_campaigns = by_campaign.iter().map(|(campaign, sums)| (campaign.to_string(), "", sums)).collect();
-        let ever = ", opened_ever = opened_ever + CAST(given.c7 AS BIGINT), replied_ever = replied_ever + CAST(given.c8 AS BIGINT)";
+        let ever =
+            ", sent_ever = sent_ever + CAST(given.c7 AS BIGINT), opened_ever = opened_ever + CAST(given.c8 AS BIGINT),
+                    replied_ever = replied_ever + CAST(given.c9 AS BIGINT)";
         add(tx, "campaign_counters", ever, "", of_campaigns).await?;
         let is_moved = |sums: &Sums| sums.standing != [0; 5];
         let batches: Vec<_> =
@@ -66,6 +74,7 @@ impl Sums {
         for (sum, more) in self.standing.iter_mut().zip(other.standing) {
             *sum += more;
         }
+        self.sent_ever += other.sent_ever;
         self.opened_ever += other.opened_ever;
         self.replied_ever += other.replied_ever;
     }
@@ -80,10 +89,10 @@ async fn add(tx: &mut Tx, table: &str, ever: &str, of_batch: &str, sums: Vec<(St
     let sql = format!(
         "UPDATE {table} SET {}{ever} FROM {} AS given WHERE {table}.campaign_id = given.c0{of_batch}",
         standing.collect::<Vec<_>>().join(", "),
-        tx.dialect().json_rows(9)
+        tx.dialect().json_rows(10)
     );
     let rows = sums.into_iter().map(|(campaign, batch, sums)| {
-        let counts = sums.standing.into_iter().chain([sums.opened_ever, sums.replied_ever]);
+        let counts = sums.standing.into_iter().chain([sums.sent_ever, sums.opened_ever, sums.replied_ever]);
         [campaign, batch.to_owned()].into_iter().chain(counts.map(|count| count.to_string())).collect::<Vec<_>>()
     });
     sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;

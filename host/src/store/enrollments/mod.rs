@@ -5,12 +5,9 @@ mod changes;
 pub mod standings;
 mod undispatched;
 
-use std::collections::HashMap;
-
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::dialect::json_of;
 use super::row::RowExt;
 use super::{Conn, Page, Result, Tx};
 use crate::domain::Timestamp;
@@ -147,21 +144,6 @@ pub async fn get_for_update(tx: &mut Tx, id: EnrollmentId) -> Result<Option<Enro
     let sql = format!("SELECT * FROM enrollments WHERE id = $1{}", tx.dialect().for_update());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
     row.as_ref().map(enrollment_of).transpose()
-}
-
-/// Several, likewise; locked in the order of their ids, so that two who do this never wait for each other.
-pub async fn get_many_for_update(tx: &mut Tx, ids: &[EnrollmentId]) -> Result<HashMap<EnrollmentId, Enrollment>> {
-    let sql = format!(
-        "SELECT * FROM enrollments WHERE id IN (SELECT c0 FROM {} AS given) ORDER BY id{}",
-        tx.dialect().json_rows(1),
-        tx.dialect().for_update()
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(json_of(ids.iter().map(|id| [id.to_string()])))
-        .fetch_all(tx.conn())
-        .await?;
-    let enrollments = rows.iter().map(enrollment_of).collect::<Result<Vec<_>>>()?;
-    Ok(enrollments.into_iter().map(|enrollment| (enrollment.id, enrollment)).collect())
 }
 
 /// One enrollment of an account.

@@ -1,18 +1,18 @@
 //! Acceptances: what servers took within the same few milliseconds is written by as many statements as one message would
 //! need. Everything that a single send may meet on its way has a function of its own in `delivery`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::first_message::{Left, have_left, status_after};
 use super::{delivery, enrollment_data};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
-use crate::domain::ids::{AccountId, CampaignId, CredentialId, EnrollmentId, EventId};
+use crate::domain::ids::{AccountId, CampaignId, CredentialId, EventId};
 use crate::store::counters::CredentialCounter;
-use crate::store::enrollments::Enrollment;
+use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
 use crate::store::sends::{ClaimedSend, Ending, NewSend};
-use crate::store::{Result, Tx, counters, credentials, enrollments, events, sends, transactions};
+use crate::store::{Result, Tx, counters, credentials, events, sends, transactions};
 
 /// A send that its server took.
 #[derive(Debug, Clone, Copy)]
@@ -41,19 +41,18 @@ pub async fn accepted(tx: &mut Tx, all: &[Accepted<'_>], now: Timestamp, judge_a
     transactions::insert_many(tx, &attempts).await?;
 
     let ids: Vec<_> = taken.iter().map(|one| one.held.send.enrollment_id).collect();
-    let of = enrollments::get_many_for_update(tx, &ids).await?;
-    let enrolled: Vec<_> = taken
-        .iter()
-        .filter_map(|one| of.get(&one.held.send.enrollment_id).map(|enrollment| (*one, enrollment)))
-        .collect();
-    let told: Vec<_> = enrolled.iter().map(|(one, enrollment)| sent_event(one.held, enrollment, now)).collect();
+    let of = standings::hold(tx, &ids).await?;
+    let enrolled: Vec<_> = taken.iter().filter_map(|one| Some((*one, of.get(&one.held.send.enrollment_id)?))).collect();
+    let told: Vec<_> = enrolled.iter().map(|(_, standing)| sent_event(standing, now)).collect();
     events::insert_many(tx, &told, now).await?;
-    plan_next(tx, &taken, &of, now).await?;
+    plan_next(tx, &enrolled, now).await?;
 
-    let left: Vec<_> = enrolled
-        .iter()
-        .map(|(one, enrollment)| Left { enrollment, send: one.held.send.id, credential: one.held.credential_id })
-        .collect();
+    let left = enrolled.iter().map(|(Accepted { held, .. }, Standing { enrollment, .. })| Left {
+        enrollment,
+        send: held.send.id,
+        credential: held.credential_id,
+    });
+    let left: Vec<_> = left.collect();
     have_left(tx, &left, now).await?;
     let mut made: BTreeMap<CredentialId, i64> = BTreeMap::new();
     for one in &taken {
@@ -65,35 +64,27 @@ pub async fn accepted(tx: &mut Tx, all: &[Accepted<'_>], now: Timestamp, judge_a
 }
 
 /// `enrollment.sent` as it stands once this message has left.
-fn sent_event(held: &ClaimedSend, before: &Enrollment, now: Timestamp) -> NewEvent {
-    let is_first = before.first_send_id.is_none();
-    let after = Enrollment {
-        status: if is_first { status_after(before) } else { before.status },
-        sent_at: if is_first { Some(now) } else { before.sent_at },
-        ..before.clone()
-    };
+fn sent_event(before: &Standing, now: Timestamp) -> NewEvent {
+    let Standing { enrollment, contact_email } = before;
+    let mut after = enrollment.clone();
+    if after.first_send_id.is_none() {
+        (after.status, after.sent_at) = (status_after(enrollment), Some(now));
+    }
     NewEvent {
         id: EventId::new(now),
         account_id: after.account_id,
         event_type: EventType::EnrollmentSent,
         subject_id: after.id.to_string(),
-        data: enrollment_data(&after, Some(&held.contact.email)),
+        data: enrollment_data(&after, contact_email.as_deref()),
     }
 }
 
 /// Plans what follows, unless the sequence was stopped meanwhile.
-async fn plan_next(
-    tx: &mut Tx,
-    taken: &[&Accepted<'_>],
-    of: &HashMap<EnrollmentId, Enrollment>,
-    now: Timestamp,
-) -> Result<()> {
-    let goes_on = |one: &&&Accepted<'_>| of.get(&one.held.send.enrollment_id).is_some_and(|e| e.stopped_at.is_none());
+async fn plan_next(tx: &mut Tx, enrolled: &[(&Accepted<'_>, &Standing)], now: Timestamp) -> Result<()> {
     let mut planned: BTreeMap<(AccountId, CampaignId), Vec<NewSend>> = BTreeMap::new();
-    for one in taken.iter().filter(goes_on) {
-        let send = &one.held.send;
-        if let Some(next) = one.next {
-            planned.entry((send.account_id, send.campaign_id)).or_default().push(next.clone());
+    for (Accepted { held, next, .. }, Standing { enrollment, .. }) in enrolled {
+        if let (Some(next), None) = (next, enrollment.stopped_at) {
+            planned.entry((held.send.account_id, held.send.campaign_id)).or_default().push((*next).clone());
         }
     }
     for ((account, campaign), next) in planned {

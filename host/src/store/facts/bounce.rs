@@ -113,7 +113,7 @@ pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, 
         return Ok(false);
     }
     if let Some(credential) = send.smtp_credential_id {
-        counters::credential(tx.conn(), credential, CredentialCounter::Complaint, now).await?;
+        counters::credential(tx, credential, CredentialCounter::Complaint, now).await?;
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
     }

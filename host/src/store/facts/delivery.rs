@@ -1,6 +1,8 @@
 //! How a send that a node held came out, one at a time; `accepted` writes many. An outcome that is told again, because the
 //! answer to its commit was lost, finds its row moved and changes nothing.
 
+use std::collections::BTreeMap;
+
 use super::first_message::{Left, have_left};
 use super::{stop, tell};
 use crate::domain::event::EventType;
@@ -31,8 +33,8 @@ pub async fn deferred(
         return Ok(());
     }
     record(tx, held, if retry_at.is_some() { "deferred" } else { "failed" }, ending, now).await?;
-    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Transaction, now).await?;
-    counters::credential(tx.conn(), held.credential_id, CredentialCounter::Deferral, now).await
+    counters::credential(tx, held.credential_id, CredentialCounter::Transaction, now).await?;
+    counters::credential(tx, held.credential_id, CredentialCounter::Deferral, now).await
 }
 
 /// The connection broke before the message left: again at `retry_at`, or that was once too often.
@@ -89,7 +91,7 @@ pub async fn give_back(tx: &mut Tx, held: &ClaimedSend, due_at: Timestamp, reaso
 
 /// The connection was lost when the server may have had it.
 pub async fn in_doubt(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
-    if sends::finish(tx.conn(), held.send.id, SendState::InDoubt, ending, now).await? {
+    if sends::finish(tx.conn(), held, SendState::InDoubt, ending).await? {
         record(tx, held, "in_doubt", ending, now).await?;
     }
     Ok(())
@@ -109,7 +111,7 @@ pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Res
             plan_after(tx, send, credential, draw, now).await?;
         }
     }
-    counters::credential(tx.conn(), credential, CredentialCounter::Transaction, now).await?;
+    counters::credential(tx, credential, CredentialCounter::Transaction, now).await?;
     Ok(true)
 }
 
@@ -122,7 +124,7 @@ pub async fn skipped(
     now: Timestamp,
 ) -> Result<()> {
     let ending = Ending { reason: Some(reason.to_owned()), ..Ending::default() };
-    if sends::finish(tx.conn(), held.send.id, SendState::Skipped, &ending, now).await? {
+    if sends::finish(tx.conn(), held, SendState::Skipped, &ending).await? {
         release(tx, held).await?;
         plan_next(tx, held, next, now).await?;
     }
@@ -145,7 +147,7 @@ pub async fn passed_over(
 /// The domain takes no mail: bounced without an SMTP transaction, and in no rate.
 pub async fn domain_takes_no_mail(tx: &mut Tx, held: &ClaimedSend, reason: &str, now: Timestamp) -> Result<()> {
     let ending = Ending { reason: Some(reason.to_owned()), ..Ending::default() };
-    if !sends::finish(tx.conn(), held.send.id, SendState::Bounced, &ending, now).await? {
+    if !sends::finish(tx.conn(), held, SendState::Bounced, &ending).await? {
         return Ok(());
     }
     super::bounce::mark_enrollment(tx, held.send.enrollment_id, reason, now).await?;
@@ -175,7 +177,7 @@ pub(super) fn attempt(held: &ClaimedSend, outcome: &str, ending: &Ending, now: T
 }
 
 async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<bool> {
-    let is_news = sends::finish(tx.conn(), held.send.id, SendState::Failed, ending, now).await?;
+    let is_news = sends::finish(tx.conn(), held, SendState::Failed, ending).await?;
     if is_news {
         stop(tx, held.send.enrollment_id, "failed", now).await?;
     }
@@ -220,11 +222,26 @@ pub(super) async fn reopen(tx: &mut Tx, campaign: CampaignId) -> Result<()> {
 
 /// Gives the places of the month and of the day back.
 async fn release(tx: &mut Tx, held: &ClaimedSend) -> Result<()> {
-    if let Some(month) = held.send.reserved_month {
-        account_months::reserve(tx.conn(), held.send.account_id, month, -1).await?;
+    release_all(tx, std::slice::from_ref(&held.send)).await
+}
+
+/// The same for sends that nobody holds any more; given as they were held.
+pub async fn release_all(tx: &mut Tx, sends: &[Send]) -> Result<()> {
+    let mut months: BTreeMap<_, i64> = BTreeMap::new();
+    let mut days: BTreeMap<_, BTreeMap<_, i64>> = BTreeMap::new();
+    for send in sends {
+        if let Some(month) = send.reserved_month {
+            *months.entry((send.account_id, month)).or_default() -= 1;
+        }
+        if let (Some(day), Some(credential)) = (send.reserved_day, send.smtp_credential_id) {
+            *days.entry(day).or_default().entry(credential).or_default() -= 1;
+        }
     }
-    match held.send.reserved_day {
-        Some(day) => credential_days::reserve(tx, held.credential_id, day, -1).await,
-        None => Ok(()),
+    for ((account, month), count) in months {
+        account_months::reserve(tx.conn(), account, month, count).await?;
     }
+    for (day, counts) in days {
+        credential_days::reserve_many(tx, &counts, day).await?;
+    }
+    Ok(())
 }

@@ -14,7 +14,6 @@ use crate::store::transactions::{self, Transaction};
 use crate::store::{Result, Tx, campaigns, contacts, credential_days, credentials};
 use crate::wake::Wake;
 
-const NODE_STOPPED: &str = "the node stopped while it was sending";
 const WAITS_FOR_A_PLACE: &str = "its credential's daily limit is used up until then";
 /// UTC days ahead in which a place is looked for.
 const MOST_DAYS: usize = 30;
@@ -37,23 +36,21 @@ pub enum Unresolved {
 
 /// The attempts of a dead node whose end nobody knows.
 pub async fn left_behind(tx: &mut Tx, sends: &[Send], now: Timestamp) -> Result<()> {
-    for send in sends {
-        let Some(credential_id) = send.smtp_credential_id else { continue };
-        let transaction = Transaction {
+    let attempt = |send: &Send| {
+        Some(Transaction {
             id: TransactionId::new(now),
             account_id: send.account_id,
             enrollment_id: send.enrollment_id,
             send_id: send.id,
-            credential_id,
+            credential_id: send.smtp_credential_id?,
             outcome: SendState::InDoubt.as_str().to_owned(),
             smtp_code: None,
             smtp_status: None,
-            reply: NODE_STOPPED.to_owned(),
+            reply: sends::NODE_STOPPED.to_owned(),
             at: now,
-        };
-        transactions::insert(tx, &transaction).await?;
-    }
-    Ok(())
+        })
+    };
+    transactions::insert_many(tx, &sends.iter().filter_map(attempt).collect::<Vec<_>>()).await
 }
 
 /// A person has found out that it left: all that an acceptance brings is made up for. `draw` (0..1) places the step that

@@ -1,14 +1,12 @@
 //! The first message of an enrollment counts it as sent, whatever was told of it before: an answer, a look, a bounce may be
 //! faster than the server's reply.
 
-use std::collections::BTreeMap;
-
 use crate::domain::Timestamp;
 use crate::domain::ids::{CredentialId, SendId};
 use crate::domain::status::EnrollmentStatus;
-use crate::store::counters::FirstMessages;
+use crate::store::counters::Tallies;
 use crate::store::enrollments::{Enrollment, OpenedThread};
-use crate::store::{Result, Tx, counters, enrollments};
+use crate::store::{Result, Tx, enrollments};
 
 /// A message that left.
 pub(super) struct Left<'a> {
@@ -22,16 +20,13 @@ pub(super) struct Left<'a> {
 
 /// Writes those that opened their threads; the others say nothing new.
 pub(super) async fn have_left(tx: &mut Tx, messages: &[Left<'_>], now: Timestamp) -> Result<()> {
-    let mut by_batch: BTreeMap<_, FirstMessages> = BTreeMap::new();
-    let mut opened = Vec::new();
+    let (mut tallies, mut opened) = (Tallies::default(), Vec::new());
     for Left { enrollment, send, credential } in messages.iter().filter(|left| left.enrollment.first_send_id.is_none())
     {
-        let counts = by_batch.entry((enrollment.campaign_id, enrollment.batch_number)).or_default();
         let status = status_after(enrollment);
-        match status {
-            _ if enrollment.status != EnrollmentStatus::Pending => counts.unmoved += 1,
-            EnrollmentStatus::Opened => counts.now_opened += 1,
-            _ => counts.now_sent += 1,
+        tallies.sent_first(enrollment);
+        if status != enrollment.status {
+            tallies.moved(enrollment, status);
         }
         opened.push(OpenedThread { id: enrollment.id, send: *send, credential: *credential, status });
     }
@@ -39,7 +34,7 @@ pub(super) async fn have_left(tx: &mut Tx, messages: &[Left<'_>], now: Timestamp
         return Ok(());
     }
     enrollments::opened_threads(tx, &opened, now).await?;
-    counters::first_messages(tx, &by_batch).await
+    tallies.write(tx).await
 }
 
 /// Where an enrollment stands once its first message has left.

@@ -190,17 +190,6 @@ pub async fn of_enrollment(conn: &mut Conn, enrollment: EnrollmentId) -> Result<
     rows.iter().map(send_of).collect()
 }
 
-/// An account's send by the provider's id for it.
-pub async fn by_provider_message_id(conn: &mut Conn, account: AccountId, id: &str) -> Result<Option<Send>> {
-    let row =
-        sqlx::query("SELECT * FROM sends WHERE provider_message_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT 1")
-            .bind(id)
-            .bind(account.to_string())
-            .fetch_optional(conn)
-            .await?;
-    row.as_ref().map(send_of).transpose()
-}
-
 /// An account's newest send to an address; only those of `credential` where one is given.
 pub async fn newest_to(
     conn: &mut Conn,

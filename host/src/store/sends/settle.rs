@@ -27,22 +27,25 @@ pub struct Ending {
     pub provider_message_id: Option<String>,
 }
 
-/// Moves a held row to an end; false when it has one. A row in doubt is settled by what its sender has seen after all.
-pub async fn finish(conn: &mut Conn, id: SendId, state: SendState, ending: &Ending, now: Timestamp) -> Result<bool> {
-    let sent_at = (state == SendState::Sent).then(|| now.as_millis());
+/// Moves a held row to an end that is no acceptance; false when it has one. A row in doubt is settled by what its sender has
+/// seen after all. Only a row that holds the same places still: another node may have claimed it meanwhile for others.
+pub async fn finish(conn: &mut Conn, held: &ClaimedSend, state: SendState, ending: &Ending) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE sends SET state = $2, smtp_code = $3, smtp_status = $4, smtp_reply = $5, reason = $6,
-                provider_message_id = $7, sent_at = $8, lease_owner = NULL, lease_until = NULL
-         WHERE id = $1 AND state IN ('claimed', 'sending', 'in_doubt')",
+                provider_message_id = $7, lease_owner = NULL, lease_until = NULL
+         WHERE id = $1 AND state IN ('claimed', 'sending', 'in_doubt') AND smtp_credential_id = $8
+           AND COALESCE(reserved_day, -1) = $9 AND COALESCE(reserved_month, -1) = $10",
     )
-    .bind(id.to_string())
+    .bind(held.send.id.to_string())
     .bind(state.as_str())
     .bind(ending.smtp_code.map(i64::from))
     .bind(ending.smtp_status.as_deref())
     .bind(ending.smtp_reply.as_deref())
     .bind(ending.reason.as_deref())
     .bind(ending.provider_message_id.as_deref())
-    .bind(sent_at)
+    .bind(held.credential_id.to_string())
+    .bind(held.send.reserved_day.unwrap_or(-1))
+    .bind(held.send.reserved_month.unwrap_or(-1))
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -131,19 +134,6 @@ pub(in crate::store) async fn settle_sent(conn: &mut Conn, id: SendId, now: Time
         .execute(conn)
         .await?;
     Ok(done.rows_affected() > 0)
-}
-
-/// Evidence that it bounced.
-pub async fn settle_bounced(conn: &mut Conn, id: SendId, reason: &str) -> Result<()> {
-    sqlx::query(
-        "UPDATE sends SET state = 'bounced', reason = $2, lease_owner = NULL, lease_until = NULL
-         WHERE id = $1 AND state IN ('claimed', 'sending', 'sent', 'in_doubt')",
-    )
-    .bind(id.to_string())
-    .bind(reason)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// One that bounced is told of in other words.
