@@ -185,7 +185,8 @@ impl TestApp {
         let mut tx = self.store.begin().await.unwrap();
         let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
         sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
-        let held = sends::claimed(&mut tx, &[send.id], self.node).await.unwrap().remove(0);
+        let dialect = tx.dialect();
+        let held = sends::claimed(tx.conn(), dialect, &[send.id], self.node).await.unwrap().remove(0);
         let begun = sends::begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await.unwrap();
         assert_eq!(begun, [Ok(())]);
         tx.commit().await.unwrap();

@@ -44,7 +44,7 @@ macro_rules! word_schemas {
 
 text_schemas! { SchemaFormat::Custom("uuid".to_owned()), "019ab7c0-0000-7000-8000-000000000000":
     ids::AccountId, ids::ApiKeyId, ids::OutreachId, ids::CampaignId, ids::StepId, ids::CredentialId,
-    ids::ContactImportId, ids::ContactId, ids::EnrollmentId, ids::SendId, ids::TransactionId, ids::SuppressionId,
+    ids::ContactImportId, ids::ContactId, ids::EnrollmentId, ids::SendId, ids::SuppressionId,
     ids::InboundMessageId, ids::InboundEndpointId, ids::InboundRequestId, ids::ProviderEventId, ids::EventId,
     ids::WebhookId, ids::DeliveryId, ids::ExtensionId, ids::DecisionId, ids::ResolutionId,
 }

@@ -14,8 +14,7 @@ use super::state::Api;
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{
-    ApiKeyId, CredentialId, DeliveryId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId,
-    TransactionId, WebhookId,
+    ApiKeyId, CredentialId, DeliveryId, EnrollmentId, EventId, InboundMessageId, ProviderEventId, SendId, WebhookId,
 };
 use crate::domain::status::{Hook, ResolvedAs, SendState};
 use crate::store::decisions::Decision;
@@ -51,7 +50,6 @@ enum Fact {
     },
     /// A step was told to a server, and what it said.
     Transaction {
-        id: TransactionId,
         send_id: SendId,
         smtp_credential_id: CredentialId,
         outcome: String,
@@ -165,7 +163,6 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
     }
     for done in transactions::of_enrollment(conn, id).await? {
         let fact = Fact::Transaction {
-            id: done.id,
             send_id: done.send_id,
             smtp_credential_id: done.credential_id,
             outcome: done.outcome,

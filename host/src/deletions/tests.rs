@@ -77,7 +77,8 @@ async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
         let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
         sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
         credential_days::reserve(&mut tx, sender.credential, now.utc_day(), 1).await.unwrap();
-        let held = sends::claimed(&mut tx, &[send.id], app.node).await.unwrap().remove(0);
+        let dialect = tx.dialect();
+        let held = sends::claimed(tx.conn(), dialect, &[send.id], app.node).await.unwrap().remove(0);
         tx.commit().await.unwrap();
         let doomed = mark(&app, &send, with_import).await;
         assert!(!finish(&app, doomed).await.unwrap(), "somebody holds it");

@@ -21,7 +21,7 @@ use crate::store::sends::{self, ClaimedSend, DueSend, Lease, Places};
 use crate::store::{self, Tx, campaigns, credential_days, credentials};
 
 /// Sends that a node holds at once, for each connection that it may open.
-pub(super) const HELD_PER_CONNECTION: usize = 4;
+pub(super) const HELD_PER_CONNECTION: usize = 8;
 
 /// A send that leaves this late is on time.
 const PUNCTUAL: Duration = Duration::from_secs(1);
@@ -61,6 +61,14 @@ pub(super) enum Round {
     NothingLeft(Box<Campaign>),
 }
 
+/// What a transaction found.
+enum Found {
+    /// Sends that are held once it is committed.
+    Due { context: Arc<CampaignContext>, ids: Vec<SendId>, next_due: Option<Timestamp> },
+    /// Nothing to commit.
+    Nothing(Round),
+}
+
 /// Claims at most `room` due sends of a campaign.
 pub(super) async fn claim(
     app: &App,
@@ -73,16 +81,20 @@ pub(super) async fn claim(
     let mut tx = app.store.begin().await?;
     // The wait for the writer is not the claim's.
     let began = Instant::now();
-    let round = look(&mut tx, app, held, sequences, id, room, now).await?;
-    match &round {
-        Round::Claimed { sends, .. } => {
+    match look(&mut tx, app, held, sequences, id, room, now).await? {
+        Found::Due { context, ids, next_due } => {
             tx.commit().await?;
+            // Read when others can write again. Where that fails, they are free once their leases have ended.
+            let sends = sends::claimed(&mut *app.store.read().await?, app.store.dialect(), &ids, app.node).await?;
             app.metrics.claimed(sends.len(), began.elapsed());
+            Ok(Round::Claimed { context, sends, next_due })
         }
         // Not left to the drop: the next look may come at once, and would take our own lock for another node's.
-        Round::Idle { .. } | Round::NothingLeft(_) => tx.rollback().await?,
+        Found::Nothing(round) => {
+            tx.rollback().await?;
+            Ok(round)
+        }
     }
-    Ok(round)
 }
 
 async fn look(
@@ -93,13 +105,13 @@ async fn look(
     id: CampaignId,
     room: usize,
     now: Timestamp,
-) -> store::Result<Round> {
+) -> store::Result<Found> {
     let claimed_at = Instant::now();
     let Some(campaign) = campaigns::lock_for_claim(tx, id).await? else {
-        return Ok(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)) });
+        return Ok(Found::Nothing(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)) }));
     };
     if campaign.status != CampaignStatus::Active {
-        return Ok(Round::Idle { next_due: None });
+        return Ok(Found::Nothing(Round::Idle { next_due: None }));
     }
     let all = credentials::of_campaign(tx.conn(), id).await?;
     let mut next = NextLook::new(now);
@@ -158,17 +170,16 @@ async fn look(
     }
 
     if ids.is_empty() {
-        return Ok(match next.planned {
+        return Ok(Found::Nothing(match next.planned {
             true => Round::Idle { next_due: next.time },
             false => Round::NothingLeft(Box::new(campaign)),
-        });
+        }));
     }
     let sequence = sequences.of(tx, id).await?;
-    let sends = sends::claimed(tx, &ids, app.node).await?;
     let open = |credential: Credential| (credential.id, OpenCredential::open(app, credential));
     let credentials = all.into_iter().map(open).collect();
     let context = Arc::new(CampaignContext { claimed_at, campaign, sequence, credentials });
-    Ok(Round::Claimed { context, sends, next_due: next.time })
+    Ok(Found::Due { context, ids, next_due: next.time })
 }
 
 /// When to look at the campaign again, and whether anything is planned at all.

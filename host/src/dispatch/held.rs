@@ -30,6 +30,12 @@ struct Count {
     marked: usize,
 }
 
+impl Count {
+    fn is_drained(&self) -> bool {
+        self.held <= self.marked / 2
+    }
+}
+
 impl Held {
     pub(super) fn take(&self, send: SendId, credential: CredentialId) {
         let mut state = self.lock();
@@ -43,7 +49,7 @@ impl Held {
         let Some(credential) = state.sends.remove(&send) else { return };
         let Some(count) = state.credentials.get_mut(&credential) else { return };
         count.held -= 1;
-        if count.held <= count.marked / 2 {
+        if count.is_drained() {
             self.0.drained.notify_one();
         }
     }
@@ -57,7 +63,13 @@ impl Held {
 
     /// Returns once a credential has room again for about half of what it held at the mark.
     pub(super) async fn drained(&self) {
-        self.0.drained.notified().await;
+        loop {
+            self.0.drained.notified().await;
+            // What was told while the last claim was being made, that claim has seen to.
+            if self.lock().credentials.values().any(Count::is_drained) {
+                return;
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {

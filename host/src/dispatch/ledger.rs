@@ -1,6 +1,6 @@
 //! The group commit: intents and outcomes of many connections in one transaction every few milliseconds, by as many
 //! statements as one message would need. Whoever asks is answered after the commit, so that nothing is sent before its
-//! intent is safe.
+//! intent is safe. Nobody waits for company: what comes while a group is written is the next one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,6 @@ use crate::store::sends::{self, ClaimedSend, Obstacle};
 
 /// Entries of one transaction.
 const MOST_AT_ONCE: usize = 256;
-/// From so many entries on, more are waited for, until there are enough.
-const COMPANY: usize = 4;
-const ENOUGH: usize = 48;
-const MOMENT: Duration = Duration::from_millis(1);
 /// Entries that wait; who comes later waits for a place.
 const MOST_WAITING: usize = 1024;
 /// Between two tries to write what must not be lost.
@@ -93,7 +89,6 @@ impl Ledger {
 async fn write_all(app: App, mut waiting: mpsc::Receiver<Entry>) {
     let mut group = Vec::with_capacity(MOST_AT_ONCE);
     while waiting.recv_many(&mut group, MOST_AT_ONCE).await > 0 {
-        gather(&mut waiting, &mut group).await;
         let mut entries = std::mem::take(&mut group);
         match write_group_again(&app, &entries).await {
             Ok(results) => {
@@ -115,18 +110,6 @@ async fn write_all(app: App, mut waiting: mpsc::Receiver<Entry>) {
             }
         }
         group = entries;
-    }
-}
-
-/// Who has company waits a moment for more of it: a transaction costs about the same for ten entries as for forty. Who
-/// comes alone is written at once.
-async fn gather(waiting: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>) {
-    if (COMPANY..ENOUGH).contains(&group.len()) {
-        tokio::time::sleep(MOMENT).await;
-        while group.len() < MOST_AT_ONCE {
-            let Ok(entry) = waiting.try_recv() else { return };
-            group.push(entry);
-        }
     }
 }
 

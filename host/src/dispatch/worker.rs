@@ -92,10 +92,6 @@ async fn attempt(
     if let Some(outcome) = ask_gate(app, context, credential, held, exchangers.as_deref(), decisions).await {
         return Some(outcome);
     }
-    let (envelope, message) = match build(app, context, credential, step, held) {
-        Ok(built) => built,
-        Err(ending) => return Some(Outcome::Failed { ending }),
-    };
     let turn = turns.take(held.credential_id).await;
     if turns.was_refused_since(held.credential_id, context.claimed_at) {
         return Some(Outcome::GivenBack {
@@ -104,6 +100,12 @@ async fn attempt(
             counts_as_mx_attempt: false,
         });
     }
+    // Not before its turn: what is claimed together would be built together, and what waits for the database meanwhile
+    // would wait for all of that.
+    let (envelope, message) = match build(app, context, credential, step, held) {
+        Ok(built) => built,
+        Err(ending) => return Some(Outcome::Failed { ending }),
+    };
     let line = match app.smtp.acquire(held.credential_id, server).await {
         Ok(connection) => line.insert(Line { connection, _turn: turn }),
         Err(error) => return Some(rest(turns, held, not_connected(app, credential, &error))),

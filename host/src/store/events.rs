@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::dialect::json_of;
+use super::packed::{self, Columns};
 use super::row::RowExt;
 use super::{Conn, Result, Tx, meta};
 use crate::domain::Timestamp;
@@ -109,26 +110,31 @@ pub struct Sequenced {
     pub position: i64,
 }
 
+/// What [`sequence`] reads.
+const UNSEQUENCED: Columns = &["id", "account_id", "type", "subject_id"];
+
 /// Gives committed events their places, oldest first, and gives them back in that order. One sequencer at a time: the row
 /// of the last position is its lock, so whoever reads a place has all that stand before it.
 pub async fn sequence(tx: &mut Tx, limit: i64) -> Result<Vec<Sequenced>> {
-    let last: i64 = meta::lock(tx, LAST_POSITION, "0").await?.parse().unwrap_or(0);
-    let rows = sqlx::query(
-        "UPDATE events SET position = CAST($1 AS BIGINT) + placed.place
-         FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
-               FROM (SELECT id FROM events WHERE position IS NULL ORDER BY id LIMIT $2) AS oldest) AS placed
-         WHERE events.id = placed.id
-         RETURNING events.id AS id, account_id, type, subject_id, position",
-    )
-    .bind(last)
-    .bind(limit)
-    .fetch_all(tx.conn())
-    .await?;
-    let mut events = rows.iter().map(sequenced_of).collect::<Result<Vec<_>>>()?;
-    events.sort_unstable_by_key(|event| event.position);
-    if let Some(Sequenced { position, .. }) = events.last() {
-        meta::set(tx.conn(), LAST_POSITION, &position.to_string()).await?;
+    let mut last: i64 = meta::lock(tx, LAST_POSITION, "0").await?.parse().unwrap_or(0);
+    let query = "SELECT id, account_id, type, subject_id FROM events WHERE position IS NULL ORDER BY id LIMIT $1";
+    let sql = packed::select(tx.dialect(), UNSEQUENCED, query);
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_one(tx.conn()).await?;
+    let mut events = Vec::new();
+    for row in packed::rows(&all, UNSEQUENCED)? {
+        last += 1;
+        events.push(sequenced_of(&row, last)?);
     }
+    if events.is_empty() {
+        return Ok(events);
+    }
+    let sql = format!(
+        "UPDATE events SET position = CAST(given.c1 AS BIGINT) FROM {} AS given WHERE events.id = given.c0",
+        tx.dialect().json_rows(2)
+    );
+    let given = json_of(events.iter().map(|event| (event.id.to_string(), event.position.to_string())));
+    sqlx::query(AssertSqlSafe(sql)).bind(given).execute(tx.conn()).await?;
+    meta::set(tx.conn(), LAST_POSITION, &last.to_string()).await?;
     Ok(events)
 }
 
@@ -193,13 +199,13 @@ pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Event>>
     rows.iter().map(event_of).collect()
 }
 
-fn sequenced_of(row: &AnyRow) -> Result<Sequenced> {
+fn sequenced_of(row: &impl RowExt, position: i64) -> Result<Sequenced> {
     Ok(Sequenced {
         id: row.id("id")?,
         account_id: row.id("account_id")?,
         event_type: row.word("type", EventType::parse)?,
         subject_id: row.text("subject_id")?,
-        position: row.int("position")?,
+        position,
     })
 }
 

@@ -24,6 +24,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (15, "providers", include_str!("../../migrations/0015_providers.sql")),
     (16, "resolutions", include_str!("../../migrations/0016_resolutions.sql")),
     (17, "work in order", include_str!("../../migrations/0017_work_in_order.sql")),
+    (18, "fewer writes a message", include_str!("../../migrations/0018_fewer_writes_a_message.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

@@ -32,6 +32,7 @@ pub mod meta;
 pub mod migrations;
 pub mod notices;
 pub mod outreaches;
+mod packed;
 pub mod page;
 pub mod resolutions;
 mod retry;
@@ -42,7 +43,7 @@ pub mod transactions;
 pub mod usage;
 pub mod webhooks;
 
-pub use connect::{DatabaseUrl, Store, StoreOptions, Tx};
+pub use connect::{DatabaseUrl, Snapshot, Store, StoreOptions, Tx};
 pub use dialect::Dialect;
 pub use group::Writing;
 pub use page::Page;

@@ -86,6 +86,6 @@ impl RowExt for AnyRow {
     }
 }
 
-fn unreadable(column: &'static str, value: &str, expected: &'static str) -> StoreError {
+pub(super) fn unreadable(column: &'static str, value: &str, expected: &'static str) -> StoreError {
     StoreError::Unreadable { column, value: value.chars().take(80).collect(), expected }
 }

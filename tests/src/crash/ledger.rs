@@ -28,14 +28,14 @@ pub(super) struct SendRow {
     pub(super) credential: Option<String>,
     pub(super) has_day: bool,
     pub(super) has_month: bool,
+    /// With the server's positive reply and its time.
+    pub(super) is_accepted: bool,
 }
 
 /// All that is compared.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     pub(super) sends: Vec<SendRow>,
-    /// Of each SMTP transaction, its send and its outcome.
-    pub(super) transactions: Vec<(String, String)>,
     /// Places of daily limits and of the account's months that are taken.
     pub(super) reserved: (i64, i64),
 }
@@ -115,10 +115,10 @@ impl Place {
             .query(
                 "SELECT id, enrollment_id, step_position, state, smtp_credential_id,
                         CASE WHEN reserved_day IS NULL THEN 0 ELSE 1 END AS has_day,
-                        CASE WHEN reserved_month IS NULL THEN 0 ELSE 1 END AS has_month FROM sends",
+                        CASE WHEN reserved_month IS NULL THEN 0 ELSE 1 END AS has_month,
+                        CASE WHEN sent_at > 0 AND smtp_code BETWEEN 200 AND 299 THEN 1 ELSE 0 END AS is_accepted FROM sends",
             )
             .await?;
-        let transactions = self.query("SELECT send_id, outcome FROM transactions").await?;
         let reserved = self
             .query(
                 "SELECT (SELECT CAST(COALESCE(SUM(reserved), 0) AS BIGINT) FROM credential_days) AS of_days,
@@ -127,10 +127,6 @@ impl Place {
             .await?;
         Ok(Ledger {
             sends: sends.iter().map(send_of).collect::<anyhow::Result<_>>()?,
-            transactions: transactions
-                .iter()
-                .map(|row| Ok((row.try_get("send_id")?, row.try_get("outcome")?)))
-                .collect::<anyhow::Result<_>>()?,
             reserved: match reserved.first() {
                 Some(row) => (row.try_get("of_days")?, row.try_get("of_months")?),
                 None => (0, 0),
@@ -161,6 +157,7 @@ fn send_of(row: &AnyRow) -> anyhow::Result<SendRow> {
         credential: row.try_get("smtp_credential_id")?,
         has_day: row.try_get::<i64, _>("has_day")? == 1,
         has_month: row.try_get::<i64, _>("has_month")? == 1,
+        is_accepted: row.try_get::<i64, _>("is_accepted")? == 1,
     })
 }
 

@@ -52,7 +52,8 @@ pub(in super::super) async fn show(
     MayRead(caller): MayRead,
     Ids(id): Ids<CampaignId>,
 ) -> Result<Json<ExplanationShown>> {
-    let mut conn = api.app.store.read().await?;
+    // Of one moment: what leaves meanwhile is planned or sent, and not both.
+    let mut conn = api.app.store.snapshot().await?;
     let campaign = found(&mut conn, caller.account, id).await?;
     let facts = gather(&mut conn, &api, campaign).await?;
     let Explanation { state, reasons } = explain(&facts);
@@ -78,7 +79,7 @@ async fn gather(conn: &mut Conn, api: &Api, campaign: Campaign) -> Result<Facts>
     Ok(Facts {
         now,
         plan: account_months::plan(conn, campaign.account_id, now.utc_month()).await?,
-        has_undispatched: !enrollments::undispatched(conn, id, None, 1).await?.is_empty(),
+        has_undispatched: enrollments::has_undispatched(conn, id).await?,
         in_doubt: sends::in_doubt_of(conn, id).await?,
         first_step: sends::next(conn, id, None).await?,
         credentials: of_credentials,

@@ -78,7 +78,8 @@ pub(in super::super) async fn show(
 ) -> Result<Json<ForecastShown>> {
     // Each looks at all that the campaign has planned: few at a time leave the database to others.
     let _permit = api.forecasts.acquire().await.map_err(ApiError::internal)?;
-    let mut conn = api.app.store.read().await?;
+    // What leaves meanwhile must not be counted twice, nor not at all.
+    let mut conn = api.app.store.snapshot().await?;
     let campaign = found(&mut conn, caller.account, id).await?;
     let waiting = enrollments::undispatched_alike(&mut conn, id).await?;
     let not_dispatched = waiting.iter().map(|batches| batches.batches * batches.each).sum();

@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
+use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
@@ -93,9 +94,14 @@ impl OutgoingMessage {
     /// The message as it goes into DATA: headers, `multipart/alternative`, lines ended by CRLF. The same message gives
     /// the same bytes, however often it is built.
     pub fn build(&self) -> Result<Vec<u8>, BuildError> {
+        let from = mailbox(Some(&self.from_name), &self.from_email)?;
+        let to = mailbox(self.to_name.as_deref(), &self.to_email)?;
+        // Without one lettre reads the addresses back from the headers that it has just written.
+        let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()]);
         let mut builder = Message::builder()
-            .from(mailbox(Some(&self.from_name), &self.from_email)?)
-            .to(mailbox(self.to_name.as_deref(), &self.to_email)?)
+            .envelope(envelope.map_err(|e| BuildError::Other { reason: e.to_string() })?)
+            .from(from)
+            .to(to)
             .subject(one_line(&self.subject))
             .date(system_time(self.date)?)
             .raw_header(literal("Message-ID", format!("<{}>", token("Message-ID", &self.message_id)?)));

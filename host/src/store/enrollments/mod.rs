@@ -6,7 +6,6 @@ pub mod standings;
 mod undispatched;
 
 use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
 
 use super::row::RowExt;
 use super::{Conn, Page, Result, Tx};
@@ -190,7 +189,7 @@ pub async fn recent_bounces(conn: &mut Conn, campaign: CampaignId, limit: i64) -
         .collect()
 }
 
-fn enrollment_of(row: &AnyRow) -> Result<Enrollment> {
+fn enrollment_of(row: &impl RowExt) -> Result<Enrollment> {
     Ok(Enrollment {
         id: row.id("id")?,
         account_id: row.id("account_id")?,

@@ -8,6 +8,7 @@ use super::{Enrollment, enrollment_of};
 use crate::domain::Timestamp;
 use crate::domain::ids::EnrollmentId;
 use crate::store::dialect::json_of;
+use crate::store::packed::{self, Columns};
 use crate::store::row::RowExt;
 use crate::store::{Result, Tx};
 
@@ -20,20 +21,45 @@ pub struct Standing {
     pub contact_email: Option<String>,
 }
 
+/// What [`hold`] reads.
+const HELD: Columns = &[
+    "id",
+    "account_id",
+    "campaign_id",
+    "contact_id",
+    "batch_number",
+    "priority",
+    "status",
+    "smtp_credential_id",
+    "dispatched_at",
+    "sent_at",
+    "opened_at",
+    "replied_at",
+    "bounced_at",
+    "bounce_reason",
+    "stopped_at",
+    "stop_reason",
+    "first_send_id",
+    "created_at",
+    "contact_email",
+];
+
 /// Enrollments by their ids, and nobody else changes them until the transaction ends.
 pub async fn hold(tx: &mut Tx, ids: &[EnrollmentId]) -> Result<HashMap<EnrollmentId, Standing>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     // Locked in one order, whoever does it.
-    let sql = format!(
+    let query = format!(
         "SELECT e.*, (SELECT c.email FROM contacts c WHERE c.id = e.contact_id) AS contact_email
          FROM enrollments e WHERE e.id IN (SELECT c0 FROM {} AS given) ORDER BY e.id{}",
         tx.dialect().json_rows(1),
         tx.dialect().for_update()
     );
     let given = json_of(ids.iter().map(|id| [id.to_string()]));
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_all(tx.conn()).await?;
+    let sql = packed::select(tx.dialect(), HELD, &query);
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_one(tx.conn()).await?;
+    let rows = packed::rows(&all, HELD)?;
     let mut held = HashMap::with_capacity(rows.len());
     for row in &rows {
         let enrollment = enrollment_of(row)?;

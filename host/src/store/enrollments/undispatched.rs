@@ -4,6 +4,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::domain::Timestamp;
 use crate::domain::ids::{CampaignId, ContactId, EnrollmentId};
+use crate::store::packed::{self, Columns};
 use crate::store::row::RowExt;
 use crate::store::{Conn, Result, Tx};
 
@@ -29,51 +30,51 @@ pub struct UndispatchedAlike {
     pub each: u64,
 }
 
-/// Enrollments that wait for a dispatch, in the order in which they will be sent.
-pub async fn undispatched(
-    conn: &mut Conn,
-    campaign: CampaignId,
-    batch: Option<i64>,
-    limit: i64,
-) -> Result<Vec<Undispatched>> {
-    undispatched_and(conn, campaign, batch, limit, "").await
-}
+/// What is read of them.
+const UNDISPATCHED: Columns = &["id", "contact_id", "batch_number", "priority"];
 
-/// The same, and nobody else takes or deletes them until the transaction ends. One that somebody has is passed over.
+/// Enrollments that wait for a dispatch, in the order in which they will be sent; nobody else takes or deletes them until
+/// the transaction ends. One that somebody has is passed over.
 pub async fn hold_undispatched(
     tx: &mut Tx,
     campaign: CampaignId,
     batch: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Undispatched>> {
-    let lock = tx.dialect().skip_locked();
-    undispatched_and(tx.conn(), campaign, batch, limit, lock).await
-}
-
-async fn undispatched_and(
-    conn: &mut Conn,
-    campaign: CampaignId,
-    batch: Option<i64>,
-    limit: i64,
-    lock: &str,
-) -> Result<Vec<Undispatched>> {
-    let sql = format!(
+    let query = format!(
         "SELECT id, contact_id, batch_number, priority FROM enrollments
          WHERE campaign_id = $1 AND dispatched_at IS NULL AND stopped_at IS NULL AND ($2 IS NULL OR batch_number = $2)
-         ORDER BY batch_number, priority DESC, id LIMIT $3{lock}"
+         ORDER BY batch_number, priority DESC, id LIMIT $3{}",
+        tx.dialect().skip_locked()
     );
-    let rows =
-        sqlx::query(AssertSqlSafe(sql)).bind(campaign.to_string()).bind(batch).bind(limit).fetch_all(conn).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Undispatched {
-                id: row.id("id")?,
-                contact_id: row.id("contact_id")?,
-                batch_number: row.int("batch_number")?,
-                priority: row.flag("priority")?,
-            })
-        })
-        .collect()
+    let all = sqlx::query(AssertSqlSafe(packed::select(tx.dialect(), UNDISPATCHED, &query)))
+        .bind(campaign.to_string())
+        .bind(batch)
+        .bind(limit)
+        .fetch_one(tx.conn())
+        .await?;
+    packed::rows(&all, UNDISPATCHED)?.iter().map(undispatched_of).collect()
+}
+
+/// Whether any enrollment of a campaign waits for a dispatch.
+pub async fn has_undispatched(conn: &mut Conn, campaign: CampaignId) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM enrollments
+                WHERE campaign_id = $1 AND dispatched_at IS NULL AND stopped_at IS NULL) THEN 1 ELSE 0 END AS found",
+    )
+    .bind(campaign.to_string())
+    .fetch_one(conn)
+    .await?;
+    row.flag("found")
+}
+
+fn undispatched_of(row: &impl RowExt) -> Result<Undispatched> {
+    Ok(Undispatched {
+        id: row.id("id")?,
+        contact_id: row.id("contact_id")?,
+        batch_number: row.int("batch_number")?,
+        priority: row.flag("priority")?,
+    })
 }
 
 /// How many batches have how many enrollments that wait for a dispatch.

@@ -12,7 +12,7 @@ use crate::store::counters::CredentialCounter;
 use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
 use crate::store::sends::{ClaimedSend, Ending, NewSend};
-use crate::store::{Result, Tx, counters, credentials, events, sends, transactions};
+use crate::store::{Result, Tx, counters, credentials, events, sends};
 
 /// A send that its server took.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +37,6 @@ pub async fn accepted(tx: &mut Tx, all: &[Accepted<'_>], now: Timestamp, judge_a
     if taken.is_empty() {
         return Ok(());
     }
-    let attempts: Vec<_> = taken.iter().map(|one| delivery::attempt(one.held, "accepted", one.ending, now)).collect();
-    transactions::insert_many(tx, &attempts).await?;
-
     let ids: Vec<_> = taken.iter().map(|one| one.held.send.enrollment_id).collect();
     let of = standings::hold(tx, &ids).await?;
     let enrolled: Vec<_> = taken.iter().filter_map(|one| Some((*one, of.get(&one.held.send.enrollment_id)?))).collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::first_message::{Left, have_left};
 use super::{stop, tell};
 use crate::domain::event::EventType;
-use crate::domain::ids::{CampaignId, CredentialId, SendId, TransactionId};
+use crate::domain::ids::{CampaignId, CredentialId, SendId};
 use crate::domain::status::{CampaignStatus, SendState};
 use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
@@ -155,15 +155,9 @@ pub async fn domain_takes_no_mail(tx: &mut Tx, held: &ClaimedSend, reason: &str,
     release(tx, held).await
 }
 
-/// Records the transaction of a held send.
+/// Records the transaction of a held send that was not accepted.
 pub async fn record(tx: &mut Tx, held: &ClaimedSend, outcome: &str, ending: &Ending, now: Timestamp) -> Result<()> {
-    transactions::insert_many(tx, &[attempt(held, outcome, ending, now)]).await
-}
-
-/// The transaction of a held send.
-pub(super) fn attempt(held: &ClaimedSend, outcome: &str, ending: &Ending, now: Timestamp) -> Transaction {
-    Transaction {
-        id: TransactionId::new(now),
+    let attempt = Transaction {
         account_id: held.send.account_id,
         enrollment_id: held.send.enrollment_id,
         send_id: held.send.id,
@@ -173,7 +167,8 @@ pub(super) fn attempt(held: &ClaimedSend, outcome: &str, ending: &Ending, now: T
         smtp_status: ending.smtp_status.clone(),
         reply: ending.smtp_reply.clone().or_else(|| ending.reason.clone()).unwrap_or_default(),
         at: now,
-    }
+    };
+    transactions::insert_many(tx, &[attempt]).await
 }
 
 async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<bool> {

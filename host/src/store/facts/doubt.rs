@@ -3,7 +3,7 @@
 
 use super::delivery;
 use crate::domain::credential::Credential;
-use crate::domain::ids::{ApiKeyId, ResolutionId, TransactionId};
+use crate::domain::ids::{ApiKeyId, ResolutionId};
 use crate::domain::status::{CampaignStatus, ResolvedAs, SendState};
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::enrollments::{self, Enrollment};
@@ -38,7 +38,6 @@ pub enum Unresolved {
 pub async fn left_behind(tx: &mut Tx, sends: &[Send], now: Timestamp) -> Result<()> {
     let attempt = |send: &Send| {
         Some(Transaction {
-            id: TransactionId::new(now),
             account_id: send.account_id,
             enrollment_id: send.enrollment_id,
             send_id: send.id,

@@ -20,7 +20,14 @@ pub async fn begin_sending(
     intents: &[(SendId, CredentialId)],
     owner: NodeId,
 ) -> Result<Vec<std::result::Result<(), Obstacle>>> {
-    let begun = move_to_sending(tx, intents, owner).await?;
+    if intents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let given = json_of(intents.iter().map(|(send, credential)| (send.to_string(), credential.to_string())));
+    if move_to_sending(tx, &given, owner).await? == intents.len() {
+        return Ok(vec![Ok(()); intents.len()]);
+    }
+    let begun = begun_of(tx, &given, owner).await?;
     let mut answers = Vec::with_capacity(intents.len());
     for (send, credential) in intents {
         answers.push(match begun.contains(send) {
@@ -31,11 +38,8 @@ pub async fn begin_sending(
     Ok(answers)
 }
 
-async fn move_to_sending(tx: &mut Tx, intents: &[(SendId, CredentialId)], owner: NodeId) -> Result<HashSet<SendId>> {
-    if intents.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let rows = intents.iter().map(|(send, credential)| (send.to_string(), credential.to_string()));
+/// Gives how many were moved: that tells all where nothing stood in the way, which is nearly always.
+async fn move_to_sending(tx: &mut Tx, given: &str, owner: NodeId) -> Result<usize> {
     let sql = format!(
         "UPDATE sends SET state = 'sending', attempts = attempts + 1
          FROM {} AS given
@@ -52,11 +56,21 @@ async fn move_to_sending(tx: &mut Tx, intents: &[(SendId, CredentialId)], owner:
                          AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
                                AND p.kind = 'address' AND p.value = c.email_key)
                          AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
-                               AND p.kind = 'domain' AND p.value = c.domain))
-         RETURNING sends.id AS id",
+                               AND p.kind = 'domain' AND p.value = c.domain))",
         tx.dialect().json_rows(2)
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(owner.to_string()).fetch_all(tx.conn()).await?;
+    let done = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).execute(tx.conn()).await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// Which of them are on their way by now. One that was so before is the same intent, whose commit was answered for a failure.
+async fn begun_of(tx: &mut Tx, given: &str, owner: NodeId) -> Result<HashSet<SendId>> {
+    let sql = format!(
+        "SELECT s.id FROM {} AS given JOIN sends s ON s.id = given.c0 AND s.smtp_credential_id = given.c1
+         WHERE s.state = 'sending' AND s.lease_owner = $2",
+        tx.dialect().json_rows(2)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).fetch_all(tx.conn()).await?;
     rows.iter().map(|row| row.id("id")).collect()
 }
 

@@ -5,15 +5,15 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
 
 use super::{ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Places, send_of};
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
 use crate::store::dialect::json_of;
+use crate::store::packed::{self, Columns};
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result, Tx};
+use crate::store::{Conn, Dialect, Result, Tx};
 
 /// Plans many sends by one statement; a step that is planned already is passed over. Gives how many were planned.
 pub async fn plan_many(
@@ -104,6 +104,9 @@ pub async fn next_due_of_each(
     Ok(each)
 }
 
+/// What is read of what is due.
+const DUE: Columns = &["id", "batch_number", "due_at", "reserved_month"];
+
 /// The first steps of a campaign that are due, in the order in which they leave.
 pub async fn due_first_steps(
     tx: &mut Tx,
@@ -111,21 +114,21 @@ pub async fn due_first_steps(
     now: Timestamp,
     range: DueRange,
 ) -> Result<Vec<DueSend>> {
-    let sql = format!(
+    let query = format!(
         "SELECT id, batch_number, due_at, reserved_month FROM sends
          WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL AND due_at <= $2
            AND ($4 = 0 OR reserved_month IS NOT NULL)
          ORDER BY due_at, priority DESC, id LIMIT $3{}",
         tx.dialect().skip_locked()
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let all = sqlx::query(AssertSqlSafe(packed::select(tx.dialect(), DUE, &query)))
         .bind(campaign.to_string())
         .bind(now.as_millis())
         .bind(range.limit)
         .bind(i64::from(range.only_with_place))
-        .fetch_all(tx.conn())
+        .fetch_one(tx.conn())
         .await?;
-    rows.iter().map(due_of).collect()
+    packed::rows(&all, DUE)?.iter().map(due_of).collect()
 }
 
 /// Moves what is planned of a batch's first steps by as much as its last one was late, so that the gaps stay.
@@ -171,22 +174,22 @@ pub async fn due_follow_ups(
     now: Timestamp,
     range: DueRange,
 ) -> Result<Vec<DueSend>> {
-    let sql = format!(
+    let query = format!(
         "SELECT id, batch_number, due_at, reserved_month FROM sends
          WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2 AND due_at <= $3
            AND ($5 = 0 OR reserved_month IS NOT NULL)
          ORDER BY due_at, id LIMIT $4{}",
         tx.dialect().skip_locked()
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let all = sqlx::query(AssertSqlSafe(packed::select(tx.dialect(), DUE, &query)))
         .bind(campaign.to_string())
         .bind(credential.to_string())
         .bind(now.as_millis())
         .bind(range.limit)
         .bind(i64::from(range.only_with_place))
-        .fetch_all(tx.conn())
+        .fetch_one(tx.conn())
         .await?;
-    rows.iter().map(due_of).collect()
+    packed::rows(&all, DUE)?.iter().map(due_of).collect()
 }
 
 /// Claims sends, each for its credential, with the places that they take.
@@ -210,22 +213,57 @@ pub async fn claim(tx: &mut Tx, claims: &[(SendId, CredentialId)], places: Place
     Ok(())
 }
 
+/// What [`claimed`] reads.
+const CLAIMED: Columns = &[
+    "id",
+    "account_id",
+    "campaign_id",
+    "enrollment_id",
+    "contact_id",
+    "batch_number",
+    "step_position",
+    "smtp_credential_id",
+    "state",
+    "due_at",
+    "attempts",
+    "mx_attempts",
+    "reserved_day",
+    "reserved_month",
+    "provider_message_id",
+    "smtp_code",
+    "smtp_status",
+    "smtp_reply",
+    "reason",
+    "sent_at",
+    "created_at",
+    "first_send_id",
+    "contact_import_id",
+    "email",
+    "domain",
+    "first_name",
+    "last_name",
+    "company",
+    "unsubscribed_at",
+    "contact_created_at",
+];
+
 /// What was claimed, with its recipients.
-pub async fn claimed(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<Vec<ClaimedSend>> {
-    let rows = ids.iter().map(|id| [id.to_string()]);
-    let sql = format!(
-        "SELECT s.*, e.batch_number, e.first_send_id, c.contact_import_id, c.email, c.domain, c.first_name, c.last_name,
+pub async fn claimed(conn: &mut Conn, dialect: Dialect, ids: &[SendId], owner: NodeId) -> Result<Vec<ClaimedSend>> {
+    let query = format!(
+        "SELECT s.*, e.first_send_id, c.contact_import_id, c.email, c.domain, c.first_name, c.last_name,
                 c.company, c.unsubscribed_at, c.created_at AS contact_created_at
          FROM {} AS given JOIN sends s ON s.id = given.c0 JOIN enrollments e ON e.id = s.enrollment_id
               JOIN contacts c ON c.id = s.contact_id
          WHERE s.state = 'claimed' AND s.lease_owner = $2 ORDER BY s.due_at, s.priority DESC, s.id",
-        tx.dialect().json_rows(1)
+        dialect.json_rows(1)
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(owner.to_string()).fetch_all(tx.conn()).await?;
-    rows.iter().map(claimed_of).collect()
+    let sql = packed::select(dialect, CLAIMED, &query);
+    let given = json_of(ids.iter().map(|id| [id.to_string()]));
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).fetch_one(conn).await?;
+    packed::rows(&all, CLAIMED)?.iter().map(claimed_of).collect()
 }
 
-fn due_of(row: &AnyRow) -> Result<DueSend> {
+fn due_of(row: &impl RowExt) -> Result<DueSend> {
     Ok(DueSend {
         id: row.id("id")?,
         batch_number: row.int("batch_number")?,
@@ -234,7 +272,7 @@ fn due_of(row: &AnyRow) -> Result<DueSend> {
     })
 }
 
-fn claimed_of(row: &AnyRow) -> Result<ClaimedSend> {
+fn claimed_of(row: &impl RowExt) -> Result<ClaimedSend> {
     let send = send_of(row)?;
     Ok(ClaimedSend {
         credential_id: row.id("smtp_credential_id")?,

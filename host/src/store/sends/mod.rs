@@ -12,8 +12,6 @@ mod many;
 mod outlook;
 mod settle;
 
-use sqlx::any::AnyRow;
-
 use super::row::RowExt;
 use super::{Conn, Result};
 use crate::domain::Timestamp;
@@ -222,7 +220,7 @@ pub async fn queue_sizes(conn: &mut Conn) -> Result<(u64, u64)> {
     Ok((row.count("due")?, row.count("in_doubt")?))
 }
 
-fn send_of(row: &AnyRow) -> Result<Send> {
+fn send_of(row: &impl RowExt) -> Result<Send> {
     Ok(Send {
         id: row.id("id")?,
         account_id: row.id("account_id")?,

@@ -13,6 +13,7 @@ fn good() -> Seen {
         credential: Some("ada".to_owned()),
         has_day: step == 1,
         has_month: true,
+        is_accepted: state == "sent",
     };
     let mut seen = Seen { contacts: 3, connections_a_node: 2, ..Seen::default() };
     seen.kills = vec![vec!["b-1".to_owned(), "c-2".to_owned()], Vec::new()];
@@ -24,7 +25,6 @@ fn good() -> Seen {
         send("c", 1, "sent"),
         send("c", 2, "in_doubt"),
     ];
-    seen.ledger.transactions = ["a-1", "a-2", "c-1"].map(|id| (id.to_owned(), "accepted".to_owned())).to_vec();
     seen.ledger.reserved = (3, 5);
     seen.campaign = json!({
         "totals": { "sent": 2, "pending": 1 },
@@ -82,7 +82,8 @@ fn figures_that_disagree_are_found() {
     finds("status.in_doubt", |seen| seen.status["queue"]["in_doubt"] = json!(0));
     finds("places of daily limits", |seen| seen.ledger.reserved.0 = 2);
     finds("places of the month", |seen| seen.ledger.reserved.1 = 6);
-    finds("accepted transactions", |seen| seen.ledger.transactions.push(("a-1".to_owned(), "accepted".to_owned())));
+    finds("sent without its server's reply", |seen| seen.ledger.sends[0].is_accepted = false);
+    finds("sent without its server's reply", |seen| seen.ledger.sends[2].is_accepted = true);
     finds("shown, and not so in the ledger", |seen| seen.statuses[1].1 = "sent".to_owned());
 }
 
