@@ -12,15 +12,15 @@ use crate::subjects::{SubjectKind, automatic_kind};
 pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
     let subject = automatic_kind(&mail.subject);
     let mark = header_mark(mail);
-    let says_away = || IN_REPLIES.marks_in(&mail.reply_words().text) & AWAY != 0;
     let reason = match (mark, subject) {
         (Some(mark), _) => mark,
-        (None, Some(SubjectKind::AutoPrefix)) if !mail.answers_something() => return None,
-        // A person may be writing about a vacation; who is on one answers, and says so.
-        (None, Some(SubjectKind::MaybeAway)) if !mail.answers_something() && !says_away() => return None,
-        // A person may write "thank you for your message" over an answer; a receipt has to be marked by a header too.
-        (None, Some(SubjectKind::Receipt)) | (None, None) => return None,
-        (None, Some(_)) => "the subject of an automatic reply".to_owned(),
+        (None, Some(subject)) if tells(mail, subject) => "the subject of an automatic reply".to_owned(),
+        // RFC 5321 section 4.5.5: no person's mail has an empty return path. What is neither a bounce nor a report and
+        // speaks of an absence or of a receipt is a responder's.
+        (None, subject) if mail.has_null_path() && (subject.is_some() || says_or_is_called(mail)) => {
+            "an empty return path, and the words of an automatic reply".to_owned()
+        }
+        _ => return None,
     };
     let words = &mail.reply_words().text;
     let return_date = return_date::find(mail, words);
@@ -30,14 +30,40 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
     Some(Classification::auto_reply(kind, return_date).because(reason))
 }
 
+/// Whether the subject, with what the message itself says, leaves no doubt.
+fn tells(mail: &Mail<'_>, subject: SubjectKind) -> bool {
+    match subject {
+        SubjectKind::Away | SubjectKind::Automatic => true,
+        SubjectKind::AutoPrefix => mail.answers_something(),
+        // A person may be writing about a vacation; who is on one answers, and says so.
+        SubjectKind::MaybeAway => mail.answers_something() || says(mail, AWAY),
+        SubjectKind::BeginsAway => mail.headers.is_answer && says(mail, AWAY),
+        // Who answers keeps the subject; a machine puts its own in its place.
+        SubjectKind::MaybeAutomatic => mail.headers.is_answer || says(mail, AWAY | RECEIVED),
+        SubjectKind::Quoted => says(mail, AWAY),
+        // A person may write "thank you for your message" over an answer; a receipt has to be marked by a header too.
+        SubjectKind::Receipt => false,
+    }
+}
+
+fn says(mail: &Mail<'_>, words: u32) -> bool {
+    IN_REPLIES.marks_in(&mail.reply_words().text) & words != 0
+}
+
+fn says_or_is_called(mail: &Mail<'_>) -> bool {
+    says(mail, AWAY | RECEIVED) || IN_REPLIES.marks_in(&mail.subject) != 0
+}
+
 fn kind(subject: Option<SubjectKind>, words: u32, has_return_date: bool) -> AutoReplyKind {
     match subject {
-        Some(SubjectKind::Away | SubjectKind::MaybeAway) => AutoReplyKind::OutOfOffice,
+        Some(SubjectKind::Away | SubjectKind::MaybeAway | SubjectKind::Quoted | SubjectKind::BeginsAway) => {
+            AutoReplyKind::OutOfOffice
+        }
         _ if has_return_date || words & AWAY != 0 => AutoReplyKind::OutOfOffice,
         Some(SubjectKind::Receipt) => AutoReplyKind::Receipt,
         _ if words & RECEIVED != 0 => AutoReplyKind::Receipt,
         // What Outlook and Gmail call an automatic reply is an absence, whatever its text is.
-        Some(SubjectKind::Automatic) => AutoReplyKind::OutOfOffice,
+        Some(SubjectKind::Automatic | SubjectKind::MaybeAutomatic) => AutoReplyKind::OutOfOffice,
         _ => AutoReplyKind::Other,
     }
 }

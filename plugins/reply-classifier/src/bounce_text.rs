@@ -6,6 +6,7 @@ use ampout_plugin::delivery_status::Action;
 use ampout_plugin::smtp_reply::SmtpReply;
 use ampout_plugin::{BounceClass, BounceWords, BouncedRecipient, Classification};
 
+use crate::auto_reply_words::{AWAY, IN_REPLIES};
 use crate::bounce_words::{
     ARRIVED, GAVE_UP, IN_SUBJECTS, IN_TEXTS, OF_A_BOUNCE, OF_A_PERSON, OF_A_SYSTEM, STILL_TRYING,
 };
@@ -67,19 +68,28 @@ fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
     }
     let is_report = mail.headers.are_of(OF_DELIVERY);
     let subject_tells = || IN_SUBJECTS.marks_in(&mail.subject) & (OF_A_BOUNCE | STILL_TRYING) != 0;
-    if sender == SenderKind::Postmaster
-        && (subject_tells() || mail.system_words().have(OF_A_SYSTEM) || quotes_a_refusal(mail.system_words().own))
-    {
+    let is_machine = mail.has_null_path() || mail.headers.auto_submitted.is_some();
+    let text_tells = || {
+        let words = mail.system_words();
+        let greets = words.have(OF_A_PERSON) && !is_machine;
+        !greets && (words.have(OF_A_SYSTEM) || quotes_a_refusal(words.own))
+    };
+    if sender == SenderKind::Postmaster && (subject_tells() || text_tells()) {
         return Some("sent by a postmaster, about a delivery");
     }
     if is_report {
         return Some("a report without its machine part");
     }
-    if !subject_tells() || !mail.system_words().have(OF_A_SYSTEM) {
+    if !subject_tells() {
+        return None;
+    }
+    if mail.has_null_path() && !is_responder(mail) {
+        return Some("an empty return path and the subject of a bounce");
+    }
+    if !mail.system_words().have(OF_A_SYSTEM) {
         return None;
     }
     // A person who writes about a bounce answers somebody, forwards it, or greets.
-    let is_machine = mail.has_null_path() || mail.headers.auto_submitted.is_some();
     let is_shown = mail.headers.in_reply_to
         || (subjects::has_reply_prefix(&mail.subject)
             && IN_TEXTS.marks_in(&mail.reply_words().text) & OF_A_SYSTEM == 0);
@@ -91,6 +101,13 @@ fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
     };
     let is_told = is_machine || (!is_shown && !words.have(OF_A_PERSON) && names_somebody());
     is_told.then_some("subject and text of a bounce")
+}
+
+/// Whether somebody's machine answered a message that had such a subject itself.
+fn is_responder(mail: &Mail<'_>) -> bool {
+    subjects::has_reply_prefix(&mail.subject)
+        || subjects::automatic_kind(&mail.subject).is_some()
+        || IN_REPLIES.marks_in(&mail.reply_words().text) & AWAY != 0
 }
 
 fn quotes_a_refusal(own_text: &str) -> bool {
@@ -105,9 +122,12 @@ fn bounced(
     words: BounceWords,
     transcript: BounceWords,
 ) -> BouncedRecipient {
-    let reply = SmtpReply::find(about);
-    let class = BounceClass::of_words(None, reply, words, words);
-    let transcript = words | transcript;
+    // Sendmail glosses most refusals as `550 5.1.1 … User unknown`; what the server said it gives as the reason.
+    let reason = reason(about).map(|reason| (SmtpReply::find(reason), BounceWords::of(reason)));
+    let all = words;
+    let (reply, words) = reason.filter(|(_, said)| said.tell()).unwrap_or_else(|| (SmtpReply::find(about), words));
+    let class = BounceClass::of_words(None, reply, words, all);
+    let transcript = all | transcript;
     let evidence = Evidence { status: reply.status, words, transcript, reply: "", recipient: &recipient };
     let class = evidence.judged(class);
     let diagnostic = diagnostic(about);
@@ -116,6 +136,12 @@ fn bounced(
         diagnostic: Some(diagnostic).filter(|text| !text.is_empty()),
         ..BouncedRecipient::new(recipient, action, class)
     }
+}
+
+/// The server's own words in sendmail's report: `(reason: 550 …)`.
+fn reason(about: &str) -> Option<&str> {
+    let (_, rest) = about.split_once("(reason: ")?;
+    rest.lines().next()
 }
 
 /// The words on one line.
@@ -159,8 +185,9 @@ fn recipients(mail: &Mail<'_>) -> Vec<String> {
     }
     let to = returned_message::only_recipient(mail.message)
         .or_else(|| returned_message::header_in(words.returned, "to").as_deref().and_then(first_address));
-    // Somebody may have written to a postmaster.
-    to.or_else(|| named.into_iter().next()).into_iter().filter(|address| !is_ours(address)).collect()
+    // Somebody may have written to a postmaster. A gateway that names no address answers what it was sent.
+    let to = to.or_else(|| named.into_iter().next()).filter(|address| !is_ours(address));
+    to.or_else(|| mail.message.enrollment.as_ref().map(|it| it.contact_email.clone())).into_iter().collect()
 }
 
 /// The address of a line such as `<a@example.com>:`, `  a@example.com` or `RCPT TO:<a@example.com>`.

@@ -1,6 +1,7 @@
 //! Feedback reports (RFC 5965) and their kin: somebody pressed "this is spam". Also what has their shape and is no
 //! blame: `not-spam`, the forensic reports of DMARC, opt-outs.
 
+use ampout_plugin::address::first_address;
 use ampout_plugin::feedback_report::FeedbackReport;
 use ampout_plugin::{Classification, Message};
 
@@ -23,6 +24,10 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
     let message = mail.message;
     if let Some(content) = message.parts_of_type("message/feedback-report").next() {
         return Some(by_report(message, &FeedbackReport::parse(content)));
+    }
+    // The program's older reports are the message itself, sent on with a header more.
+    if let Some(reporter) = mail.headers.junk_reporter {
+        return Some(complaint(message, first_address(reporter), "abuse", "Microsoft's junk mail reporting"));
     }
     if is_microsoft_junk_report(message) {
         let recipient = returned_message::header(message, "x-hmxmroriginalrecipient");

@@ -48,11 +48,15 @@ pub(crate) fn find_in(mail: &Mail<'_>, reports: &[&str]) -> Option<Classificatio
     Some(Classification::bounce(bounces).because("a delivery status report"))
 }
 
-/// A report that somebody forwards or asks about is attached to a letter of his own.
+/// A report that somebody forwards or asks about is attached to a letter of his own: the letter answers, or the report
+/// is the content of an attached message.
 fn is_shown_by_a_person(mail: &Mail<'_>) -> bool {
-    let is_report = mail.headers.are_of(REPORT);
+    let is_by_a_machine = mail.headers.are_of(REPORT) || mail.has_null_path() || mail.headers.auto_submitted.is_some();
+    if is_by_a_machine || mail.sender() != SenderKind::Anybody {
+        return false;
+    }
     let is_answer = mail.headers.in_reply_to || subjects::has_reply_prefix(&mail.subject);
-    !is_report && is_answer && !mail.has_null_path() && mail.sender() == SenderKind::Anybody
+    is_answer || returned_message::is_report(mail.message)
 }
 
 fn bounced(mail: &Mail<'_>, recipient: &RecipientStatus, alone: bool) -> BouncedRecipient {

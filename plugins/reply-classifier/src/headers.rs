@@ -56,6 +56,8 @@ pub(crate) struct Headers<'a> {
     pub(crate) is_bulk: bool,
     /// SpamCop and its kin.
     pub(crate) complaint: Option<&'static str>,
+    /// X-HmXmrOriginalRecipient: whom Microsoft saw call our message junk.
+    pub(crate) junk_reporter: Option<&'a str>,
     /// RFC 2369: it offers to be let go, and so asks nothing of the kind itself.
     pub(crate) has_list_unsubscribe: bool,
     has_feedback_id: bool,
@@ -113,6 +115,8 @@ impl<'a> Headers<'a> {
             b"x-auto-response-suppress" => self.suppresses_all |= has_word(value, "all"),
             b"x-ms-exchange-inbox-rules-loop" => self.has_rules_loop = true,
             b"x-spamcop-sourceip" => self.complaint = Some("X-SpamCop-sourceip"),
+            b"x-arf" | b"x-xarf" => self.complaint = Some("X-ARF"),
+            b"x-hmxmroriginalrecipient" => self.junk_reporter = Some(value),
             _ if matches!(name.first(), Some(b'x' | b'p' | b'd' | b'm')) => self.read_marks(name, value),
             _ => {}
         }

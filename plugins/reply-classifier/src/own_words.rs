@@ -111,6 +111,10 @@ impl<'a> SystemWords<'a> {
                 marks |= found.marks;
                 return ControlFlow::Continue(());
             }
+            // `The original message was received at …` and `The MTS-ID of the original message is: …` tell of it only.
+            if folded[found.end..].starts_with(" was received") || folded[found.end..].starts_with(" is: ") {
+                return ControlFlow::Continue(());
+            }
             let line = folded[..found.start].rfind('\n').map_or(0, |end| end + 1);
             let is_first_line = folded[..line].trim().is_empty();
             // A returned header may be quoted or indented.
@@ -202,5 +206,19 @@ mod tests {
         assert!(words.returned.contains("To: a@example.com"));
         let words = SystemWords::of("Failed:\n > Received: from mx\n > To: a@example.com\n");
         assert_eq!(words.own, "Failed:\n");
+    }
+
+    #[test]
+    fn what_only_speaks_of_the_message_does_not_return_it() {
+        for text in [
+            "WARNING\nThe original message was received at noon\n<a@example.com>\n",
+            "Failed:\nThe ID of the original message is: 4711\n<a@example.com>\n",
+            "被退回\n原邮件信息：\n收件人 a@example.com\n",
+        ] {
+            assert_eq!(SystemWords::of(text).own, text);
+        }
+        let advertised = format!("Failed: a@example.com\n{}\nScanned for spam\n", "_".repeat(72));
+        let words = SystemWords::of(&advertised);
+        assert_eq!(words.own, "Failed: a@example.com\n");
     }
 }

@@ -10,6 +10,19 @@ pub(crate) fn header(message: &Message, name: &str) -> Option<String> {
     HEADER_PARTS.iter().flat_map(|kind| message.parts_of_type(kind)).find_map(|block| header_in(block, name))
 }
 
+/// Whether what is attached is a report itself (RFC 6522).
+pub(crate) fn is_report(message: &Message) -> bool {
+    let mut attached = message.parts_of_type("message/rfc822");
+    attached.any(|block| header_in(block, "content-type").is_some_and(|kind| names_a_report(&kind)))
+}
+
+fn names_a_report(content_type: &str) -> bool {
+    content_type
+        .trim_start()
+        .get(.."multipart/report".len())
+        .is_some_and(|it| it.eq_ignore_ascii_case("multipart/report"))
+}
+
 /// The address that the returned message was sent to, when it was sent to one.
 pub(crate) fn only_recipient(message: &Message) -> Option<String> {
     let to = addresses_in(&header(message, "to")?);

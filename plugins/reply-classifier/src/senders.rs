@@ -29,10 +29,10 @@ const DAEMON_LOCAL_PARTS: &[&str] = &[
     "mail-daemon",
     "mail-delivery-",
     "microsoftexchange",
+    "post_master",
 ];
 
-const POSTMASTER_LOCAL_PARTS: &[&str] =
-    &["postmaster", "post_master", "post-master", "poostmaster", "symantec_antivirus"];
+const POSTMASTER_LOCAL_PARTS: &[&str] = &["postmaster", "post-master", "poostmaster", "symantec_antivirus"];
 
 const DAEMON_NAMES: &[&str] = &[
     "mail delivery system",
@@ -60,11 +60,18 @@ pub(crate) fn sender_kind(mail: &Mail<'_>) -> SenderKind {
         Some((local_part, _)) => local_part,
         None => from.trim_matches(['<', '>', '"', ' ']),
     };
-    let begins = |names: &[&str]| names.iter().any(|name| local_part.starts_with(name));
+    // A person's From has an address (RFC 5322 section 3.6.2). One that only names a program is known by its return path.
+    let path = mail.message.return_path.as_deref().filter(|_| !address.contains('@'));
+    let path = path.map(str::to_ascii_lowercase);
+    let begins = |names: &[&str]| {
+        names
+            .iter()
+            .any(|name| local_part.starts_with(name) || path.as_ref().is_some_and(|path| path.starts_with(name)))
+    };
     if begins(DAEMON_LOCAL_PARTS) || from == "<>" || NAMES.marks_in(&from) != 0 {
         return SenderKind::Daemon;
     }
-    if begins(POSTMASTER_LOCAL_PARTS) || from.starts_with("postmaster") {
+    if begins(POSTMASTER_LOCAL_PARTS) || from.starts_with("postmaster") || path.is_some_and(|path| path.is_empty()) {
         SenderKind::Postmaster
     } else {
         SenderKind::Anybody

@@ -3,21 +3,29 @@
 use std::ops::ControlFlow;
 
 use crate::mail::Mail;
-use crate::subject_words::{OPENERS, OPENS_AUTOMATIC, OPENS_AWAY, OPENS_RECEIPT, PREFIXES, SAYS_AWAY};
+use crate::subject_words::{
+    IS_A_NOUN, IS_A_TITLE, OPENERS, OPENS_AUTOMATIC, OPENS_AWAY, OPENS_RECEIPT, PREFIXES, SAYS_AUTOMATIC, SAYS_AWAY,
+};
 
-/// What a subject says of the machine that wrote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a subject says of the machine that wrote it, what says least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SubjectKind {
-    /// A person is away.
-    Away,
+    /// It begins with a word of absence and goes on: `Absent all week`, `Vacation rentals`.
+    BeginsAway,
+    /// `Auto:` (RFC 3834 section 3.1.5), which is also a word for a car.
+    AutoPrefix,
+    /// The message was received.
+    Receipt,
+    /// An automatic reply's subject after a reply's prefix: mostly a person answers one.
+    Quoted,
+    /// The words of an automatic reply amid a sentence, as people write them, too.
+    MaybeAutomatic,
     /// A word of absence that people also put over their own letters: `Vacation`.
     MaybeAway,
     /// A machine answered; it doesn't say why.
     Automatic,
-    /// The message was received.
-    Receipt,
-    /// `Auto:` (RFC 3834 section 3.1.5), which is also a word for a car.
-    AutoPrefix,
+    /// A person is away.
+    Away,
 }
 
 /// Whether the folded subject begins as a reply or a forward does.
@@ -33,15 +41,22 @@ pub(crate) fn is_plain_reply(mail: &Mail<'_>) -> bool {
 
 /// What a folded subject says, if it is one of an automatic reply.
 pub(crate) fn automatic_kind(subject: &str) -> Option<SubjectKind> {
-    let (rest, had_prefix) = without_prefixes(subject.trim_start_matches(['[', '(', '*', '"', '#', '<', '【', ' ']));
-    if let Some(kind) = opener_kind(rest, had_prefix) {
-        return Some(kind);
-    }
+    let opening = ['[', '(', '{', '*', '"', '#', '<', '【', ' '];
+    let (rest, had_prefix) = without_prefixes(subject.trim_start_matches(opening));
+    let opener = opener_kind(rest, had_prefix);
     if had_prefix {
-        return None;
+        return opener.map(|_| SubjectKind::Quoted);
     }
-    if OPENERS.marks_in(subject) & SAYS_AWAY != 0 {
+    if matches!(opener, Some(SubjectKind::Away | SubjectKind::Automatic)) {
+        return opener;
+    }
+    let said = OPENERS.marks_in(subject);
+    if said & SAYS_AWAY != 0 {
         return Some(SubjectKind::Away);
+    }
+    let hint = (said & SAYS_AUTOMATIC != 0).then_some(SubjectKind::MaybeAutomatic);
+    if opener.is_some() || hint.is_some() {
+        return opener.max(hint);
     }
     opener_kind(after_auto(rest)?, false).or(Some(SubjectKind::AutoPrefix))
 }
@@ -52,44 +67,45 @@ pub(crate) fn tells_of_automatic_reply(subject: &str) -> bool {
 }
 
 fn opener_kind(rest: &str, had_prefix: bool) -> Option<SubjectKind> {
-    let (mut marks, mut away) = (0, None);
+    let mut best = None;
     OPENERS.each_in(rest, |found| {
         if found.start > 0 {
             return ControlFlow::Break(());
         }
-        if let Some(strength) = opens(&rest[..found.end], &rest[found.end..], had_prefix) {
-            marks |= found.marks;
-            if found.marks & OPENS_AWAY != 0 && away != Some(SubjectKind::Away) {
-                away = Some(strength);
-            }
-        }
+        best = best.max(opens(&rest[..found.end], &rest[found.end..], found.marks, had_prefix));
         ControlFlow::Continue(())
     });
-    let automatic = (marks & OPENS_AUTOMATIC != 0).then_some(SubjectKind::Automatic);
-    match away {
-        Some(SubjectKind::MaybeAway) => automatic.or(away),
-        Some(_) => away,
-        None => automatic.or((!had_prefix && marks & OPENS_RECEIPT != 0).then_some(SubjectKind::Receipt)),
-    }
+    best
 }
 
-/// Whether the subject begins with the phrase as whole words, and how much that says. One word alone may begin any
+/// What it says that a subject begins with the phrase, if it does so with whole words. One word alone may begin any
 /// sentence (`Vacation rentals`), so it has to stand before a colon, a reply's prefix or the end; so has any phrase that
 /// follows a reply's prefix.
-fn opens(phrase: &str, rest: &str, strict: bool) -> Option<SubjectKind> {
+fn opens(phrase: &str, rest: &str, marks: u32, strict: bool) -> Option<SubjectKind> {
     let is_cjk = phrase.chars().next_back().is_some_and(|c| c >= '\u{1100}');
     if !is_cjk && rest.chars().next().is_some_and(char::is_alphanumeric) {
         return None;
     }
-    let rest = rest.trim_start_matches([' ', '!', ']', ')', '"', '*', '>', '】']);
-    let stands_alone = rest.is_empty() || rest.starts_with([':', '-', '|', '(', '[', '/', '.', ',']);
-    let is_one_word = !is_cjk && !phrase.contains([' ', '-']);
-    if has_reply_prefix(rest) && !strict {
-        Some(SubjectKind::Away)
-    } else if stands_alone {
-        Some(if is_one_word { SubjectKind::MaybeAway } else { SubjectKind::Away })
-    } else {
-        (!strict && !is_one_word).then_some(SubjectKind::Away)
+    // `[Autoreply] …`
+    let is_bracketed = rest.trim_start().starts_with([']', ')', '}', '】']);
+    let rest = rest.trim_start_matches([' ', '!', ']', ')', '}', '"', '*', '>', '】']);
+    let is_before_prefix = !strict && has_reply_prefix(rest);
+    let stands_alone = is_bracketed || rest.is_empty() || rest.starts_with([':', '-', '|', '(', '[', '/', '.', ',']);
+    let is_one_word = !is_cjk && marks & IS_A_TITLE == 0 && !phrase.contains([' ', '-', ':']);
+    let is_ambiguous = is_one_word || marks & IS_A_NOUN != 0;
+    if !stands_alone && !is_before_prefix && (strict || is_ambiguous) {
+        return (!strict && marks & OPENS_AWAY != 0).then_some(SubjectKind::BeginsAway);
+    }
+    match marks {
+        _ if marks & OPENS_AWAY != 0 && is_ambiguous && !is_before_prefix => Some(SubjectKind::MaybeAway),
+        _ if marks & OPENS_AWAY != 0 => Some(SubjectKind::Away),
+        _ if marks & (OPENS_AUTOMATIC | IS_A_NOUN) == OPENS_AUTOMATIC
+            && (stands_alone || is_before_prefix || is_cjk) =>
+        {
+            Some(SubjectKind::Automatic)
+        }
+        _ if marks & OPENS_AUTOMATIC != 0 => Some(SubjectKind::MaybeAutomatic),
+        _ => (!strict && marks & OPENS_RECEIPT != 0).then_some(SubjectKind::Receipt),
     }
 }
 
@@ -169,6 +185,8 @@ mod tests {
             "Ute av kontoret Sv: tilbud",
             "Поза офісом: пропозиція",
             "Ikke på kontoret: tilbud",
+            "Abwesenheitsnotiz Ana Ruiz",
+            "Abwesend bis 02.12.",
         ] {
             check(subject, Some(SubjectKind::Away));
         }
@@ -176,14 +194,9 @@ mod tests {
 
     #[test]
     fn one_word_needs_more_than_itself() {
-        for subject in [
-            "Abwesenheitsnotiz: Ihr Angebot",
-            "Frånvaro: erbjudande",
-            "Fravær: tilbud",
-            "Poissa: tarjous",
-            "OOO",
-            "Vacation",
-        ] {
+        for subject in
+            ["Vakantie: aanbod", "Frånvaro: erbjudande", "Fravær: tilbud", "Poissa: tarjous", "OOO", "Vacation"]
+        {
             check(subject, Some(SubjectKind::MaybeAway));
         }
     }
@@ -214,17 +227,33 @@ mod tests {
             "自动回复: x",
             "자동 응답: x",
             "Automātiskā atbilde: x",
-            "RE: Automatic reply: x",
+            "[Autosvar] x",
+            "{Auto-Reply} x",
+            "Аўтаматычны адказ: x",
         ] {
             check(subject, Some(SubjectKind::Automatic));
         }
     }
 
     #[test]
+    fn what_people_also_write_over_their_letters_is_a_hint() {
+        check("Automatic reply to what you asked", Some(SubjectKind::MaybeAutomatic));
+        check("Your automatic reply", Some(SubjectKind::MaybeAutomatic));
+        check("Autosvar från Kim", Some(SubjectKind::MaybeAutomatic));
+        check("RE: Automatic reply: x", Some(SubjectKind::Quoted));
+        check("AW: Abwesenheitsnotiz", Some(SubjectKind::Quoted));
+        check("Automatic reply from Ana, out of the office", Some(SubjectKind::Away));
+        check("Thank you for your email, Ana is out of the office", Some(SubjectKind::Away));
+        check("Vacation rentals in Rome", Some(SubjectKind::BeginsAway));
+        check("Business trip to Rome", Some(SubjectKind::BeginsAway));
+        check("Autoresponder", Some(SubjectKind::MaybeAutomatic));
+        check("Re: Vacation rentals in Rome", None);
+    }
+
+    #[test]
     fn what_people_write_is_no_automatic_reply() {
         for subject in [
             "Re: your offer",
-            "Vacation rentals in Rome",
             "Re: Out of office automation",
             "Automation for your office",
             "Urlaubsplanung 2027",
