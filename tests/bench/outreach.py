@@ -9,7 +9,7 @@ from processes import cpu_seconds
 from servers import Engine
 
 # Connections of each credential.
-CONNECTIONS = 16
+CONNECTIONS = 32
 CREDENTIALS = 4
 # All nodes of an installation open the same seals.
 SECRET_KEY = "5b" * 32

@@ -111,7 +111,7 @@ pub struct Sequenced {
 }
 
 /// What [`sequence`] reads.
-const UNSEQUENCED: Columns = &["id", "account_id", "type", "subject_id"];
+const UNSEQUENCED: Columns = &[&["id", "account_id", "type", "subject_id"]];
 
 /// Gives committed events their places, oldest first, and gives them back in that order. One sequencer at a time: the row
 /// of the last position is its lock, so whoever reads a place has all that stand before it.

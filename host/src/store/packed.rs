@@ -8,8 +8,9 @@ use sqlx::any::AnyRow;
 use super::row::{RowExt, unreadable};
 use super::{Dialect, Result};
 
-/// The names of a packed query's columns, in their order. Texts, whole numbers and NULL can be packed, bytes can't.
-pub(super) type Columns = &'static [&'static str];
+/// The names of a packed query's columns, in their order: some that go together, and some more. Texts, whole numbers and
+/// NULL can be packed, bytes can't.
+pub(super) type Columns = &'static [&'static [&'static str]];
 
 /// The statement that gives the rows of `query`, which has these columns, as one text.
 pub(super) fn select(dialect: Dialect, columns: Columns, query: &str) -> String {
@@ -17,7 +18,8 @@ pub(super) fn select(dialect: Dialect, columns: Columns, query: &str) -> String 
         Dialect::Sqlite => ("json_group_array", "json_array"),
         Dialect::Postgres => ("json_agg", "json_build_array"),
     };
-    format!("SELECT CAST({all}({one}({})) AS TEXT) AS packed FROM ({query}) AS single", columns.join(", "))
+    let columns = columns.concat().join(", ");
+    format!("SELECT CAST({all}({one}({columns})) AS TEXT) AS packed FROM ({query}) AS single")
 }
 
 /// A row that came packed.
@@ -36,7 +38,7 @@ pub(super) fn rows(packed: &AnyRow, columns: Columns) -> Result<Vec<PackedRow>> 
 
 impl PackedRow {
     fn value(&self, column: &'static str) -> Result<&Value> {
-        let place = self.columns.iter().position(|name| *name == column);
+        let place = self.columns.iter().copied().flatten().position(|name| *name == column);
         let value = place.and_then(|place| self.values.get(place));
         value.ok_or_else(|| unreadable(column, "nothing", "one of the row's columns"))
     }
@@ -82,7 +84,7 @@ mod tests {
     use crate::store::StoreError;
     use crate::test_support::TestApp;
 
-    const COLUMNS: Columns = &["word", "number", "missing"];
+    const COLUMNS: Columns = &[&["word"], &["number", "missing"]];
 
     #[tokio::test]
     async fn rows_come_back_as_they_were_and_none_as_none() {

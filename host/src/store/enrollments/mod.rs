@@ -189,6 +189,28 @@ pub async fn recent_bounces(conn: &mut Conn, campaign: CampaignId, limit: i64) -
         .collect()
 }
 
+/// What [`enrollment_of`] reads.
+const COLUMNS: &[&str] = &[
+    "id",
+    "account_id",
+    "campaign_id",
+    "contact_id",
+    "batch_number",
+    "priority",
+    "status",
+    "smtp_credential_id",
+    "dispatched_at",
+    "sent_at",
+    "opened_at",
+    "replied_at",
+    "bounced_at",
+    "bounce_reason",
+    "stopped_at",
+    "stop_reason",
+    "first_send_id",
+    "created_at",
+];
+
 fn enrollment_of(row: &impl RowExt) -> Result<Enrollment> {
     Ok(Enrollment {
         id: row.id("id")?,

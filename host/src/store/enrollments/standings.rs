@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 
-use super::{Enrollment, enrollment_of};
+use super::{COLUMNS, Enrollment, enrollment_of};
 use crate::domain::Timestamp;
 use crate::domain::ids::EnrollmentId;
 use crate::store::dialect::json_of;
@@ -22,27 +22,7 @@ pub struct Standing {
 }
 
 /// What [`hold`] reads.
-const HELD: Columns = &[
-    "id",
-    "account_id",
-    "campaign_id",
-    "contact_id",
-    "batch_number",
-    "priority",
-    "status",
-    "smtp_credential_id",
-    "dispatched_at",
-    "sent_at",
-    "opened_at",
-    "replied_at",
-    "bounced_at",
-    "bounce_reason",
-    "stopped_at",
-    "stop_reason",
-    "first_send_id",
-    "created_at",
-    "contact_email",
-];
+const HELD: Columns = &[COLUMNS, &["contact_email"]];
 
 /// Enrollments by their ids, and nobody else changes them until the transaction ends.
 pub async fn hold(tx: &mut Tx, ids: &[EnrollmentId]) -> Result<HashMap<EnrollmentId, Standing>> {

@@ -31,7 +31,7 @@ pub struct UndispatchedAlike {
 }
 
 /// What is read of them.
-const UNDISPATCHED: Columns = &["id", "contact_id", "batch_number", "priority"];
+const UNDISPATCHED: Columns = &[&["id", "contact_id", "batch_number", "priority"]];
 
 /// Enrollments that wait for a dispatch, in the order in which they will be sent; nobody else takes or deletes them until
 /// the transaction ends. One that somebody has is passed over.

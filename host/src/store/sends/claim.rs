@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 
-use super::{ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Places, send_of};
+use super::{COLUMNS, ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Places, send_of};
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
@@ -105,7 +105,7 @@ pub async fn next_due_of_each(
 }
 
 /// What is read of what is due.
-const DUE: Columns = &["id", "batch_number", "due_at", "reserved_month"];
+const DUE: Columns = &[&["id", "batch_number", "due_at", "reserved_month"]];
 
 /// The first steps of a campaign that are due, in the order in which they leave.
 pub async fn due_first_steps(
@@ -215,36 +215,10 @@ pub async fn claim(tx: &mut Tx, claims: &[(SendId, CredentialId)], places: Place
 
 /// What [`claimed`] reads.
 const CLAIMED: Columns = &[
-    "id",
-    "account_id",
-    "campaign_id",
-    "enrollment_id",
-    "contact_id",
-    "batch_number",
-    "step_position",
-    "smtp_credential_id",
-    "state",
-    "due_at",
-    "attempts",
-    "mx_attempts",
-    "reserved_day",
-    "reserved_month",
-    "provider_message_id",
-    "smtp_code",
-    "smtp_status",
-    "smtp_reply",
-    "reason",
-    "sent_at",
-    "created_at",
-    "first_send_id",
-    "contact_import_id",
-    "email",
-    "domain",
-    "first_name",
-    "last_name",
-    "company",
-    "unsubscribed_at",
-    "contact_created_at",
+    COLUMNS,
+    &["batch_number", "first_send_id"],
+    &["contact_import_id", "email", "domain", "first_name", "last_name", "company", "unsubscribed_at"],
+    &["contact_created_at"],
 ];
 
 /// What was claimed, with its recipients.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
 
-use super::{Send, send_of};
+use super::{COLUMNS, Send, send_of};
 use crate::domain::ids::{AccountId, CredentialId, SendId};
 use crate::store::dialect::json_of;
+use crate::store::packed::{self, Columns, PackedRow};
 use crate::store::row::RowExt;
 use crate::store::{Conn, Dialect, Result};
 
@@ -31,6 +31,10 @@ pub struct Addressed {
     pub credential: Option<CredentialId>,
 }
 
+/// What [`found_of`] reads, and the place of what was asked.
+const FOUND: Columns = &[COLUMNS, &["contact_email"]];
+const FOUND_FOR: Columns = &[COLUMNS, &["contact_email", "asked"]];
+
 const WITH_ADDRESS: &str = "(SELECT c.email FROM contacts c WHERE c.id = s.contact_id) AS contact_email";
 
 /// Rows by their ids; those that do not exist are left out.
@@ -39,10 +43,11 @@ pub async fn by_ids(conn: &mut Conn, dialect: Dialect, ids: &[SendId]) -> Result
         return Ok(HashMap::new());
     }
     let given = dialect.json_rows(1);
-    let sql = format!("SELECT s.*, {WITH_ADDRESS} FROM sends s WHERE s.id IN (SELECT c0 FROM {given} AS given)");
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(ids.iter().map(|id| [id.to_string()])));
-    let rows = rows.fetch_all(conn).await?;
-    rows.iter().map(|row| found_of(row).map(|found| (found.send.id, found))).collect()
+    let query = format!("SELECT s.*, {WITH_ADDRESS} FROM sends s WHERE s.id IN (SELECT c0 FROM {given} AS given)");
+    let sql = packed::select(dialect, FOUND, &query);
+    let given = json_of(ids.iter().map(|id| [id.to_string()]));
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_one(conn).await?;
+    packed::rows(&all, FOUND)?.iter().map(|row| found_of(row).map(|found| (found.send.id, found))).collect()
 }
 
 /// Accounts' newest sends by providers' ids for them.
@@ -55,7 +60,7 @@ pub async fn by_provider_message_ids(
         return Ok(HashMap::new());
     }
     // A cross join is made in the order in which it is written: from what is given, through the index.
-    let sql = format!(
+    let query = format!(
         "SELECT * FROM
             (SELECT s.*, {WITH_ADDRESS},
                     ROW_NUMBER() OVER (PARTITION BY s.account_id, s.provider_message_id ORDER BY s.id DESC) AS place
@@ -64,14 +69,15 @@ pub async fn by_provider_message_ids(
          WHERE place = 1",
         dialect.json_rows(2)
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(ids.iter().map(|(account, id)| (account.to_string(), id))));
-    let rows = rows.fetch_all(conn).await?;
-    let with_key = |row: &AnyRow| -> Result<_> {
+    let sql = packed::select(dialect, FOUND, &query);
+    let given = json_of(ids.iter().map(|(account, id)| (account.to_string(), id)));
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_one(conn).await?;
+    let with_key = |row: &PackedRow| -> Result<_> {
         let found = found_of(row)?;
         let id = found.send.provider_message_id.clone().unwrap_or_default();
         Ok(((found.send.account_id, id), found))
     };
-    rows.iter().map(with_key).collect()
+    packed::rows(&all, FOUND)?.iter().map(with_key).collect()
 }
 
 /// Accounts' newest sends to addresses.
@@ -83,7 +89,7 @@ pub async fn newest_to_each(
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }
-    let sql = format!(
+    let query = format!(
         "SELECT * FROM
             (SELECT s.*, c.email AS contact_email, given.c0 AS asked,
                     ROW_NUMBER() OVER (PARTITION BY given.c0 ORDER BY COALESCE(s.sent_at, s.due_at) DESC, s.id DESC) AS place
@@ -98,7 +104,9 @@ pub async fn newest_to_each(
         let credential = one.credential.map(|id| id.to_string());
         (at.to_string(), one.account.to_string(), one.email_key.as_str(), credential)
     });
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(given)).fetch_all(conn).await?;
+    let sql = packed::select(dialect, FOUND_FOR, &query);
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(json_of(given)).fetch_one(conn).await?;
+    let rows = packed::rows(&all, FOUND_FOR)?;
     let mut newest = HashMap::with_capacity(rows.len());
     for row in &rows {
         let asked = row.text("asked")?.parse().ok().and_then(|at: usize| wanted.get(at));
@@ -109,6 +117,6 @@ pub async fn newest_to_each(
     Ok(newest)
 }
 
-fn found_of(row: &AnyRow) -> Result<Found> {
+fn found_of(row: &impl RowExt) -> Result<Found> {
     Ok(Found { send: send_of(row)?, contact_email: row.opt_text("contact_email")?.unwrap_or_default() })
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 
-use super::{Send, send_of};
+use super::{COLUMNS, Send, send_of};
 use crate::domain::ids::{EnrollmentId, SendId};
 use crate::store::dialect::json_of;
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, packed};
 
 /// Rows by their ids, and nobody else changes them until the transaction ends.
 pub async fn hold_many(tx: &mut Tx, ids: &[SendId]) -> Result<HashMap<SendId, Send>> {
@@ -15,14 +15,15 @@ pub async fn hold_many(tx: &mut Tx, ids: &[SendId]) -> Result<HashMap<SendId, Se
         return Ok(HashMap::new());
     }
     // Locked in one order, whoever does it.
-    let sql = format!(
+    let query = format!(
         "SELECT * FROM sends WHERE id IN (SELECT c0 FROM {} AS given) ORDER BY id{}",
         tx.dialect().json_rows(1),
         tx.dialect().for_update()
     );
     let given = json_of(ids.iter().map(|id| [id.to_string()]));
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_all(tx.conn()).await?;
-    rows.iter().map(|row| send_of(row).map(|send| (send.id, send))).collect()
+    let sql = packed::select(tx.dialect(), &[COLUMNS], &query);
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_one(tx.conn()).await?;
+    packed::rows(&all, &[COLUMNS])?.iter().map(|row| send_of(row).map(|send| (send.id, send))).collect()
 }
 
 /// What enrollments have yet to be sent is not sent any more, each for its reason.

@@ -220,6 +220,30 @@ pub async fn queue_sizes(conn: &mut Conn) -> Result<(u64, u64)> {
     Ok((row.count("due")?, row.count("in_doubt")?))
 }
 
+/// What [`send_of`] reads.
+const COLUMNS: &[&str] = &[
+    "id",
+    "account_id",
+    "campaign_id",
+    "enrollment_id",
+    "contact_id",
+    "step_position",
+    "smtp_credential_id",
+    "state",
+    "due_at",
+    "attempts",
+    "mx_attempts",
+    "reserved_day",
+    "reserved_month",
+    "provider_message_id",
+    "smtp_code",
+    "smtp_status",
+    "smtp_reply",
+    "reason",
+    "sent_at",
+    "created_at",
+];
+
 fn send_of(row: &impl RowExt) -> Result<Send> {
     Ok(Send {
         id: row.id("id")?,
