@@ -1,7 +1,6 @@
 """The mail that answers a campaign: people, machines, bounces, newsletters."""
 
 
-
 def answers(sends, mailbox):
     """A message for each of `sends` (id, address): of twenty 13 are people's, 3 machines', 3 bounces, one a newsletter."""
     makers = [person] * 13 + [machine] * 3 + [bounce] * 3 + [newsletter]

@@ -26,7 +26,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Count {
     held: usize,
-    /// How many were held after the last claim.
+    /// How many were held when the last round began, or when it took the last one.
     marked: usize,
 }
 
@@ -40,7 +40,9 @@ impl Held {
     pub(super) fn take(&self, send: SendId, credential: CredentialId) {
         let mut state = self.lock();
         state.sends.insert(send, credential);
-        state.credentials.entry(credential).or_default().held += 1;
+        let count = state.credentials.entry(credential).or_default();
+        count.held += 1;
+        count.marked = count.held;
     }
 
     /// The send is done with. Where half of what its credential held is, those who claim are told.
@@ -54,18 +56,19 @@ impl Held {
         }
     }
 
-    /// As it stands now, it is full: nothing more could be claimed.
+    /// A round begins: it looks at what stands now, and what was told of the time before is seen to. What drains while it
+    /// lasts is looked at once more, however long it takes over other campaigns.
     pub(super) fn mark(&self) {
         let mut state = self.lock();
         state.credentials.retain(|_, count| count.held > 0);
         state.credentials.values_mut().for_each(|count| count.marked = count.held);
     }
 
-    /// Returns once a credential has room again for about half of what it held at the mark.
+    /// Returns once a credential has room again for about half of what it held.
     pub(super) async fn drained(&self) {
         loop {
             self.0.drained.notified().await;
-            // What was told while the last claim was being made, that claim has seen to.
+            // What was told before the last round began, that round has seen to.
             if self.lock().credentials.values().any(Count::is_drained) {
                 return;
             }
@@ -110,5 +113,22 @@ mod tests {
         held.release(sends[1]);
         assert!(held.drained().now_or_never().is_some());
         assert_eq!((held.len(), held.of(fast), held.of(slow)), (102, 2, 100));
+    }
+
+    #[tokio::test]
+    async fn what_drains_while_a_round_lasts_is_told_and_what_drained_before_it_is_not() {
+        let zero = Timestamp::from_millis(0);
+        let (held, fast, slow) = (Held::default(), CredentialId::new(zero), CredentialId::new(zero));
+        let sends: Vec<_> = (0..6).map(|_| SendId::new(zero)).collect();
+        sends[..4].iter().for_each(|send| held.take(*send, fast));
+        sends[..2].iter().for_each(|send| held.release(*send));
+        held.mark();
+        sends[4..].iter().for_each(|send| held.take(*send, fast));
+        assert!(held.drained().now_or_never().is_none(), "the round has filled it up again");
+
+        held.mark();
+        sends[2..].iter().for_each(|send| held.release(*send));
+        (0..100).for_each(|_| held.take(SendId::new(zero), slow));
+        assert!(held.drained().now_or_never().is_some(), "it is empty, and the round is still busy with others");
     }
 }

@@ -80,6 +80,7 @@ pub async fn run(app: App, shutdown: CancellationToken) {
         // Looking through all campaigns whenever it looks for the dead would keep an idle node busy.
         if is_woken || is_time(next, LOOK_AGAIN, now) {
             rounds = rounds.wrapping_add(1);
+            held.mark();
             next = match round(&app, &ledger, &held, &turns, &sequences, &mut workers, rounds).await {
                 Ok(next) => next,
                 Err(error) => {
@@ -87,7 +88,6 @@ pub async fn run(app: App, shutdown: CancellationToken) {
                     app.clock.now().plus(AFTER_ERROR)
                 }
             };
-            held.mark();
         }
         is_woken = wait_for_work(&app, &held, &mut workers, next.min(recover_at), &shutdown).await;
     }

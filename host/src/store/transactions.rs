@@ -1,5 +1,5 @@
 //! SMTP transactions: each attempt to hand a send to a server, with what the server said. An acceptance stands in the send
-//! itself, which holds its reply and its time for good: a second copy would be a tenth of what sending a message writes.
+//! itself, which keeps the reply and the time for good.
 
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;

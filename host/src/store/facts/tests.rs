@@ -1,10 +1,12 @@
 //! Facts that arrive in another order than they happened, as a campaign's page and the customer's app see them.
 
+use std::time::Duration;
+
 use super::bounce::{Bounce, Source};
 use super::*;
 use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
 use crate::store::counters::CampaignCounters;
-use crate::store::sends::{ClaimedSend, Ending};
+use crate::store::sends::{ClaimedSend, Ending, Lease, Places};
 use crate::store::{Page, counters, suppressions};
 use crate::test_support::{self, Sender, TestApp};
 
@@ -169,4 +171,26 @@ async fn why_an_address_is_suppressed_does_not_depend_on_what_was_learnt_first()
         let kept = kept.into_iter().find(|kept| kept.value == email).unwrap();
         assert_eq!(kept.reason, "complaint", "in the order {order:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_node_learns_after_its_lease_changes_nothing_of_a_send_that_was_claimed_anew() {
+    let (app, sender) = start().await;
+    let planned = app.planned(sender, "bob@example.com").await;
+    let now = app.clock.now();
+    let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
+    let (claims, month) = ([(planned.id, sender.credential)], now.utc_month());
+    let mut tx = app.store.begin().await.unwrap();
+    let dialect = tx.dialect();
+    sends::claim(&mut tx, &claims, Places { day: Some(now.utc_day()), month }, lease).await.unwrap();
+    let late = sends::claimed(tx.conn(), dialect, &[planned.id], app.node).await.unwrap().remove(0);
+    let (freed, in_doubt) =
+        sends::recover_expired(&mut tx, lease.until.plus(Duration::from_secs(1)), 10).await.unwrap();
+    assert_eq!((freed.len(), in_doubt.len()), (1, 0));
+    let tomorrow = Places { day: Some(now.utc_day() + 1), month };
+    sends::claim(&mut tx, &claims, tomorrow, lease).await.unwrap();
+    delivery::skipped(&mut tx, &late, "the gate said no", None, now).await.unwrap();
+    tx.commit().await.unwrap();
+    let send = app.send(planned.id).await;
+    assert_eq!((send.state, send.reserved_day), (SendState::Claimed, tomorrow.day));
 }

@@ -112,3 +112,37 @@ async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: 
     }
     Ok(Obstacle::Suppressed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::enrollments;
+    use crate::store::sends::{self, Lease, Places};
+    use crate::test_support::TestApp;
+
+    #[tokio::test]
+    async fn what_stands_in_the_way_of_one_keeps_no_other_and_an_intent_that_stands_is_not_refused() {
+        let app = TestApp::start().await;
+        let sender = app.sender(app.account().await, None).await;
+        let mut planned = Vec::new();
+        for email in ["ann@example.com", "bob@example.com", "cleo@example.com"] {
+            planned.push(app.planned(sender, email).await);
+        }
+        let now = app.clock.now();
+        let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
+        let intents: Vec<_> = planned.iter().map(|send| (send.id, sender.credential)).collect();
+        let mut tx = app.store.begin().await.unwrap();
+        let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
+        sends::claim(&mut tx, &intents, places, lease).await.unwrap();
+        enrollments::stop(tx.conn(), planned[1].enrollment_id, "replied", now).await.unwrap();
+        let answers = begin_sending(&mut tx, &intents, app.node).await.unwrap();
+        assert_eq!(answers, [Ok(()), Err(Obstacle::Stopped("replied".to_owned())), Ok(())]);
+
+        // The commit was answered for a failure: its entries are written once more.
+        assert_eq!(begin_sending(&mut tx, &intents[..1], app.node).await.unwrap(), [Ok(())]);
+        tx.commit().await.unwrap();
+        assert_eq!(app.send(planned[0].id).await.attempts, 1);
+    }
+}

@@ -13,7 +13,7 @@ use crate::store::{Result, Tx};
 pub const NODE_STOPPED: &str = "the node stopped while it was sending";
 
 /// Frees what nodes held whose leases have ended: `claimed` had not left and is due again; `sending` may have left and is
-/// in doubt. Gives the freed (with their reservations) and how many came into doubt.
+/// in doubt. Gives the one and the other, as they were held.
 pub async fn recover_expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<(Vec<Send>, Vec<Send>)> {
     let sql = format!(
         "SELECT * FROM sends WHERE lease_owner IS NOT NULL AND lease_until < $1 ORDER BY lease_until LIMIT $2{}",
