@@ -264,9 +264,8 @@ async fn prepare_connection(conn: &mut Conn, dialect: Dialect, cache_kib: u32) -
              PRAGMA wal_autocheckpoint = {SQLITE_CHECKPOINT_PAGES};"
         ),
         // What is read here is named by its ids and is in memory, or on something without a moving head: as if each look
-        // into an index cost four reads, the planner reads a whole table for a hundred rows. And none of our statements
-        // runs long enough to pay for its compilation.
-        Dialect::Postgres => "SET random_page_cost = 1.1; SET jit = off;".to_owned(),
+        // into an index cost four reads, the planner reads a whole table for a hundred rows.
+        Dialect::Postgres => "SET random_page_cost = 1.1;".to_owned(),
     };
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(conn).await?;
     Ok(())
