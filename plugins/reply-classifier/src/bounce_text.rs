@@ -128,7 +128,8 @@ fn bounced(
     let (reply, words) = reason.filter(|(_, said)| said.tell()).unwrap_or_else(|| (SmtpReply::find(about), words));
     let class = BounceClass::of_words(None, reply, words, all);
     let transcript = all | transcript;
-    let evidence = Evidence { status: reply.status, words, transcript, reply: "", recipient: &recipient };
+    let is_a_reply = reply.code.is_some_and(|code| code >= 500);
+    let evidence = Evidence { status: reply.status, words, transcript, is_a_reply };
     let class = evidence.judged(class);
     let diagnostic = diagnostic(about);
     BouncedRecipient {

@@ -120,6 +120,7 @@ const SUBJECTS: &[&str] = &[
     "投递失败",
     "반송",
     "전송 실패",
+    "전송이 실패",
     "returning your mail",
     "mail could not",
     "message could not",

@@ -8,7 +8,7 @@ use ampout_plugin::text::clip;
 use ampout_plugin::{BounceClass, BounceWords, BouncedRecipient, Classification};
 
 use crate::headers::{OF_READING, REPORT};
-use crate::hearsay::Evidence;
+use crate::hearsay::{self, Evidence};
 use crate::mail::Mail;
 use crate::senders::SenderKind;
 use crate::{bounce_text, returned_message, subjects};
@@ -86,7 +86,8 @@ fn bounced(mail: &Mail<'_>, recipient: &RecipientStatus, alone: bool) -> Bounced
     };
     let diagnostic = if quoted.is_empty() { text.trim() } else { quoted };
     let recipient = address(mail, recipient, alone);
-    let evidence = Evidence { status: known, words, transcript, reply: quoted, recipient: &recipient };
+    let is_a_reply = hearsay::names_it(quoted, &recipient);
+    let evidence = Evidence { status: known, words, transcript, is_a_reply };
     let class = evidence.judged(class);
     BouncedRecipient {
         status: status.map(|status| status.to_string()),

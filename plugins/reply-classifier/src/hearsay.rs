@@ -1,26 +1,25 @@
 //! When a report only repeats that somebody was unknown. Mobile carriers and filters answer "user unknown" for whomever
 //! they don't want to let through, after they took the address; a gateway passes the words on and drops the rest. The
 //! address is called dead only where the report also shows where the words come from: a status that says so, the RCPT
-//! command, a reply that names the address (so it answered RCPT), or the sentence of a server that looked into its own
-//! directory.
+//! command, a server's reply (in a report's field one that names the address, so it answered RCPT; in a text one with its
+//! code), or the sentence of a server that looked into its own directory.
 
 use ampout_plugin::smtp_reply::{EnhancedStatus, SmtpReply};
 use ampout_plugin::{BounceClass, BounceWords};
 
 /// What speaks for a class.
-pub(crate) struct Evidence<'a> {
+pub(crate) struct Evidence {
     /// The status, where there is one.
     pub(crate) status: Option<EnhancedStatus>,
     /// The words about the recipient.
     pub(crate) words: BounceWords,
     /// The words of the whole report.
     pub(crate) transcript: BounceWords,
-    /// A server's reply, where the report has a field for it. In a text anybody may have put the address before the words.
-    pub(crate) reply: &'a str,
-    pub(crate) recipient: &'a str,
+    /// Whether the words stand in a server's reply.
+    pub(crate) is_a_reply: bool,
 }
 
-impl Evidence<'_> {
+impl Evidence {
     /// The class, softened where all that speaks for a dead address is hearsay.
     pub(crate) fn judged(&self, class: BounceClass) -> BounceClass {
         // Exchange Online numbers its own words from 5.1.300 on; among them is "the remote server returned …".
@@ -30,13 +29,13 @@ impl Evidence<'_> {
             && says_nothing
             && self.words.only_call_a_user_unknown()
             && !self.transcript.name_a_command()
-            && !names_it(self.reply, self.recipient);
+            && !self.is_a_reply;
         if is_hearsay { BounceClass::Soft } else { class }
     }
 }
 
 /// Whether a line holds a refusal's code and the address.
-fn names_it(text: &str, recipient: &str) -> bool {
+pub(crate) fn names_it(text: &str, recipient: &str) -> bool {
     text.lines()
         .filter(|line| mentions(line, recipient))
         .any(|line| SmtpReply::find(line).code.is_some_and(|it| it >= 500))

@@ -273,6 +273,9 @@ mod tests {
         check("553 5.3.0 <x@example.net>... Addressee unknown", Hard);
         check("550 5.7.27 Host does not accept mail", Hard);
         check("550 user unknown. The user(s) account is disabled.", Soft);
+        check("550 5.5.0 <x@example.net>: this account has expired", Hard);
+        check("550 5.1.1 <x@example.net>: Recipient address rejected: message rejected by policy", Policy);
+        check("550 5.7.1 Refused: too many messages to unknown users (no such user) came from you", Policy);
         // DATA was sent ahead, and refused because the recipient had been.
         check(">>> DATA <<< 550 No mailbox here by that name <<< 554 5.5.1 Error: no valid recipients", Hard);
         check(">>> DATA <<< 550 No mailbox here by that name", Soft);

@@ -57,6 +57,7 @@ pub(super) const POLICY: &[&str] = &[
     "security polic",
     "local policy",
     "for policy reasons",
+    "rejected by policy",
     "reverse dns",
     "ptr record",
     "rdns",
