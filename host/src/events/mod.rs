@@ -1,5 +1,5 @@
-//! The outbox on its way to the customers' apps: events get their place in the stream, are planned for the webhooks that
-//! ask for them, and are delivered signed, in order per subject, again until they are taken. What happened is decided
+//! The outbox on its way to the customers' apps: events that have no place in the stream yet get theirs, and deliveries to
+//! the webhooks that ask for them are made, signed, in order per subject, again until they are taken. What happened is decided
 //! elsewhere; here it is only told.
 
 mod delivery;
@@ -32,15 +32,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const GATHER: Duration = Duration::from_millis(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// What one [`step`] did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Events that got their place.
-    pub sequenced: usize,
-    /// Deliveries that were tried.
-    pub attempted: usize,
-}
-
 /// Tells of events until `shutdown`.
 pub async fn run(app: App, shutdown: CancellationToken) {
     // Its own task, so that no delivery waits for the sequencer and no event for a slow endpoint.
@@ -64,9 +55,9 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     tokio::join!(sequencer, deliverer, sweeper);
 }
 
-/// Gives waiting events their places and makes every delivery that is due, once.
-pub async fn step(app: &App) -> Result<Outcome, StoreError> {
-    let sequenced = sequence::step(app).await?;
+/// Gives waiting events their places and makes every delivery that is due, once; how many were tried.
+pub async fn step(app: &App) -> Result<usize, StoreError> {
+    sequence::step(app).await?;
     let mut attempted = 0;
     loop {
         let due = deliveries::with_pending(&mut *app.store.read().await?, app.clock.now()).await?;
@@ -74,7 +65,7 @@ pub async fn step(app: &App) -> Result<Outcome, StoreError> {
         let tried: Vec<_> = turns.buffer_unordered(MOST_WEBHOOKS).collect().await;
         let tried = tried.into_iter().sum::<Result<usize, _>>()?;
         if tried == 0 {
-            return Ok(Outcome { sequenced, attempted });
+            return Ok(attempted);
         }
         attempted += tried;
     }

@@ -82,8 +82,8 @@ async fn an_event_arrives_once_signed_and_whole() {
     let webhook = app.webhook(account, &customer.url).await;
     happen(&app, account, "one", json!({ "n": 1 })).await;
 
-    assert_eq!(step(&app).await.unwrap(), Outcome { sequenced: 1, attempted: 1 });
-    assert_eq!(step(&app).await.unwrap(), Outcome::default());
+    assert_eq!(step(&app).await.unwrap(), 1);
+    assert_eq!(step(&app).await.unwrap(), 0);
 
     let (headers, body) = customer.received.lock().unwrap()[0].clone();
     let envelope: Value = serde_json::from_slice(&body).unwrap();
@@ -197,9 +197,12 @@ async fn one_that_is_enabled_again_gets_at_once_what_waited() {
     assert_eq!((now.disabled_at, now.disabled_reason, now.failures), (None, None, 0));
     // The clock stands: nothing waits for its next try.
     step(&app).await.unwrap();
-    let later: Vec<_> = customer.bodies()[2..].iter().map(|body| body["data"]["n"].as_i64().unwrap()).collect();
-    assert_eq!(later.len(), 2, "{later:?}");
-    assert!(later.ends_with(&[3]), "{later:?}");
+    let told: Vec<_> = customer.bodies().iter().map(|body| body["data"]["n"].as_i64().unwrap()).collect();
+    // Either may have come first and been refused; only what is about the same subject has an order.
+    let (refused, mut later) = (told[0], told[2..].to_vec());
+    assert!(refused == 2 || later == [1, 3], "{told:?}");
+    later.sort_unstable();
+    assert_eq!(later, [refused, 3]);
 }
 
 #[tokio::test]
@@ -251,7 +254,8 @@ async fn a_filter_lets_through_what_it_names_and_another_accounts_events_stay_th
     tx.commit().await.unwrap();
     happen(&app, account, "one", json!({})).await;
     happen(&app, other, "two", json!({})).await;
-    assert_eq!(step(&app).await.unwrap(), Outcome { sequenced: 2, attempted: 0 });
+    assert_eq!(step(&app).await.unwrap(), 0);
+    assert!(customer.bodies().is_empty());
 }
 
 #[tokio::test]
@@ -284,7 +288,6 @@ async fn a_dead_webhook_gives_its_place_up_at_its_first_failure_and_a_busy_one_s
         for n in 0..40 {
             happen(&app, account, &n.to_string(), json!({})).await;
         }
-        sequence::step(&app).await.unwrap();
         assert_eq!(delivery::take_turn(&app, webhook.id).await.unwrap(), expected, "{answer}");
     };
     check(500, 8).await;

@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
+use super::sends::{ANY_HELD, ANY_PLANNED};
 use super::{Conn, Page, Result, Tx, counters};
 use crate::domain::campaign::{Campaign, Step, Waits};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, StepId};
@@ -196,14 +197,10 @@ pub async fn set_last_credential(conn: &mut Conn, id: CampaignId, credential: Cr
 /// An active campaign that has nothing left to send, and nothing to wait for, is finished; false when that is not so.
 /// Enrollments that were never dispatched do not hold it open: they wait for a dispatch of their own.
 pub async fn finish_if_done(conn: &mut Conn, id: CampaignId) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE campaigns SET status = 'finished' WHERE id = $1 AND status = 'active'
-           AND NOT EXISTS (SELECT 1 FROM sends WHERE campaign_id = $1 AND state = 'due')
-           AND NOT EXISTS (SELECT 1 FROM sends WHERE state IN ('claimed', 'sending') AND campaign_id = $1)",
-    )
-    .bind(id.to_string())
-    .execute(conn)
-    .await?;
+    let sql = format!(
+        "UPDATE campaigns SET status = 'finished' WHERE id = $1 AND status = 'active' AND NOT {ANY_PLANNED} AND NOT {ANY_HELD}"
+    );
+    let done = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).execute(conn).await?;
     Ok(done.rows_affected() > 0)
 }
 

@@ -1,15 +1,21 @@
 //! Events on their way to webhooks: what is planned, what is due, how each attempt went.
 
+use std::collections::{HashMap, HashSet};
+
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::events::Sequenced;
 use super::row::RowExt;
+use super::webhooks::{self, Webhook};
 use super::{Conn, Page, Result, Tx};
 use crate::domain::Timestamp;
-use crate::domain::event::EventType;
-use crate::domain::ids::{DeliveryId, EventId, WebhookId};
+use crate::domain::event::{EventType, filter_matches};
+use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
 use crate::wake::Wake;
+
+/// Deliveries of one statement.
+const MOST_TOGETHER: usize = 2_000;
 
 /// One event on its way to one webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +61,28 @@ pub struct Attempted {
     pub next_try_at: Option<Timestamp>,
 }
 
-/// Plans deliveries of events that have their places, by one statement.
-pub async fn insert_many(tx: &mut Tx, planned: &[(WebhookId, &Sequenced)], now: Timestamp) -> Result<()> {
+/// Plans a delivery of each event, which has its place, to each enabled webhook whose filters let it through.
+pub async fn plan(tx: &mut Tx, sequenced: &[Sequenced], now: Timestamp) -> Result<()> {
+    let accounts: HashSet<AccountId> = sequenced.iter().map(|event| event.account_id).collect();
+    let accounts: Vec<AccountId> = accounts.into_iter().collect();
+    let mut by_account: HashMap<AccountId, Vec<Webhook>> = HashMap::new();
+    for webhook in webhooks::enabled(tx, &accounts).await? {
+        by_account.entry(webhook.account_id).or_default().push(webhook);
+    }
+    let asked_by = |event: &Sequenced| {
+        let asks = |hook: &&Webhook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type));
+        by_account.get(&event.account_id).into_iter().flatten().filter(asks).map(|hook| hook.id).collect::<Vec<_>>()
+    };
+    let planned: Vec<_> =
+        sequenced.iter().flat_map(|event| asked_by(event).into_iter().map(move |hook| (hook, event))).collect();
+    for some in planned.chunks(MOST_TOGETHER) {
+        insert_many(tx, some, now).await?;
+    }
+    Ok(())
+}
+
+/// By one statement.
+async fn insert_many(tx: &mut Tx, planned: &[(WebhookId, &Sequenced)], now: Timestamp) -> Result<()> {
     let rows: Vec<_> = planned
         .iter()
         .map(|(webhook, event)| {

@@ -1,5 +1,6 @@
-//! The outbox: events are written in the transaction of the fact that they tell, get their place in the stream after its
-//! commit, and are read by cursor.
+//! The outbox: events are written in the transaction of the fact that they tell and are read by cursor. Their places in the
+//! stream are those of the commits. SQLite has one writer, so they are known when an event is written; of PostgreSQL's
+//! transactions nobody knows which commits first, and they are given afterwards.
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -8,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::dialect::json_of;
 use super::packed::{self, Columns};
 use super::row::RowExt;
-use super::{Conn, Result, Tx, meta};
+use super::{Conn, Dialect, Result, Tx, deliveries, meta};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, EventId};
@@ -81,18 +82,54 @@ pub async fn insert_many(tx: &mut Tx, events: &[NewEvent], now: Timestamp) -> Re
     if events.is_empty() {
         return Ok(());
     }
-    let rows = events.iter().map(|event| {
+    let first = match tx.dialect() {
+        Dialect::Sqlite => Some(take_places(tx, events.len()).await?),
+        Dialect::Postgres => None,
+    };
+    let rows = events.iter().enumerate().map(|(nth, event)| {
         let (account, event_type) = (event.account_id.to_string(), event.event_type.as_str());
-        (event.id.to_string(), account, event_type, event.subject_id.as_str(), event.data.to_string())
+        let position = first.map(|first| place_after(first, nth).to_string());
+        (event.id.to_string(), account, event_type, event.subject_id.as_str(), event.data.to_string(), position)
     });
     let sql = format!(
-        "INSERT INTO events (id, account_id, type, subject_id, data, created_at)
-         SELECT c0, c1, c2, c3, c4, $2 FROM {} AS given",
-        tx.dialect().json_rows(5)
+        "INSERT INTO events (id, account_id, type, subject_id, data, position, created_at)
+         SELECT c0, c1, c2, c3, c4, CAST(c5 AS BIGINT), $2 FROM {} AS given",
+        tx.dialect().json_rows(6)
     );
     sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(now.as_millis()).execute(tx.conn()).await?;
+    if let Some(first) = first {
+        let sequenced: Vec<_> =
+            events.iter().enumerate().map(|(nth, event)| event.sequenced(place_after(first, nth))).collect();
+        deliveries::plan(tx, &sequenced, now).await?;
+    }
     tx.wake(Wake::Events);
     Ok(())
+}
+
+/// Takes so many places behind all that are taken; gives the first.
+async fn take_places(tx: &mut Tx, count: usize) -> Result<i64> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let row = sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ($1, CAST($2 AS TEXT))
+         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + $2 AS TEXT)
+         RETURNING CAST(value AS BIGINT) - $2 + 1 AS first",
+    )
+    .bind(LAST_POSITION)
+    .bind(count)
+    .fetch_one(tx.conn())
+    .await?;
+    row.int("first")
+}
+
+fn place_after(first: i64, nth: usize) -> i64 {
+    first + i64::try_from(nth).unwrap_or(i64::MAX)
+}
+
+impl NewEvent {
+    fn sequenced(&self, position: i64) -> Sequenced {
+        let Self { id, account_id, event_type, ref subject_id, .. } = *self;
+        Sequenced { id, account_id, event_type, subject_id: subject_id.clone(), position }
+    }
 }
 
 /// An event that has just got its place.
@@ -112,6 +149,12 @@ pub struct Sequenced {
 
 /// What [`sequence`] reads.
 const UNSEQUENCED: Columns = &[&["id", "account_id", "type", "subject_id"]];
+
+/// Whether any committed event waits for its place.
+pub async fn any_unsequenced(conn: &mut Conn) -> Result<bool> {
+    let row = sqlx::query("SELECT 1 AS one FROM events WHERE position IS NULL LIMIT 1").fetch_optional(conn).await?;
+    Ok(row.is_some())
+}
 
 /// Gives committed events their places, oldest first, and gives them back in that order. One sequencer at a time: the row
 /// of the last position is its lock, so whoever reads a place has all that stand before it.
@@ -219,4 +262,69 @@ fn event_of(row: &AnyRow) -> Result<Event> {
         position: row.opt_int("position")?,
         created_at: row.time("created_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TestApp;
+
+    async fn happen(tx: &mut Tx, account: AccountId, count: usize, now: Timestamp) -> Vec<EventId> {
+        let event = |_| NewEvent {
+            id: EventId::new(now),
+            account_id: account,
+            event_type: EventType::EnrollmentSent,
+            subject_id: "somebody".to_owned(),
+            data: Value::Null,
+        };
+        let events: Vec<_> = (0..count).map(event).collect();
+        insert_many(tx, &events, now).await.unwrap();
+        events.into_iter().map(|event| event.id).collect()
+    }
+
+    async fn places(app: &TestApp, account: AccountId) -> Vec<(EventId, Option<i64>)> {
+        let told = after(&mut app.store.read().await.unwrap(), account, 0, None, 100).await.unwrap();
+        told.into_iter().map(|event| (event.id, event.position)).collect()
+    }
+
+    #[tokio::test]
+    async fn on_sqlite_the_stream_follows_the_commits_without_a_gap_and_what_is_undone_takes_no_place() {
+        let app = TestApp::start().await;
+        let (account, now) = (app.account().await, app.clock.now());
+        let mut told = Vec::new();
+        for is_committed in [true, false, true] {
+            let mut tx = app.store.begin().await.unwrap();
+            let ids = happen(&mut tx, account, 2, now).await;
+            if is_committed {
+                told.extend(ids);
+                tx.commit().await.unwrap();
+            } else {
+                tx.rollback().await.unwrap();
+            }
+        }
+        let expected: Vec<_> = told.into_iter().zip((1..).map(Some)).collect();
+        assert_eq!(places(&app, account).await, expected);
+    }
+
+    #[tokio::test]
+    async fn what_has_no_place_yet_gets_one_behind_all_others_and_is_told_to_the_webhooks() {
+        let app = TestApp::start().await;
+        let (account, now) = (app.account().await, app.clock.now());
+        let mut tx = app.store.begin().await.unwrap();
+        let coming = happen(&mut tx, account, 1, now).await;
+        // As PostgreSQL has them until the sequencer comes, and as an older program left them on SQLite.
+        sqlx::query("UPDATE events SET position = NULL").execute(tx.conn()).await.unwrap();
+        let told = happen(&mut tx, account, 1, now).await;
+        tx.commit().await.unwrap();
+        let webhook = app.webhook(account, "http://127.0.0.1:9/").await;
+        let place = place_of(&mut app.store.read().await.unwrap(), account, coming[0]).await.unwrap();
+        assert_eq!(place, Place::Coming);
+        assert_eq!(places(&app, account).await, [(told[0], Some(2))]);
+
+        crate::events::step(&app).await.unwrap();
+        assert_eq!(places(&app, account).await, [(told[0], Some(2)), (coming[0], Some(3))]);
+        let page = crate::store::Page::first(10);
+        let planned = deliveries::list(&mut app.store.read().await.unwrap(), webhook.id, &page).await.unwrap();
+        assert_eq!(planned.iter().map(|delivery| delivery.event_id).collect::<Vec<_>>(), coming);
+    }
 }

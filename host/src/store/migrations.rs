@@ -25,6 +25,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (16, "resolutions", include_str!("../../migrations/0016_resolutions.sql")),
     (17, "work in order", include_str!("../../migrations/0017_work_in_order.sql")),
     (18, "fewer writes a message", include_str!("../../migrations/0018_fewer_writes_a_message.sql")),
+    (19, "once a message", include_str!("../../migrations/0019_once_a_message.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.
@@ -36,10 +37,10 @@ pub(super) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<Vec<i64>> {
 
 fn migrator(dialect: Dialect) -> Migrator {
     let numbered = NUMBERED.iter().map(|(number, name, text)| {
-        // The one word that the two databases do not share.
+        // What the two databases do not share: a word, and statements that one of them lacks.
         let text = match dialect {
             Dialect::Sqlite => text.replace("BYTEA", "BLOB"),
-            Dialect::Postgres => (*text).to_owned(),
+            Dialect::Postgres => text.replace("-- PostgreSQL: ", ""),
         };
         Migration::new(*number, (*name).into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)
     });

@@ -7,6 +7,7 @@ use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::status::CampaignStatus;
 use crate::store::row::RowExt;
+use crate::store::sends::{ANY_HELD, ANY_PLANNED};
 use crate::store::{Result, Tx, counters, credentials, extensions};
 
 /// Why a campaign can't be deleted now.
@@ -41,15 +42,10 @@ pub async fn mark_campaign(
         return Ok(Ok(Marked::Before));
     }
     let status = row.word("status", CampaignStatus::parse)?;
-    let work = sqlx::query(
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM sends WHERE state IN ('claimed', 'sending') AND campaign_id = $1)
-                     THEN 1 ELSE 0 END AS sending,
-                CASE WHEN EXISTS (SELECT 1 FROM sends WHERE state = 'due' AND campaign_id = $1)
-                     THEN 1 ELSE 0 END AS planned",
-    )
-    .bind(id.to_string())
-    .fetch_one(tx.conn())
-    .await?;
+    let sql = format!(
+        "SELECT CASE WHEN {ANY_HELD} THEN 1 ELSE 0 END AS sending, CASE WHEN {ANY_PLANNED} THEN 1 ELSE 0 END AS planned"
+    );
+    let work = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_one(tx.conn()).await?;
     if work.flag("sending")? {
         return Ok(Err(Busy::Sending));
     }

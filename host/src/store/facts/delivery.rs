@@ -181,8 +181,8 @@ async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestam
 
 async fn plan_next(tx: &mut Tx, held: &ClaimedSend, next: Option<&NewSend>, now: Timestamp) -> Result<()> {
     let Some(next) = next else { return Ok(()) };
-    let stopped = enrollments::get(tx.conn(), held.send.enrollment_id).await?.is_none_or(|e| e.stopped_at.is_some());
-    if !stopped {
+    let enrollment = enrollments::get_for_update(tx, held.send.enrollment_id).await?;
+    if enrollment.is_some_and(|one| one.stopped_at.is_none()) {
         let planned = std::slice::from_ref(next);
         sends::plan_many(tx, held.send.account_id, held.send.campaign_id, planned, now).await?;
         reopen(tx, held.send.campaign_id).await?;

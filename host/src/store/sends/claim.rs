@@ -15,7 +15,8 @@ use crate::store::packed::{self, Columns};
 use crate::store::row::RowExt;
 use crate::store::{Conn, Dialect, Result, Tx};
 
-/// Plans many sends by one statement; a step that is planned already is passed over. Gives how many were planned.
+/// Plans many sends by one statement; a step that is planned already is passed over. Gives how many were planned. The caller
+/// holds the rows of their enrollments: a deletion that came between would leave sends of nobody.
 pub async fn plan_many(
     tx: &mut Tx,
     account: AccountId,

@@ -212,7 +212,10 @@ pub async fn newest_to(
 /// How many are due now (counted up to 100 000) and how many are in doubt.
 pub async fn queue_sizes(conn: &mut Conn) -> Result<(u64, u64)> {
     let row = sqlx::query(
-        "SELECT (SELECT COUNT(*) FROM (SELECT 1 AS one FROM sends WHERE state = 'due' LIMIT 100000) AS d) AS due,
+        "SELECT (SELECT COUNT(*) FROM (
+                   SELECT 1 AS one FROM sends WHERE state = 'due' AND smtp_credential_id IS NULL
+                   UNION ALL SELECT 1 FROM sends WHERE state = 'due' AND smtp_credential_id IS NOT NULL
+                   LIMIT 100000) AS d) AS due,
                 (SELECT COUNT(*) FROM sends WHERE state = 'in_doubt') AS in_doubt",
     )
     .fetch_one(conn)

@@ -45,6 +45,16 @@ pub struct SendsAlike {
     pub count: u64,
 }
 
+/// For the `WHERE` of a statement whose `$1` is a campaign: something of it is planned, first steps or what one credential
+/// may make. Two looks, as each has its index.
+pub(in crate::store) const ANY_PLANNED: &str = "(
+    EXISTS (SELECT 1 FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL)
+    OR EXISTS (SELECT 1 FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NOT NULL))";
+
+/// The same for what nodes hold of it. The lease names the index, which only the held ones are in.
+pub(in crate::store) const ANY_HELD: &str = "EXISTS (
+    SELECT 1 FROM sends WHERE lease_owner IS NOT NULL AND state IN ('claimed', 'sending') AND campaign_id = $1)";
+
 /// Times that are nearer to each other than this count as the same.
 const ABOUT_MILLIS: i64 = 60_000;
 const ABOUT_MILLIS_OF_FOLLOW_UPS: i64 = 3_600_000;
@@ -73,7 +83,8 @@ pub async fn next(conn: &mut Conn, campaign: CampaignId, credential: Option<Cred
 pub async fn held(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<HeldSends>> {
     let rows = sqlx::query(
         "SELECT smtp_credential_id, step_position, COUNT(*) AS held FROM sends
-         WHERE state IN ('claimed', 'sending') AND campaign_id = $1 GROUP BY smtp_credential_id, step_position",
+         WHERE lease_owner IS NOT NULL AND state IN ('claimed', 'sending') AND campaign_id = $1
+         GROUP BY smtp_credential_id, step_position",
     )
     .bind(campaign.to_string())
     .fetch_all(conn)
