@@ -3,10 +3,13 @@
 
 use ampout_plugin::{AutoReplyKind, Classification};
 
-use crate::auto_reply_words::{AWAY, IN_REPLIES, RECEIVED};
+use crate::auto_reply_words::{AUTOMATIC, AWAY, IN_REPLIES, RECEIVED};
 use crate::mail::Mail;
 use crate::return_date;
-use crate::subjects::{SubjectKind, automatic_kind};
+use crate::subjects::{SubjectKind, automatic_kind, tells_of_automatic_reply};
+
+/// A heading is no sentence.
+const LONGEST_HEADING: usize = 40;
 
 /// An automatic reply, if the message is one.
 pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
@@ -15,6 +18,7 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
     let reason = match (mark, subject) {
         (Some(mark), _) => mark,
         (None, Some(subject)) if tells(mail, subject) => "the subject of an automatic reply".to_owned(),
+        (None, _) if says(mail, AUTOMATIC) || is_headed(mail) => "it calls itself automatic".to_owned(),
         // RFC 5321 section 4.5.5: no person's mail has an empty return path. What is neither a bounce nor a report and
         // speaks of an absence or of a receipt is a responder's.
         (None, subject) if mail.has_null_path() && (subject.is_some() || says_or_is_called(mail)) => {
@@ -36,14 +40,22 @@ fn tells(mail: &Mail<'_>, subject: SubjectKind) -> bool {
         SubjectKind::Away | SubjectKind::Automatic => true,
         SubjectKind::AutoPrefix => mail.answers_something(),
         // A person may be writing about a vacation; who is on one answers, and says so.
-        SubjectKind::MaybeAway => mail.answers_something() || says(mail, AWAY),
+        SubjectKind::MaybeAway => says(mail, AWAY) || (mail.answers_something() && !mail.reply_words().above_quote),
         SubjectKind::BeginsAway => mail.headers.is_answer && says(mail, AWAY),
         // Who answers keeps the subject; a machine puts its own in its place.
         SubjectKind::MaybeAutomatic => mail.headers.is_answer || says(mail, AWAY | RECEIVED),
-        SubjectKind::Quoted => says(mail, AWAY),
+        // Machines that answer each other quote nothing.
+        SubjectKind::Quoted => says(mail, AWAY) && !mail.reply_words().above_quote,
         // A person may write "thank you for your message" over an answer; a receipt has to be marked by a header too.
         SubjectKind::Receipt => false,
     }
+}
+
+/// Whether the text begins with a line of its own as the subject of an automatic reply would: `*** AUTO-REPLY ***`.
+fn is_headed(mail: &Mail<'_>) -> bool {
+    let first = mail.reply_words().lines().next().unwrap_or_default();
+    let line = first.trim_matches(|c: char| !c.is_alphanumeric());
+    !first.starts_with(char::is_alphanumeric) && line.len() <= LONGEST_HEADING && tells_of_automatic_reply(line)
 }
 
 fn says(mail: &Mail<'_>, words: u32) -> bool {

@@ -74,7 +74,9 @@ fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
         let greets = words.have(OF_A_PERSON) && !is_machine;
         !greets && (words.have(OF_A_SYSTEM) || quotes_a_refusal(words.own))
     };
-    if sender == SenderKind::Postmaster && (subject_tells() || text_tells()) {
+    // Who answers a message under its subject is a person, who may quote a server.
+    let is_persons = !is_report && mail.headers.in_reply_to && subjects::is_plain_reply(mail);
+    if sender == SenderKind::Postmaster && !is_persons && (subject_tells() || text_tells()) {
         return Some("sent by a postmaster, about a delivery");
     }
     if is_report {

@@ -42,6 +42,7 @@ pub(crate) static IN_TEXTS: Phrases<{ count(TEXT_LISTS) }> = Phrases::new(TEXT_L
 /// Subjects of bounces.
 const SUBJECTS: &[&str] = &[
     "undeliver",
+    "considered unsolicited bulk e",
     "delivery status notification",
     "delivery failure",
     "delivery failed",
@@ -251,6 +252,8 @@ const SUBJECTS: &[&str] = &[
 
 /// Sentences that only a mail system writes.
 const TEXTS: &[&str] = &[
+    "was considered unsolicited bulk e-mail",
+    "our internal reference code for your message is",
     "duplicated message-id",
     "you are not a member",
     "mail could not be delivered",

@@ -17,6 +17,7 @@ mod hearsay;
 mod mail;
 mod newsletter;
 mod own_words;
+mod quotes;
 mod return_date;
 mod return_words;
 mod returned_message;

@@ -5,71 +5,13 @@ use std::ops::ControlFlow;
 use ampout_plugin::text::{clip, fold, fold_lines};
 
 use crate::bounce_words::{IN_TEXTS, RETURNED, RETURNED_HEADER};
+use crate::quotes;
 
 /// Only the beginning of a text is read.
 const LONGEST_TEXT: usize = 16 * 1024;
 
 /// The returned message mostly begins within so many bytes.
 const FIRST_LOOK: usize = 2 * 1024;
-
-/// Lines, folded, that stand above a quoted message.
-const REPLY_SEPARATORS: &[&str] = &[
-    "-----original message",
-    "----- original message",
-    "---- original message",
-    "-----ursprungliche nachricht",
-    "-----message d'origine",
-    "-----mensaje original",
-    "-----messaggio originale",
-    "-----mensagem original",
-    "-----oorspronkelijk bericht",
-    "---------- forwarded message",
-    "begin forwarded message",
-    "________________________________",
-];
-
-/// How, in several languages, the line ends that a mail program writes above a quote.
-const ATTRIBUTIONS: &[&str] = &[
-    "wrote:",
-    "schrieb:",
-    "a ecrit :",
-    "a ecrit:",
-    "escribio:",
-    "ha scritto:",
-    "escreveu:",
-    "schreef:",
-    "skrev:",
-    "napisal:",
-    "napisal(a):",
-    "пишет:",
-    "написал:",
-    "kirjoitti:",
-    "yazdi:",
-    "写道:",
-    "のメール:",
-    "님이 작성:",
-    "napsal:",
-    "irta:",
-    "a scris:",
-    "εγραψε:",
-];
-
-/// How the first line of such a block begins.
-const QUOTED_FROM: &[&str] = &[
-    "from: ",
-    "von: ",
-    "de : ",
-    "de: ",
-    "da: ",
-    "van: ",
-    "fran: ",
-    "fra: ",
-    "od: ",
-    "lahettaja: ",
-    "от: ",
-    "差出人: ",
-    "发件人: ",
-];
 
 /// Only the beginning of what a person wrote is searched for words.
 const LONGEST_REPLY: usize = 4 * 1024;
@@ -144,22 +86,42 @@ impl<'a> SystemWords<'a> {
 pub(crate) struct ReplyWords {
     /// Folded, a line each, without empty lines.
     pub(crate) text: String,
+    /// Whether an earlier message is quoted below them.
+    pub(crate) above_quote: bool,
 }
 
 impl ReplyWords {
     pub(crate) fn of(text: &str) -> Self {
-        let mut kept = String::new();
-        for line in clip(text, LONGEST_TEXT).lines() {
-            let folded = fold(line);
-            if folded.starts_with('>') || begins_quote(&folded) || kept.len() > LONGEST_REPLY {
+        let text = clip(text, LONGEST_TEXT);
+        let above = Self::until_quote(text);
+        if !above.text.is_empty() {
+            return above;
+        }
+        // Some answer below. What stands between the lines of a quote may be a long line of it that was broken.
+        let below = text.rfind("\n>").and_then(|last| text[last + 1..].split_once('\n'));
+        below.map(|(_, below)| Self::until_quote(below)).unwrap_or_default()
+    }
+
+    fn until_quote(text: &str) -> Self {
+        let (mut kept, mut above_quote) = (String::new(), false);
+        let mut lines = text.lines().map(fold).filter(|line| !line.is_empty()).peekable();
+        while let Some(line) = lines.next() {
+            if quotes::begins(&line, lines.peek().map(String::as_str)) {
+                above_quote = true;
+                // The address on a line of its own: what says when stands on the line before.
+                if line.starts_with('<') {
+                    kept.pop();
+                    kept.truncate(kept.rfind('\n').map_or(0, |end| end + 1));
+                }
                 break;
             }
-            if !folded.is_empty() {
-                kept.push_str(&folded);
-                kept.push('\n');
+            if kept.len() > LONGEST_REPLY {
+                break;
             }
+            kept.push_str(&line);
+            kept.push('\n');
         }
-        Self { text: kept }
+        Self { text: kept, above_quote }
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
@@ -170,16 +132,6 @@ impl ReplyWords {
     pub(crate) fn are_at_most(&self, words: usize) -> bool {
         self.text.split_ascii_whitespace().nth(words).is_none()
     }
-}
-
-fn begins_quote(line: &str) -> bool {
-    let is_separator =
-        line.starts_with(['-', '_', 'b']) && REPLY_SEPARATORS.iter().any(|start| line.starts_with(start));
-    let is_attribution =
-        line.ends_with([':', '：']) && line.len() < 300 && ATTRIBUTIONS.iter().any(|end| line.ends_with(end));
-    // Outlook quotes with a block of headers, in the language of the reader.
-    let is_header = || QUOTED_FROM.iter().any(|name| line.starts_with(name));
-    is_separator || is_attribution || (line.contains('@') && is_header())
 }
 
 #[cfg(test)]
@@ -196,6 +148,13 @@ mod tests {
         check("Yes.\n\nOn Mon, Ana wrote:\n> unsubscribe", &["yes."]);
         check("Ja\r\nVon: Ana <ana@example.com>\r\nGesendet", &["ja"]);
         check("> all quoted", &[]);
+        check("Yes.\nOn Mon, 3 Nov 2026, Ana Ruiz\n<ana@example.com> wrote:\n\nOur offer", &["yes."]);
+    }
+
+    #[test]
+    fn an_answer_below_a_quote_is_the_writers() {
+        check("On Mon, Ana wrote:\n> our offer\n> unsubscribe\n\nNo, thanks.\nKim", &["no, thanks.", "kim"]);
+        check("> a line that is broken\nand goes on\n> unsubscribe\nYes.", &["yes."]);
     }
 
     #[test]

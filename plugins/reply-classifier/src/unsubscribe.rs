@@ -145,10 +145,17 @@ pub(crate) fn find_made_by_a_machine(mail: &Mail<'_>) -> Option<Classification> 
         return Some(Classification::unsubscribe_request().because("X-Apple-Unsubscribe"));
     }
     // The subject alone, as a List-Unsubscribe `mailto:` sets it; a reply would have a prefix.
+    let subject = mail.subject.trim_matches(['.', '!', '"', ' ']);
     let asks = matches!(
-        mail.subject.trim_matches(['.', '!', '"', ' ']),
+        subject,
         "unsubscribe" | "unsubscribe me" | "please unsubscribe" | "opt out" | "opt-out" | "unsubscribe request"
     );
+    // The sender's own mark of the subscription stands behind it.
+    let names_a_mark = |rest: &str| !rest.contains(' ') && rest.bytes().any(|byte| byte.is_ascii_digit());
+    let asks = asks
+        || subject
+            .strip_prefix("unsubscribe")
+            .is_some_and(|rest| rest.starts_with([':', ' ', '-', '_']) && names_a_mark(rest[1..].trim_start()));
     (asks && mail.reply_words().are_at_most(MOST_WORDS))
         .then(|| Classification::unsubscribe_request().because("the subject asks to unsubscribe"))
 }

@@ -24,7 +24,8 @@
 use std::ops::BitOr;
 
 use crate::bounce_phrases::{
-    ADDRESS, AHEAD, CERTAIN, DATA_STAGE, DIRECTORY, DOMAIN, LIVING, PASSING, PHRASES, RECIPIENT_STAGE, REFUSAL, SENDER,
+    ADDRESS, AHEAD, AT_HOME, CERTAIN, DATA_STAGE, DIRECTORY, DOMAIN, LIVING, PASSING, PHRASES, RECIPIENT_STAGE,
+    REFUSAL, SENDER,
 };
 use crate::smtp_reply::{EnhancedStatus, SmtpReply};
 use crate::text::{clip, fold};
@@ -73,10 +74,10 @@ impl BounceWords {
     }
 
     /// Whether they call a user unknown and are not the words of a server that looked into its own directory, nor speak
-    /// of the domain.
+    /// of the domain, nor are those of whoever runs the mailboxes.
     #[must_use]
     pub fn only_call_a_user_unknown(self) -> bool {
-        self.has(CERTAIN | ADDRESS) && !self.has(DIRECTORY | DOMAIN)
+        self.has(CERTAIN | ADDRESS) && !self.has(DIRECTORY | DOMAIN | AT_HOME)
     }
 
     fn has(self, marks: u32) -> bool {

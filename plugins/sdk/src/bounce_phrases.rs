@@ -9,7 +9,7 @@ mod dead_address;
 mod passing;
 mod policy;
 
-use self::dead_address::DEAD_ADDRESS;
+use self::dead_address::{DEAD_ADDRESS, DEAD_ADDRESS_AT_HOME};
 use self::passing::TEMPORARY;
 use self::policy::POLICY;
 use crate::phrases::{Phrases, count};
@@ -25,6 +25,7 @@ pub(crate) const PASSING: u32 = 1 << 7;
 pub(crate) const DIRECTORY: u32 = 1 << 8;
 pub(crate) const LIVING: u32 = 1 << 9;
 pub(crate) const AHEAD: u32 = 1 << 10;
+pub(crate) const AT_HOME: u32 = 1 << 11;
 
 const LISTS: &[(u32, &[&str])] = &[
     (SENDER, ABOUT_THE_SENDER),
@@ -36,6 +37,7 @@ const LISTS: &[(u32, &[&str])] = &[
     (CERTAIN, CERTAINLY_DEAD),
     (DOMAIN, DEAD_DOMAIN),
     (ADDRESS, DEAD_ADDRESS),
+    (ADDRESS | AT_HOME, DEAD_ADDRESS_AT_HOME),
     (REFUSAL, POLICY),
     (PASSING, TEMPORARY),
 ];
@@ -111,8 +113,16 @@ const AT_RECIPIENT: &[&str] = &[
     "command: rcpt",
 ];
 
-/// The server had refused the recipient when it answered DATA, which was sent ahead (RFC 2920).
-const SENT_AHEAD: &[&str] = &["need rcpt", "need recipient", "valid rcpt command must precede", "no valid recipients"];
+/// The server had refused the recipient when it answered DATA, which was sent ahead (RFC 2920), or it is Yahoo's, which
+/// looks for the recipient after DATA and says so with `dd`.
+const SENT_AHEAD: &[&str] = &[
+    "need rcpt",
+    "need recipient",
+    "valid rcpt command must precede",
+    "no valid recipients",
+    "delivery error: dd this user doesn't",
+    "delivery error: dd not a valid recipient",
+];
 
 /// The server had taken the recipient before it refused.
 const AT_DATA: &[&str] = &[
@@ -126,8 +136,10 @@ const AT_DATA: &[&str] = &[
     "smtp command data",
 ];
 
-/// The mailbox's own system says why it takes nothing, and adds an "unknown user" for the other server.
+/// The mailbox's own system says why it takes nothing, and adds an "unknown user" for the other server; or it does not tell
+/// whether the address is dead or closed to us, as Google Groups.
 const KNOWN_TO_LIVE: &[&str] = &[
+    "groups.google.com/support",
     "user(s) account is disabled",
     "user(s) account is temporarily",
     "account has been disabled or discontinued",
@@ -139,6 +151,8 @@ const LOOKED_UP: &[&str] = &[
     "recipient name is not recognized",
     "recipient name is not recognised",
     "user doesn't have a yahoo",
+    "delivery error: dd this user doesn't",
+    "no valid recipients were found for this message",
     "destinataire invalide",
     "adresse d au moins un destinataire",
     "local recipient table",

@@ -1,0 +1,191 @@
+//! Where the quote of an earlier message begins: how mail programs, in the languages of their users, introduce it.
+
+/// Lines, folded, that stand above a quoted message.
+const SEPARATORS: &[&str] = &[
+    "-----original message",
+    "----- original message",
+    "---- original message",
+    "-----ursprungliche nachricht",
+    "-----message d'origine",
+    "-----mensaje original",
+    "-----messaggio originale",
+    "-----mensagem original",
+    "-----oorspronkelijk bericht",
+    "-----ursprungligt meddelande",
+    "-----alkuperainen viesti",
+    "-----wiadomosc oryginalna",
+    "-----original nachricht",
+    "-------- original message",
+    "-------- originalnachricht",
+    "-------- ursprungliche nachricht",
+    "-------- message d'origine",
+    "-------- forwarded message",
+    "-------- weitergeleitete nachricht",
+    "-------- message transfere",
+    "-------- mensaje original",
+    "-------- messaggio originale",
+    "-------- mensagem original",
+    "-------- исходное сообщение",
+    "---------- forwarded message",
+    "begin forwarded message",
+    "________________________________",
+];
+
+/// How, in several languages, the line ends that a mail program writes above a quote.
+const ATTRIBUTIONS: &[&str] = &[
+    "wrote:",
+    "schrieb:",
+    "a ecrit :",
+    "a ecrit:",
+    "escribio:",
+    "ha scritto:",
+    "escreveu:",
+    "schreef:",
+    "skrev:",
+    "napisal:",
+    "napisal(a):",
+    "пишет:",
+    "написал:",
+    "написал(а):",
+    "пише:",
+    "kirjoitti:",
+    "yazdi:",
+    "写道:",
+    "のメール:",
+    "님이 작성:",
+    "napsal:",
+    "napsal(a):",
+    "irta:",
+    "a scris:",
+    "εγραψε:",
+];
+
+/// How the first line of a block of headers begins, as Outlook quotes them.
+const FROM: &[&str] = &[
+    "from:",
+    "von:",
+    "de :",
+    "de:",
+    "da:",
+    "van:",
+    "fran:",
+    "fra:",
+    "od:",
+    "kimden:",
+    "lahettaja:",
+    "от:",
+    "差出人:",
+    "发件人:",
+    "보낸 사람:",
+];
+
+/// What the second line of such a block names.
+const SENT: &[&str] = &[
+    "sent:",
+    "date:",
+    "to:",
+    "gesendet:",
+    "datum:",
+    "an:",
+    "envoye :",
+    "envoye:",
+    "date :",
+    "enviado:",
+    "enviado el:",
+    "enviada:",
+    "enviada em:",
+    "fecha:",
+    "data:",
+    "inviato:",
+    "verzonden:",
+    "skickat:",
+    "sendt:",
+    "wyslano:",
+    "wyslane:",
+    "odeslano:",
+    "kuldve:",
+    "trimis:",
+    "lahetetty:",
+    "gonderildi:",
+    "отправлено:",
+    "дата:",
+    "送信日時:",
+    "日期:",
+    "发送时间:",
+    "날짜:",
+];
+
+/// Whether a folded line, of which the next is `next`, begins a quote.
+pub(crate) fn begins(line: &str, next: Option<&str>) -> bool {
+    line.starts_with('>')
+        || (line.starts_with(['-', '_', 'b']) && SEPARATORS.iter().any(|start| line.starts_with(start)))
+        || attributes(line)
+        || begins_headers(line, next)
+}
+
+/// Whether a folded line says who wrote what follows, and when.
+fn attributes(line: &str) -> bool {
+    /// A line that a person wrote is a paragraph.
+    const LONGEST: usize = 300;
+    if !line.ends_with(':') || line.len() >= LONGEST {
+        return false;
+    }
+    // German, Dutch and the Scandinavian languages end with the writer's address, Japanese names nobody's doing at all.
+    let names_time_and_address = || line.contains('@') && has_time(line);
+    ATTRIBUTIONS.iter().any(|end| line.ends_with(end)) || names_time_and_address()
+}
+
+fn has_time(line: &str) -> bool {
+    line.as_bytes().windows(4).any(|at| {
+        at[0].is_ascii_digit() && matches!(at[1], b':' | b'.') && at[2].is_ascii_digit() && at[3].is_ascii_digit()
+    })
+}
+
+/// Whether a block of headers begins, in the language of the reader. Some set the names in bold: `*Von:* Ana`.
+fn begins_headers(line: &str, next: Option<&str>) -> bool {
+    let is_one_of =
+        |names: &[&str], line: &str| names.iter().any(|name| line.trim_start_matches('*').starts_with(name));
+    is_one_of(FROM, line) && (line.contains('@') || next.is_some_and(|next| is_one_of(SENT, next)))
+}
+
+#[cfg(test)]
+mod tests {
+    use ampout_plugin::text::fold;
+
+    use super::*;
+
+    #[test]
+    fn quotes_are_introduced_in_many_ways() {
+        for line in [
+            "> yes",
+            "On Mon, 3 Nov 2026 at 10:00, Ana Ruiz <ana@example.com> wrote:",
+            "Am Di., 3. Nov. 2026 um 10:00 Uhr schrieb Ana Ruiz <ana@example.com>:",
+            "Op di 3 nov 2026 om 10:00 schreef Ana <ana@example.com>:",
+            "Den tis 3 nov. 2026 kl 10:00 skrev Ana <ana@example.com>:",
+            "2026年11月3日(火) 10:00 Ana <ana@example.com>:",
+            "-------- Weitergeleitete Nachricht --------",
+            "De : Ana <ana@example.com>",
+        ] {
+            assert!(begins(&fold(line), None), "{line:?}");
+        }
+        for (line, next) in [
+            ("From: Ana Ruiz", "Sent: Tuesday"),
+            ("*Von:* Ana", "*Gesendet:* Dienstag"),
+            ("De : Ana", "Envoyé : mardi"),
+        ] {
+            assert!(begins(&fold(line), Some(&fold(next))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_writes_begins_no_quote() {
+        for (line, next) in [
+            ("From: my point of view", "we are fine."),
+            ("Please write to bob@example.com:", "he knows."),
+            ("Two things:", "- the price"),
+            ("-- ", "Ana"),
+        ] {
+            assert!(!begins(&fold(line), Some(&fold(next))), "{line:?}");
+        }
+    }
+}
