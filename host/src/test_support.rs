@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::domain::campaign::{Campaign, Step, Waits};
 use crate::domain::credential::{Credential, Endpoint};
 use crate::domain::ids::{
-    AccountId, CampaignId, ContactId, ContactImportId, CredentialId, EnrollmentId, SendId, StepId, WebhookId,
+    AccountId, CampaignId, ContactId, ContactImportId, CredentialId, EnrollmentId, NodeId, SendId, StepId, WebhookId,
 };
 use crate::domain::status::{CampaignStatus, SendState, TlsMode};
 use crate::domain::{EmailAddress, Timestamp};
@@ -21,7 +21,7 @@ use crate::store::enrollments::{self, Enrollment, NewEnrollment};
 use crate::store::events::{self, Event};
 use crate::store::facts::accepted::{self, Accepted};
 use crate::store::facts::delivery;
-use crate::store::sends::{self, ClaimedSend, Ending, Lease, NewSend, Places, Send};
+use crate::store::sends::{self, ClaimedSend, Ending, Lease, NewSend, Obstacle, Places, Send};
 use crate::store::webhooks::{self, Webhook};
 use crate::store::{Tx, accounts, campaigns, credentials};
 
@@ -149,7 +149,9 @@ impl TestApp {
             due_at: now,
             priority: false,
         };
-        sends::plan_many(&mut tx, sender.account, sender.campaign, &[planned], now).await.unwrap();
+        let mut writes = tx.writes();
+        sends::plan_many(&mut writes, &[planned], now);
+        writes.run(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         self.send(send).await
     }
@@ -187,7 +189,7 @@ impl TestApp {
         sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
         let dialect = tx.dialect();
         let held = sends::claimed(tx.conn(), dialect, &[send.id], self.node).await.unwrap().remove(0);
-        let begun = sends::begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await.unwrap();
+        let begun = begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await;
         assert_eq!(begun, [Ok(())]);
         tx.commit().await.unwrap();
         held
@@ -265,7 +267,21 @@ fn step(position: u32, now: Timestamp) -> Step {
     }
 }
 
+/// Intents, written.
+pub(crate) async fn begin_sending(
+    tx: &mut Tx,
+    intents: &[(SendId, CredentialId)],
+    owner: NodeId,
+) -> Vec<Result<(), Obstacle>> {
+    let mut writes = tx.writes();
+    let moved = sends::begin_sending(&mut writes, intents, owner);
+    let written = writes.counted(tx).await.unwrap();
+    sends::begun(tx, intents, written.rows(moved), owner).await.unwrap()
+}
+
 /// A server took a send; the bounce policy is not asked for it.
 pub(crate) async fn accept(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, next: Option<&NewSend>, now: Timestamp) {
-    accepted::accepted(tx, &[Accepted { held, ending, next }], now, now).await.unwrap();
+    let mut writes = tx.writes();
+    accepted::accepted(tx, &mut writes, &[Accepted { held, ending, next }], now, now).await.unwrap();
+    writes.run(tx).await.unwrap();
 }

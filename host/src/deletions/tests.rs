@@ -9,7 +9,7 @@ use crate::store::facts::bounce::{self, Bounce, Source};
 use crate::store::facts::{delivery, unsubscribe};
 use crate::store::sends::{self, Ending, Lease, NewSend, Obstacle, Places, Send};
 use crate::store::{Page, campaigns, contacts, counters, credential_days, credentials, suppressions};
-use crate::test_support::{Sender, TestApp, accept};
+use crate::test_support::{self, Sender, TestApp, accept};
 
 async fn start() -> (TestApp, Sender) {
     let app = TestApp::start().await;
@@ -83,7 +83,7 @@ async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
         let doomed = mark(&app, &send, with_import).await;
         assert!(!finish(&app, doomed).await.unwrap(), "somebody holds it");
         let mut tx = app.store.begin().await.unwrap();
-        let begun = sends::begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await.unwrap();
+        let begun = test_support::begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await;
         assert_eq!(begun, [Err(Obstacle::Stopped("deleted".to_owned()))]);
         delivery::skipped(&mut tx, &held, "deleted", None, now).await.unwrap();
         tx.commit().await.unwrap();

@@ -139,9 +139,12 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
             }
         }
     }
-    decisions::insert_many(&mut tx, &decided).await?;
-    accepted::accepted(&mut tx, &taken, now, judge_at).await?;
-    let mut begun = sends::begin_sending(&mut tx, &intents, app.node).await?.into_iter();
+    let mut writes = tx.writes();
+    decisions::insert_many(&mut writes, &decided);
+    accepted::accepted(&mut tx, &mut writes, &taken, now, judge_at).await?;
+    let moved = sends::begin_sending(&mut writes, &intents, app.node);
+    let written = writes.counted(&mut tx).await?;
+    let mut begun = sends::begun(&mut tx, &intents, written.rows(moved), app.node).await?.into_iter();
     tx.commit().await?;
     let result = |entry: &Entry| match entry {
         Entry::Intent { .. } => begun.next().unwrap_or(Err(Obstacle::Lost)),

@@ -120,7 +120,9 @@ impl Outcome {
         match self {
             Self::Accepted { ending, next } => {
                 let one = Accepted { held, ending, next: next.as_ref() };
-                accepted::accepted(tx, &[one], now, judge_at).await
+                let mut writes = tx.writes();
+                accepted::accepted(tx, &mut writes, &[one], now, judge_at).await?;
+                writes.run(tx).await
             }
             Self::Deferred { ending, retry_at } => delivery::deferred(tx, held, ending, *retry_at, now).await,
             Self::Lost { ending, retry_at } => delivery::lost(tx, held, ending, *retry_at, now).await,

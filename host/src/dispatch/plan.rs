@@ -86,7 +86,9 @@ impl Planning {
             let planned = batch.iter().zip(times.due);
             sends.extend(planned.map(|(enrollment, due_at)| first_send(enrollment, self.first_step, due_at, now)));
         }
-        sends::plan_many(tx, self.campaign.account_id, self.campaign.id, &sends, now).await?;
+        let mut writes = tx.writes();
+        sends::plan_many(&mut writes, &sends, now);
+        writes.run(tx).await?;
         let ids: Vec<EnrollmentId> = waiting.iter().map(|enrollment| enrollment.id).collect();
         enrollments::mark_dispatched(tx, &ids, now).await?;
         tx.wake(Wake::Dispatch);

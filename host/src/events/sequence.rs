@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::store::{StoreError, deliveries, events};
+use crate::store::events::{self, After};
+use crate::store::{StoreError, deliveries};
 
 /// Events of one transaction.
 pub(super) const MOST_EVENTS: usize = 500;
@@ -22,7 +23,9 @@ pub(super) async fn step(app: &App) -> Result<usize, StoreError> {
     if sequenced.is_empty() {
         return Ok(0);
     }
-    deliveries::plan(&mut tx, &sequenced, app.clock.now()).await?;
+    let mut writes = tx.writes();
+    deliveries::plan(&mut tx, &mut writes, &sequenced, After::Nothing, app.clock.now()).await?;
+    writes.run(&mut tx).await?;
     tx.commit().await?;
     Ok(sequenced.len())
 }

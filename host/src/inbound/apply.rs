@@ -15,7 +15,7 @@ use crate::store::facts::sheet::Sheet;
 use crate::store::facts::{delivery, reply, unsubscribe};
 use crate::store::inbound::{InboundEndpoint, ProviderEvent};
 use crate::store::sends::{self, Send};
-use crate::store::{Result, Tx, inbound_many, suppressions};
+use crate::store::{Result, Tx, Writes, inbound_many, suppressions};
 
 /// An event, and who told it.
 pub(super) struct Told<'a> {
@@ -26,9 +26,9 @@ pub(super) struct Told<'a> {
 }
 
 /// Applies events in their order. What most of them mean is played through together; the others follow one by one, and
-/// with them whatever is about the same people.
-pub(super) async fn events(tx: &mut Tx, told: &[Told<'_>]) -> Result<()> {
-    let Some(now) = told.last().map(|told| told.now) else { return Ok(()) };
+/// with them whatever is about the same people. `first` is written before.
+pub(super) async fn events(tx: &mut Tx, mut first: Writes, told: &[Told<'_>]) -> Result<()> {
+    let Some(now) = told.last().map(|told| told.now) else { return first.run(tx).await };
     let asked: Vec<_> = told.iter().map(|told| (told.endpoint.account_id, told.event)).collect();
     let matched = matching::find(tx, &asked).await?;
     let rows: Vec<_> = told.iter().zip(&matched).map(|(told, matched)| row_of(told, matched.as_ref())).collect();
@@ -40,7 +40,7 @@ pub(super) async fn events(tx: &mut Tx, told: &[Told<'_>]) -> Result<()> {
     let mut taught = HashSet::new();
     let learnt = news.iter().filter_map(|(told, matched)| matching::learnt_from(told.event, matched.as_ref()?));
     let learnt = learnt.filter(|(send, _)| taught.insert(*send));
-    sends::learn_provider_message_ids(tx, &learnt.collect::<Vec<_>>()).await?;
+    sends::learn_provider_message_ids(&mut first, &learnt.collect::<Vec<_>>());
     let about: Vec<_> = news.iter().filter_map(|(_, matched)| Some(matched.as_ref()?.send.id)).collect();
     let mut sheet = Sheet::open(tx, &about, [], now).await?;
     let (mut later, mut people) = (Vec::new(), HashSet::new());
@@ -52,7 +52,7 @@ pub(super) async fn events(tx: &mut Tx, told: &[Told<'_>]) -> Result<()> {
             later.push((told, matched));
         }
     }
-    sheet.write(tx).await?;
+    sheet.write_behind(tx, first).await?;
     for (told, matched) in later {
         match matched {
             Some(Matched { send, by, .. }) => matched_event(tx, send, by, told.event, told.now).await?,

@@ -72,12 +72,13 @@ pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Ar
 
 async fn write(tx: &mut Tx, readings: Vec<&Reading>) -> Result<()> {
     let decisions: Vec<_> = readings.iter().flat_map(|reading| reading.rows.iter().cloned()).collect();
-    decisions::insert_many(tx, &decisions).await?;
+    let mut writes = tx.writes();
+    decisions::insert_many(&mut writes, &decisions);
     let told = readings.iter().flat_map(|reading| {
         let Reading { endpoint, stored, now, .. } = reading;
         reading.events.iter().map(move |event| Told { endpoint, request: stored.id, event, now: *now })
     });
-    apply::events(tx, &told.collect::<Vec<_>>()).await?;
+    apply::events(tx, writes, &told.collect::<Vec<_>>()).await?;
     let finished = readings.iter().map(|Reading { stored, state, error, next, .. }| Finished {
         id: stored.id,
         state: *state,

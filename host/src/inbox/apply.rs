@@ -138,7 +138,9 @@ async fn write(app: &App, judged: &[Judged]) -> Result<()> {
     let first = inbox_many::read(&mut tx, &readings).await?;
     let is_first = |id: &InboundMessageId| first.contains(id);
     let rows: Vec<_> = rows.into_iter().filter(|(id, _)| is_first(id)).flat_map(|(_, rows)| rows).collect();
-    decisions::insert_many(&mut tx, &rows).await?;
+    let mut writes = tx.writes();
+    decisions::insert_many(&mut writes, &rows);
+    writes.run(&mut tx).await?;
     let first_readings: Vec<_> = readings.into_iter().filter(|reading| is_first(&reading.id)).collect();
     let copies: HashSet<_> = inbox_many::copies(&mut tx, &first_readings).await?;
     let news = judged.iter().filter(|one| is_first(&one.message.id) && !copies.contains(&one.message.id));

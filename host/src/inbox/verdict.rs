@@ -107,7 +107,11 @@ async fn apply_alone(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
             reply::replied(tx, send.enrollment_id, evidence(one, send), now).await.map(|_| ())
         }
         (Verdict::HumanReply, None) => match unmatched(one, now) {
-            Some(event) => events::insert_many(tx, &[event], now).await,
+            Some(event) => {
+                let mut writes = tx.writes();
+                events::insert_many(tx, &mut writes, &[event], now).await?;
+                writes.run(tx).await
+            }
             None => Ok(()),
         },
         (Verdict::AutoReply { .. }, Some(send)) => {

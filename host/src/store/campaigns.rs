@@ -5,9 +5,10 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::dialect::json_of;
 use super::row::RowExt;
 use super::sends::{ANY_HELD, ANY_PLANNED};
-use super::{Conn, Page, Result, Tx, counters};
+use super::{Conn, Page, Result, Tx, Writes, counters};
 use crate::domain::campaign::{Campaign, Step, Waits};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, StepId};
 use crate::domain::status::CampaignStatus;
@@ -182,6 +183,16 @@ pub async fn move_status(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Those that are finished have something to do again.
+pub fn reopen(writes: &mut Writes, campaigns: &[CampaignId]) {
+    let sql = format!(
+        "UPDATE campaigns SET status = 'active', paused_reason = NULL
+         WHERE status = 'finished' AND id IN (SELECT c0 FROM {} AS given)",
+        writes.dialect().json_rows(1)
+    );
+    writes.add(sql, [json_of(campaigns.iter().map(|id| [id.to_string()])).into()]);
 }
 
 /// Notes which credential the rotation used last.

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Result, Tx};
+use super::{Conn, Result, Tx, Writes};
 use crate::domain::Timestamp;
 use crate::domain::ids::{CredentialId, EnrollmentId, SendId};
 use crate::domain::status::BounceClass;
@@ -67,15 +67,15 @@ impl NewCharge {
 }
 
 /// Records bounces of sends that are charged with none yet.
-pub(super) async fn insert_many(tx: &mut Tx, charges: &[NewCharge]) -> Result<()> {
+pub(super) fn insert_many(writes: &mut Writes, charges: &[NewCharge]) {
     if charges.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = format!(
         "INSERT INTO charges (send_id, kind, credential_id, enrollment_id, class, source, reason, at)
          SELECT c0, 'bounce', c1, c2, c3, c4, c5, CAST(c6 AS BIGINT) FROM {} AS given WHERE true
          ON CONFLICT (send_id, kind) DO NOTHING",
-        tx.dialect().json_rows(7)
+        writes.dialect().json_rows(7)
     );
     let rows = charges.iter().map(|one| {
         let credential = one.credential_id.map(|id| id.to_string()).unwrap_or_default();
@@ -83,8 +83,7 @@ pub(super) async fn insert_many(tx: &mut Tx, charges: &[NewCharge]) -> Result<()
             (one.send_id.to_string(), one.enrollment_id.to_string(), one.at.as_millis().to_string());
         (send, credential, enrollment, one.class.as_str(), one.source, one.reason.as_str(), at)
     });
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into()]);
 }
 
 /// Those of these sends whose bounce is charged.

@@ -11,7 +11,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 
 use super::group::Group;
-use super::{Conn, Dialect, Result, StoreError, migrations, notices};
+use super::{Conn, Dialect, Result, StoreError, Writes, migrations, notices};
 use crate::wake::{Wake, Wakeups};
 
 /// SQLite: memory of one reader's page cache in KiB, and the writer's, which goes over the ledger's indexes all the time.
@@ -226,6 +226,11 @@ impl Tx {
     /// Which database answers.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Collects writes that are made together.
+    pub fn writes(&self) -> Writes {
+        Writes::new(self.dialect)
     }
 
     /// Rings a loop's bell once this is committed, on every node where [`Wake`] says so.

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::counters::CredentialCounters;
 use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Dialect, Page, Result, Tx, counters};
+use super::{Conn, Dialect, Page, Result, Tx, Writes, counters};
 use crate::domain::Timestamp;
 use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
@@ -242,25 +242,33 @@ pub async fn rest(conn: &mut Conn, id: CredentialId, until: Timestamp, error: &s
 }
 
 /// Their servers took messages: they are well, and the bounce policy is asked about them at `judge_at` or sooner.
-pub async fn took_messages(tx: &mut Tx, ids: &[CredentialId], judge_at: Timestamp) -> Result<()> {
+pub fn took_messages(writes: &mut Writes, ids: &[CredentialId], judge_at: Timestamp) {
     // Locked in one order whoever does it: most rows are as they should be already, and are left alone.
-    let given = format!("(SELECT c0 FROM {} AS given)", tx.dialect().json_rows(1));
+    let given = format!("(SELECT c0 FROM {} AS given)", writes.dialect().json_rows(1));
     let sql = format!(
         "UPDATE smtp_credentials SET resting_until = NULL, rests = 0, last_error = NULL,
                 judge_at = CASE WHEN judge_at < $2 THEN judge_at ELSE $2 END
          WHERE id IN (SELECT id FROM smtp_credentials
                       WHERE id IN {given} AND (rests > 0 OR judge_at IS NULL OR judge_at > $2) ORDER BY id{})",
-        tx.dialect().for_update()
+        writes.dialect().for_update()
     );
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(json_of(ids.iter().map(|id| [id.to_string()])))
-        .bind(judge_at.as_millis())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+    writes.add(sql, [json_of(ids.iter().map(|id| [id.to_string()])).into(), judge_at.as_millis().into()]);
 }
 
-/// Has the bounce policy asked at `at` or sooner.
+/// Has the bounce policy asked about them at `at` or sooner.
+pub fn judge_all_by(writes: &mut Writes, ids: &[CredentialId], at: Timestamp) {
+    // Locked in one order whoever does it.
+    let sql = format!(
+        "UPDATE smtp_credentials SET judge_at = $2
+         WHERE id IN (SELECT id FROM smtp_credentials
+                      WHERE id IN (SELECT c0 FROM {} AS given) AND (judge_at IS NULL OR judge_at > $2) ORDER BY id{})",
+        writes.dialect().json_rows(1),
+        writes.dialect().for_update()
+    );
+    writes.add(sql, [json_of(ids.iter().map(|id| [id.to_string()])).into(), at.as_millis().into()]);
+}
+
+/// The same for one.
 pub async fn judge_by(conn: &mut Conn, id: CredentialId, at: Timestamp) -> Result<()> {
     sqlx::query("UPDATE smtp_credentials SET judge_at = $2 WHERE id = $1 AND (judge_at IS NULL OR judge_at > $2)")
         .bind(id.to_string())

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Page, Result, Tx};
+use super::{Conn, Page, Result, Writes};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, DecisionId, EnrollmentId};
 use crate::domain::status::Hook;
@@ -110,16 +110,16 @@ impl Decision {
 }
 
 /// Records decisions.
-pub async fn insert_many(tx: &mut Tx, decisions: &[Decision]) -> Result<()> {
+pub fn insert_many(writes: &mut Writes, decisions: &[Decision]) {
     if decisions.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = format!(
         "INSERT INTO decisions (id, account_id, hook, subject_id, enrollment_id, extension_name, extension_version,
                                 extension_sha256, mode, decision, error, logs, micros, at)
          SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, CAST(c12 AS BIGINT), CAST(c13 AS BIGINT)
          FROM {} AS given",
-        tx.dialect().json_rows(14)
+        writes.dialect().json_rows(14)
     );
     let rows = decisions.iter().map(|one| {
         let by = one.by.as_ref();
@@ -142,8 +142,7 @@ pub async fn insert_many(tx: &mut Tx, decisions: &[Decision]) -> Result<()> {
             Some(one.at.as_millis().to_string()),
         ]
     });
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into()]);
 }
 
 /// An account's decisions, newest first; only those at a hook where one is given.

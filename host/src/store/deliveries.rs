@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::events::Sequenced;
+use super::dialect::json_of;
+use super::events::{After, Sequenced};
 use super::row::RowExt;
 use super::webhooks::{self, Webhook};
-use super::{Conn, Page, Result, Tx};
+use super::{Conn, Page, Result, Tx, Writes};
 use crate::domain::Timestamp;
 use crate::domain::event::{EventType, filter_matches};
 use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
@@ -62,7 +62,13 @@ pub struct Attempted {
 }
 
 /// Plans a delivery of each event, which has its place, to each enabled webhook whose filters let it through.
-pub async fn plan(tx: &mut Tx, sequenced: &[Sequenced], now: Timestamp) -> Result<()> {
+pub async fn plan(
+    tx: &mut Tx,
+    writes: &mut Writes,
+    sequenced: &[Sequenced],
+    after: After,
+    now: Timestamp,
+) -> Result<()> {
     let accounts: HashSet<AccountId> = sequenced.iter().map(|event| event.account_id).collect();
     let accounts: Vec<AccountId> = accounts.into_iter().collect();
     let mut by_account: HashMap<AccountId, Vec<Webhook>> = HashMap::new();
@@ -76,35 +82,28 @@ pub async fn plan(tx: &mut Tx, sequenced: &[Sequenced], now: Timestamp) -> Resul
     let planned: Vec<_> =
         sequenced.iter().flat_map(|event| asked_by(event).into_iter().map(move |hook| (hook, event))).collect();
     for some in planned.chunks(MOST_TOGETHER) {
-        insert_many(tx, some, now).await?;
+        insert_many(writes, some, after, now);
     }
     Ok(())
 }
 
 /// By one statement.
-async fn insert_many(tx: &mut Tx, planned: &[(WebhookId, &Sequenced)], now: Timestamp) -> Result<()> {
-    let rows: Vec<_> = planned
-        .iter()
-        .map(|(webhook, event)| {
-            let ids = [DeliveryId::new(now).to_string(), webhook.to_string(), event.id.to_string()];
-            let [id, webhook, event_id] = ids;
-            let position = event.position.to_string();
-            let (account, event_type) = (event.account_id.to_string(), event.event_type.as_str());
-            (id, webhook, event_id, account, event_type, event.subject_id.as_str(), position)
-        })
-        .collect();
+fn insert_many(writes: &mut Writes, planned: &[(WebhookId, &Sequenced)], after: After, now: Timestamp) {
+    let rows = planned.iter().map(|(webhook, event)| {
+        let ids = [DeliveryId::new(now).to_string(), webhook.to_string(), event.id.to_string()];
+        let [id, webhook, event_id] = ids;
+        let position = event.position.to_string();
+        let (account, event_type) = (event.account_id.to_string(), event.event_type.as_str());
+        (id, webhook, event_id, account, event_type, event.subject_id.as_str(), position)
+    });
     let sql = format!(
         "INSERT INTO webhook_deliveries (id, webhook_id, event_id, account_id, event_type, subject_id, position, state,
                                          next_try_at, created_at)
-         SELECT c0, c1, c2, c3, c4, c5, CAST(c6 AS BIGINT), 'pending', $2, $2 FROM {} AS given",
-        tx.dialect().json_rows(7)
+         SELECT c0, c1, c2, c3, c4, c5, {}, 'pending', $2, $2 FROM {} AS given",
+        after.place("c6"),
+        writes.dialect().json_rows(7)
     );
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(serde_json::to_string(&rows).unwrap_or_default())
-        .bind(now.as_millis())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into(), now.as_millis().into()]);
 }
 
 /// Webhooks that have a delivery which [`claim`] would give at `now`.

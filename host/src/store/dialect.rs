@@ -45,7 +45,8 @@ impl Dialect {
         match self {
             Self::Sqlite => {
                 let columns = list(&|n| format!("json_extract(value, '$[{n}]') AS c{n}"));
-                format!("(SELECT {columns} FROM json_each($1))")
+                // Of the binary form: a row needs not become a text and be read once more for each of its columns.
+                format!("(SELECT {columns} FROM jsonb_each($1))")
             }
             Self::Postgres => {
                 let columns = list(&|n| format!("value ->> {n} AS c{n}"));

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::dialect::json_of;
 use super::packed::{self, Columns};
 use super::row::RowExt;
-use super::{Conn, Dialect, Result, Tx, deliveries, meta};
+use super::{Conn, Dialect, Result, Tx, Writes, deliveries, meta};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, EventId};
@@ -73,56 +73,67 @@ pub async fn insert(
 ) -> Result<EventId> {
     let id = EventId::new(now);
     let (subject_id, data) = (subject_id.to_owned(), data.clone());
-    insert_many(tx, &[NewEvent { id, account_id: account, event_type, subject_id, data }], now).await?;
+    let mut writes = tx.writes();
+    insert_many(tx, &mut writes, &[NewEvent { id, account_id: account, event_type, subject_id, data }], now).await?;
+    writes.run(tx).await?;
     Ok(id)
 }
 
 /// Writes events in the transaction of their facts.
-pub async fn insert_many(tx: &mut Tx, events: &[NewEvent], now: Timestamp) -> Result<()> {
+pub async fn insert_many(tx: &mut Tx, writes: &mut Writes, events: &[NewEvent], now: Timestamp) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    let first = match tx.dialect() {
-        Dialect::Sqlite => Some(take_places(tx, events.len()).await?),
-        Dialect::Postgres => None,
+    let (places, has_places) = match tx.dialect() {
+        Dialect::Sqlite => (After::AllThatHavePlaces.place("c5"), true),
+        Dialect::Postgres => ("CAST(NULL AS BIGINT)".to_owned(), false),
     };
-    let rows = events.iter().enumerate().map(|(nth, event)| {
+    let rows = events.iter().zip(1..).map(|(event, nth): (_, i64)| {
         let (account, event_type) = (event.account_id.to_string(), event.event_type.as_str());
-        let position = first.map(|first| place_after(first, nth).to_string());
-        (event.id.to_string(), account, event_type, event.subject_id.as_str(), event.data.to_string(), position)
+        (event.id.to_string(), account, event_type, event.subject_id.as_str(), event.data.to_string(), nth.to_string())
     });
     let sql = format!(
         "INSERT INTO events (id, account_id, type, subject_id, data, position, created_at)
-         SELECT c0, c1, c2, c3, c4, CAST(c5 AS BIGINT), $2 FROM {} AS given",
+         SELECT c0, c1, c2, c3, c4, {places}, $2 FROM {} AS given",
         tx.dialect().json_rows(6)
     );
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(now.as_millis()).execute(tx.conn()).await?;
-    if let Some(first) = first {
-        let sequenced: Vec<_> =
-            events.iter().enumerate().map(|(nth, event)| event.sequenced(place_after(first, nth))).collect();
-        deliveries::plan(tx, &sequenced, now).await?;
+    writes.add(sql, [json_of(rows).into(), now.as_millis().into()]);
+    if has_places {
+        let sequenced: Vec<_> = events.iter().zip(1..).map(|(event, nth)| event.sequenced(nth)).collect();
+        deliveries::plan(tx, writes, &sequenced, After::AllThatHavePlaces, now).await?;
+        take_places(writes, events.len());
     }
     tx.wake(Wake::Events);
     Ok(())
 }
 
-/// Takes so many places behind all that are taken; gives the first.
-async fn take_places(tx: &mut Tx, count: usize) -> Result<i64> {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let row = sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ($1, CAST($2 AS TEXT))
-         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + $2 AS TEXT)
-         RETURNING CAST(value AS BIGINT) - $2 + 1 AS first",
-    )
-    .bind(LAST_POSITION)
-    .bind(count)
-    .fetch_one(tx.conn())
-    .await?;
-    row.int("first")
+/// The last place that is taken, in a statement.
+const LAST: &str = "COALESCE((SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'events.last_position'), 0)";
+
+/// Takes so many places behind all that are taken.
+fn take_places(writes: &mut Writes, count: usize) {
+    let sql = "INSERT INTO meta (name, value) VALUES ($1, CAST($2 AS TEXT))
+               ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + $2 AS TEXT)";
+    writes.add(sql, [LAST_POSITION.to_owned().into(), i64::try_from(count).unwrap_or(i64::MAX).into()]);
 }
 
-fn place_after(first: i64, nth: usize) -> i64 {
-    first + i64::try_from(nth).unwrap_or(i64::MAX)
+/// What the places of new events are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// From the beginning of the stream: they are known.
+    Nothing,
+    /// From the end of the stream, while these are written.
+    AllThatHavePlaces,
+}
+
+impl After {
+    /// The place of a row, in a statement, of which `column` is the count.
+    pub(super) fn place(self, column: &str) -> String {
+        match self {
+            Self::Nothing => format!("CAST({column} AS BIGINT)"),
+            Self::AllThatHavePlaces => format!("CAST({column} AS BIGINT) + {LAST}"),
+        }
+    }
 }
 
 impl NewEvent {
@@ -143,7 +154,7 @@ pub struct Sequenced {
     pub event_type: EventType,
     /// What it is about.
     pub subject_id: String,
-    /// Its place.
+    /// Its place, counted from where [`After`] says.
     pub position: i64,
 }
 
@@ -278,7 +289,9 @@ mod tests {
             data: Value::Null,
         };
         let events: Vec<_> = (0..count).map(event).collect();
-        insert_many(tx, &events, now).await.unwrap();
+        let mut writes = tx.writes();
+        insert_many(tx, &mut writes, &events, now).await.unwrap();
+        writes.run(tx).await.unwrap();
         events.into_iter().map(|event| event.id).collect()
     }
 

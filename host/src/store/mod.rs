@@ -42,11 +42,13 @@ pub mod suppressions;
 pub mod transactions;
 pub mod usage;
 pub mod webhooks;
+mod writes;
 
 pub use connect::{DatabaseUrl, Snapshot, Store, StoreOptions, Tx};
 pub use dialect::Dialect;
 pub use group::Writing;
 pub use page::Page;
+pub use writes::{Nth, Writes, Written};
 
 /// One connection, in a transaction or not.
 pub type Conn = sqlx::AnyConnection;

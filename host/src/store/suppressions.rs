@@ -1,11 +1,10 @@
 //! Addresses and domains that an account never mails.
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Page, Result, Tx};
+use super::{Conn, Page, Result, Writes};
 use crate::domain::ids::{AccountId, SuppressionId};
 use crate::domain::{EmailAddress, Timestamp};
 
@@ -59,24 +58,18 @@ pub async fn add_address(
 }
 
 /// Suppresses accounts' addresses (given as their keys), those that are not.
-pub(super) async fn add_addresses(
-    tx: &mut Tx,
-    addresses: &[(AccountId, String)],
-    reason: &str,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) fn add_addresses(writes: &mut Writes, addresses: &[(AccountId, String)], reason: &str, now: Timestamp) {
     if addresses.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = format!(
         "INSERT INTO suppressions (id, account_id, kind, value, reason, created_at)
          SELECT c0, c1, 'address', c2, $2, $3 FROM {} AS given WHERE true
          ON CONFLICT (account_id, kind, value) DO NOTHING",
-        tx.dialect().json_rows(3)
+        writes.dialect().json_rows(3)
     );
     let rows = addresses.iter().map(|(account, key)| (SuppressionId::new(now).to_string(), account.to_string(), key));
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(reason).bind(now.as_millis()).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into(), reason.to_owned().into(), now.as_millis().into()]);
 }
 
 /// Suppresses an address or a domain; one that is suppressed already keeps its row. Gives the row that stands.

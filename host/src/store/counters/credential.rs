@@ -11,7 +11,7 @@ use crate::domain::ids::{CampaignId, CredentialId};
 use crate::domain::status::BounceClass;
 use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result, Tx};
+use crate::store::{Conn, Result, Tx, Writes};
 
 const SLOT: Duration = Duration::from_secs(600);
 
@@ -89,30 +89,26 @@ pub async fn start_credential(conn: &mut Conn, credential: CredentialId) -> Resu
 
 /// Something happened to a credential at `at`: its lifetime, its time since it was enabled, and its slot of time.
 pub async fn credential(tx: &mut Tx, credential: CredentialId, what: CredentialCounter, at: Timestamp) -> Result<()> {
-    credentials(tx, what, &BTreeMap::from([(credential, 1)]), at).await
+    let mut writes = tx.writes();
+    credentials(&mut writes, what, &BTreeMap::from([(credential, 1)]), at);
+    writes.run(tx).await
 }
 
 /// The same happened to credentials at `at`, so many times to each.
-pub async fn credentials(
-    tx: &mut Tx,
-    what: CredentialCounter,
-    times: &BTreeMap<CredentialId, i64>,
-    at: Timestamp,
-) -> Result<()> {
+pub fn credentials(writes: &mut Writes, what: CredentialCounter, times: &BTreeMap<CredentialId, i64>, at: Timestamp) {
     let rows = || json_of(times.iter().map(|(credential, count)| (credential.to_string(), count.to_string())));
-    let (given, column) = (tx.dialect().json_rows(2), what.column());
+    let (given, column) = (writes.dialect().json_rows(2), what.column());
     let sql = format!(
         "UPDATE credential_counters SET {column} = {column} + CAST(given.c1 AS BIGINT)
          FROM {given} AS given WHERE credential_counters.credential_id = given.c0"
     );
-    sqlx::query(AssertSqlSafe(sql)).bind(rows()).execute(tx.conn()).await?;
+    writes.add(sql, [rows().into()]);
     let sql = format!(
         "INSERT INTO credential_slots (credential_id, slot, {column})
          SELECT c0, $2, CAST(c1 AS BIGINT) FROM {given} AS given WHERE true
          ON CONFLICT (credential_id, slot) DO UPDATE SET {column} = credential_slots.{column} + excluded.{column}"
     );
-    sqlx::query(AssertSqlSafe(sql)).bind(rows()).bind(slot_of(at)).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [rows().into(), slot_of(at).into()]);
 }
 
 /// A bounce that was counted at `at` turns out to be of another class. Counts that began anew since then have no place to

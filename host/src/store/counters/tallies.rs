@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::AssertSqlSafe;
-
 use crate::domain::ids::CampaignId;
 use crate::domain::status::EnrollmentStatus;
+use crate::store::Writes;
 use crate::store::dialect::json_of;
 use crate::store::enrollments::Enrollment;
-use crate::store::{Result, Tx};
 
 /// The sums, by campaign and batch.
 #[derive(Debug, Default)]
@@ -49,7 +47,7 @@ impl Tallies {
     }
 
     /// Adds the sums to what is kept.
-    pub async fn write(self, tx: &mut Tx) -> Result<()> {
+    pub fn write(self, writes: &mut Writes) {
         let mut by_campaign: BTreeMap<CampaignId, Sums> = BTreeMap::new();
         for ((campaign, _), sums) in &self.0 {
             by_campaign.entry(*campaign).or_default().add(sums);
@@ -58,14 +56,14 @@ impl Tallies {
         let ever =
             ", sent_ever = sent_ever + CAST(given.c7 AS BIGINT), opened_ever = opened_ever + CAST(given.c8 AS BIGINT),
                     replied_ever = replied_ever + CAST(given.c9 AS BIGINT)";
-        add(tx, "campaign_counters", ever, "", of_campaigns).await?;
+        add(writes, "campaign_counters", ever, "", of_campaigns);
         let is_moved = |sums: &Sums| sums.standing != [0; 5];
         let batches: Vec<_> =
             self.0.iter().map(|((campaign, batch), sums)| (campaign, batch.to_string(), sums)).collect();
         let of_batches = batches.iter().filter(|(.., sums)| is_moved(sums));
         let of_batches =
             of_batches.map(|(campaign, batch, sums)| (campaign.to_string(), batch.as_str(), *sums)).collect();
-        add(tx, "batch_counters", "", " AND batch_counters.batch_number = CAST(given.c1 AS BIGINT)", of_batches).await
+        add(writes, "batch_counters", "", " AND batch_counters.batch_number = CAST(given.c1 AS BIGINT)", of_batches);
     }
 }
 
@@ -80,21 +78,20 @@ impl Sums {
     }
 }
 
-async fn add(tx: &mut Tx, table: &str, ever: &str, of_batch: &str, sums: Vec<(String, &str, &Sums)>) -> Result<()> {
+fn add(writes: &mut Writes, table: &str, ever: &str, of_batch: &str, sums: Vec<(String, &str, &Sums)>) {
     if sums.is_empty() {
-        return Ok(());
+        return;
     }
     let standing = EnrollmentStatus::ALL.iter().enumerate();
     let standing = standing.map(|(at, status)| format!("{status} = {status} + CAST(given.c{} AS BIGINT)", at + 2));
     let sql = format!(
         "UPDATE {table} SET {}{ever} FROM {} AS given WHERE {table}.campaign_id = given.c0{of_batch}",
         standing.collect::<Vec<_>>().join(", "),
-        tx.dialect().json_rows(10)
+        writes.dialect().json_rows(10)
     );
     let rows = sums.into_iter().map(|(campaign, batch, sums)| {
         let counts = sums.standing.into_iter().chain([sums.sent_ever, sums.opened_ever, sums.replied_ever]);
         [campaign, batch.to_owned()].into_iter().chain(counts.map(|count| count.to_string())).collect::<Vec<_>>()
     });
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into()]);
 }

@@ -6,7 +6,7 @@ use crate::domain::Timestamp;
 use crate::domain::ids::{CredentialId, EnrollmentId, SendId};
 use crate::domain::status::EnrollmentStatus;
 use crate::store::dialect::json_of;
-use crate::store::{Conn, Result, Tx};
+use crate::store::{Conn, Result, Tx, Writes};
 
 /// Nothing more is sent to it; false when that was already so.
 pub async fn stop(conn: &mut Conn, id: EnrollmentId, reason: &str, now: Timestamp) -> Result<bool> {
@@ -64,17 +64,16 @@ pub(in crate::store) struct OpenedThread {
 }
 
 /// Their first messages were accepted.
-pub(in crate::store) async fn opened_threads(tx: &mut Tx, opened: &[OpenedThread], now: Timestamp) -> Result<()> {
+pub(in crate::store) fn opened_threads(writes: &mut Writes, opened: &[OpenedThread], now: Timestamp) {
     let sql = format!(
         "UPDATE enrollments SET sent_at = $2, first_send_id = given.c1, smtp_credential_id = given.c2, status = given.c3
          FROM {} AS given WHERE enrollments.id = given.c0 AND enrollments.first_send_id IS NULL",
-        tx.dialect().json_rows(4)
+        writes.dialect().json_rows(4)
     );
     let rows = opened
         .iter()
         .map(|one| (one.id.to_string(), one.send.to_string(), one.credential.to_string(), one.status.as_str()));
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(now.as_millis()).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into(), now.as_millis().into()]);
 }
 
 /// One that bounced is told of in other words.

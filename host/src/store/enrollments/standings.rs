@@ -6,11 +6,12 @@ use sqlx::AssertSqlSafe;
 
 use super::{COLUMNS, Enrollment, enrollment_of};
 use crate::domain::Timestamp;
-use crate::domain::ids::EnrollmentId;
+use crate::domain::ids::{EnrollmentId, SendId};
 use crate::store::dialect::json_of;
-use crate::store::packed::{self, Columns};
+use crate::store::packed::{self, Columns, PackedRow};
 use crate::store::row::RowExt;
-use crate::store::{Result, Tx};
+use crate::store::sends::HELD;
+use crate::store::{Result, Tx, Writes};
 
 /// An enrollment as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Standing {
 }
 
 /// What [`hold`] reads.
-const HELD: Columns = &[COLUMNS, &["contact_email"]];
+const ENROLLED: Columns = &[COLUMNS, &["contact_email"]];
 
 /// Enrollments by their ids, and nobody else changes them until the transaction ends.
 pub async fn hold(tx: &mut Tx, ids: &[EnrollmentId]) -> Result<HashMap<EnrollmentId, Standing>> {
@@ -37,28 +38,46 @@ pub async fn hold(tx: &mut Tx, ids: &[EnrollmentId]) -> Result<HashMap<Enrollmen
         tx.dialect().for_update()
     );
     let given = json_of(ids.iter().map(|id| [id.to_string()]));
-    let sql = packed::select(tx.dialect(), HELD, &query);
+    let sql = packed::select(tx.dialect(), ENROLLED, &query);
     let all = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_one(tx.conn()).await?;
-    let rows = packed::rows(&all, HELD)?;
-    let mut held = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        let enrollment = enrollment_of(row)?;
-        held.insert(enrollment.id, Standing { enrollment, contact_email: row.opt_text("contact_email")? });
-    }
-    Ok(held)
+    let standings = packed::rows(&all, ENROLLED)?;
+    standings.iter().map(standing_of).map(|one| one.map(|one| (one.enrollment.id, one))).collect()
+}
+
+/// What [`of_held_sends`] reads.
+const HELD_SENDS: Columns = &[&["send_id"], COLUMNS, &["contact_email"]];
+
+/// The enrollments of those sends whose sender may still tell how they ended. Nothing is locked: where one transaction writes
+/// at a time, nobody changes them.
+pub async fn of_held_sends(tx: &mut Tx, ids: &[SendId]) -> Result<HashMap<SendId, Standing>> {
+    let query = format!(
+        "SELECT s.id AS send_id, e.*, (SELECT c.email FROM contacts c WHERE c.id = e.contact_id) AS contact_email
+         FROM {} AS given CROSS JOIN sends s ON s.id = given.c0 CROSS JOIN enrollments e ON e.id = s.enrollment_id
+         WHERE s.state IN ({HELD})",
+        tx.dialect().json_rows(1)
+    );
+    let given = json_of(ids.iter().map(|id| [id.to_string()]));
+    let sql = packed::select(tx.dialect(), HELD_SENDS, &query);
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_one(tx.conn()).await?;
+    let standing = |row: &PackedRow| Ok((row.id("send_id")?, standing_of(row)?));
+    packed::rows(&all, HELD_SENDS)?.iter().map(standing).collect()
+}
+
+fn standing_of(row: &PackedRow) -> Result<Standing> {
+    Ok(Standing { enrollment: enrollment_of(row)?, contact_email: row.opt_text("contact_email")? })
 }
 
 /// Writes what answers, looks and bounces change of them.
-pub async fn write(tx: &mut Tx, changed: &[&Enrollment]) -> Result<()> {
+pub fn write(writes: &mut Writes, changed: &[&Enrollment]) {
     if changed.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = format!(
         "UPDATE enrollments SET status = given.c1, opened_at = CAST(given.c2 AS BIGINT),
                 replied_at = CAST(given.c3 AS BIGINT), bounced_at = CAST(given.c4 AS BIGINT), bounce_reason = given.c5,
                 stopped_at = CAST(given.c6 AS BIGINT), stop_reason = given.c7
          FROM {} AS given WHERE enrollments.id = given.c0",
-        tx.dialect().json_rows(8)
+        writes.dialect().json_rows(8)
     );
     let time = |at: Option<Timestamp>| at.map(|at| at.as_millis().to_string());
     let rows = changed.iter().map(|one| {
@@ -67,6 +86,5 @@ pub async fn write(tx: &mut Tx, changed: &[&Enrollment]) -> Result<()> {
         let status = one.status.as_str();
         (one.id.to_string(), status, opened, replied, bounced, reason, stopped, one.stop_reason.as_deref())
     });
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into()]);
 }

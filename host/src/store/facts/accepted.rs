@@ -1,18 +1,18 @@
 //! Acceptances: what servers took within the same few milliseconds is written by as many statements as one message would
 //! need. Everything that a single send may meet on its way has a function of its own in `delivery`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::enrollment_data;
 use super::first_message::{Left, have_left, status_after};
-use super::{delivery, enrollment_data};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
-use crate::domain::ids::{AccountId, CampaignId, CredentialId, EventId};
+use crate::domain::ids::{CredentialId, EventId};
 use crate::store::counters::CredentialCounter;
 use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
 use crate::store::sends::{ClaimedSend, Ending, NewSend};
-use crate::store::{Result, Tx, counters, credentials, events, sends};
+use crate::store::{Dialect, Result, Tx, Writes, campaigns, counters, credentials, events, sends};
 
 /// A send that its server took.
 #[derive(Debug, Clone, Copy)]
@@ -27,37 +27,64 @@ pub struct Accepted<'a> {
 
 /// Servers took them. Rows are locked in the order of every fact: sends, enrollments, counters of campaigns, those of
 /// credentials, which all nodes share, last and for the shortest time.
-pub async fn accepted(tx: &mut Tx, all: &[Accepted<'_>], now: Timestamp, judge_at: Timestamp) -> Result<()> {
+pub async fn accepted(
+    tx: &mut Tx,
+    writes: &mut Writes,
+    all: &[Accepted<'_>],
+    now: Timestamp,
+    judge_at: Timestamp,
+) -> Result<()> {
     if all.is_empty() {
         return Ok(());
     }
-    let endings: Vec<_> = all.iter().map(|one| (one.held.send.id, one.ending)).collect();
-    let ours = sends::finish_sent(tx, &endings, now).await?;
-    let taken: Vec<_> = all.iter().filter(|one| ours.contains(&one.held.send.id)).collect();
+    let taken = finish(tx, writes, all, now).await?;
     if taken.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = taken.iter().map(|one| one.held.send.enrollment_id).collect();
-    let of = standings::hold(tx, &ids).await?;
-    let enrolled: Vec<_> = taken.iter().filter_map(|one| Some((*one, of.get(&one.held.send.enrollment_id)?))).collect();
+    let enrolled: Vec<_> = taken.iter().filter_map(|(one, standing)| Some((*one, standing.as_ref()?))).collect();
     let told: Vec<_> = enrolled.iter().map(|(_, standing)| sent_event(standing, now)).collect();
-    events::insert_many(tx, &told, now).await?;
-    plan_next(tx, &enrolled, now).await?;
+    events::insert_many(tx, writes, &told, now).await?;
+    plan_next(writes, &enrolled, now);
 
     let left = enrolled.iter().map(|(Accepted { held, .. }, Standing { enrollment, .. })| Left {
         enrollment,
         send: held.send.id,
         credential: held.credential_id,
     });
-    let left: Vec<_> = left.collect();
-    have_left(tx, &left, now).await?;
+    have_left(writes, &left.collect::<Vec<_>>(), now);
     let mut made: BTreeMap<CredentialId, i64> = BTreeMap::new();
-    for one in &taken {
+    for (one, _) in &taken {
         *made.entry(one.held.credential_id).or_default() += 1;
     }
-    counters::credentials(tx, CredentialCounter::Transaction, &made, now).await?;
-    let used: Vec<_> = made.into_keys().collect();
-    credentials::took_messages(tx, &used, judge_at).await
+    counters::credentials(writes, CredentialCounter::Transaction, &made, now);
+    credentials::took_messages(writes, &made.into_keys().collect::<Vec<_>>(), judge_at);
+    Ok(())
+}
+
+/// Moves them to `sent`; gives those that were still held, and how their enrollments stand.
+async fn finish<'a>(
+    tx: &mut Tx,
+    writes: &mut Writes,
+    all: &'a [Accepted<'_>],
+    now: Timestamp,
+) -> Result<Vec<(&'a Accepted<'a>, Option<Standing>)>> {
+    let endings: Vec<_> = all.iter().map(|one| (one.held.send.id, one.ending)).collect();
+    match tx.dialect() {
+        // Nobody else writes until this is committed: what is held now is held when it is written.
+        Dialect::Sqlite => {
+            sends::finish_sent(writes, &endings, now);
+            let ids: Vec<_> = endings.into_iter().map(|(id, _)| id).collect();
+            let mut held = standings::of_held_sends(tx, &ids).await?;
+            Ok(all.iter().filter_map(|one| Some((one, Some(held.remove(&one.held.send.id)?)))).collect())
+        }
+        Dialect::Postgres => {
+            let ours = sends::finish_sent_of(tx, &endings, now).await?;
+            let taken: Vec<_> = all.iter().filter(|one| ours.contains(&one.held.send.id)).collect();
+            let ids: Vec<_> = taken.iter().map(|one| one.held.send.enrollment_id).collect();
+            let of = standings::hold(tx, &ids).await?;
+            Ok(taken.into_iter().map(|one| (one, of.get(&one.held.send.enrollment_id).cloned())).collect())
+        }
+    }
 }
 
 /// `enrollment.sent` as it stands once this message has left.
@@ -77,16 +104,14 @@ fn sent_event(before: &Standing, now: Timestamp) -> NewEvent {
 }
 
 /// Plans what follows, unless the sequence was stopped meanwhile.
-async fn plan_next(tx: &mut Tx, enrolled: &[(&Accepted<'_>, &Standing)], now: Timestamp) -> Result<()> {
-    let mut planned: BTreeMap<(AccountId, CampaignId), Vec<NewSend>> = BTreeMap::new();
-    for (Accepted { held, next, .. }, Standing { enrollment, .. }) in enrolled {
-        if let (Some(next), None) = (next, enrollment.stopped_at) {
-            planned.entry((held.send.account_id, held.send.campaign_id)).or_default().push((*next).clone());
-        }
+fn plan_next(writes: &mut Writes, enrolled: &[(&Accepted<'_>, &Standing)], now: Timestamp) {
+    let goes_on = |standing: &Standing| standing.enrollment.stopped_at.is_none();
+    let followed = enrolled.iter().filter(|(_, standing)| goes_on(standing));
+    let planned: Vec<_> = followed.filter_map(|(Accepted { next, .. }, _)| (*next).cloned()).collect();
+    if planned.is_empty() {
+        return;
     }
-    for ((account, campaign), next) in planned {
-        sends::plan_many(tx, account, campaign, &next, now).await?;
-        delivery::reopen(tx, campaign).await?;
-    }
-    Ok(())
+    sends::plan_many(writes, &planned, now);
+    let campaigns: BTreeSet<_> = enrolled.iter().map(|(one, _)| one.held.send.campaign_id).collect();
+    campaigns::reopen(writes, &campaigns.into_iter().collect::<Vec<_>>());
 }

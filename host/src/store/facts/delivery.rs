@@ -7,7 +7,7 @@ use super::first_message::{Left, have_left};
 use super::{stop, tell};
 use crate::domain::event::EventType;
 use crate::domain::ids::{CampaignId, CredentialId, SendId};
-use crate::domain::status::{CampaignStatus, SendState};
+use crate::domain::status::SendState;
 use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
 use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
@@ -105,7 +105,9 @@ pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Res
         return Ok(false);
     }
     if let Some(enrollment) = enrollments::get_for_update(tx, send.enrollment_id).await? {
-        have_left(tx, &[Left { enrollment: &enrollment, send: send.id, credential }], now).await?;
+        let mut writes = tx.writes();
+        have_left(&mut writes, &[Left { enrollment: &enrollment, send: send.id, credential }], now);
+        writes.run(tx).await?;
         tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
         if enrollment.stopped_at.is_none() {
             plan_after(tx, send, credential, draw, now).await?;
@@ -183,9 +185,7 @@ async fn plan_next(tx: &mut Tx, held: &ClaimedSend, next: Option<&NewSend>, now:
     let Some(next) = next else { return Ok(()) };
     let enrollment = enrollments::get_for_update(tx, held.send.enrollment_id).await?;
     if enrollment.is_some_and(|one| one.stopped_at.is_none()) {
-        let planned = std::slice::from_ref(next);
-        sends::plan_many(tx, held.send.account_id, held.send.campaign_id, planned, now).await?;
-        reopen(tx, held.send.campaign_id).await?;
+        plan(tx, next.clone(), held.send.campaign_id, now).await?;
     }
     Ok(())
 }
@@ -203,16 +203,17 @@ async fn plan_after(tx: &mut Tx, send: &Send, credential: CredentialId, draw: f6
         due_at: pacing::follow_up(now, next.delay, campaign.waits, draw),
         priority: false,
     };
-    sends::plan_many(tx, send.account_id, campaign.id, &[planned], now).await?;
-    reopen(tx, campaign.id).await?;
+    plan(tx, planned, campaign.id, now).await?;
     tx.wake(Wake::Dispatch);
     Ok(())
 }
 
 /// A doubt that is settled late may find its campaign finished; with a step to come it is not.
-pub(super) async fn reopen(tx: &mut Tx, campaign: CampaignId) -> Result<()> {
-    campaigns::move_status(tx.conn(), campaign, &[CampaignStatus::Finished], CampaignStatus::Active, None).await?;
-    Ok(())
+async fn plan(tx: &mut Tx, next: NewSend, campaign: CampaignId, now: Timestamp) -> Result<()> {
+    let mut writes = tx.writes();
+    sends::plan_many(&mut writes, &[next], now);
+    campaigns::reopen(&mut writes, &[campaign]);
+    writes.run(tx).await
 }
 
 /// Gives the places of the month and of the day back.

@@ -6,7 +6,7 @@ use crate::domain::ids::{CredentialId, SendId};
 use crate::domain::status::EnrollmentStatus;
 use crate::store::counters::Tallies;
 use crate::store::enrollments::{Enrollment, OpenedThread};
-use crate::store::{Result, Tx, enrollments};
+use crate::store::{Writes, enrollments};
 
 /// A message that left.
 pub(super) struct Left<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Left<'a> {
 }
 
 /// Writes those that opened their threads; the others say nothing new.
-pub(super) async fn have_left(tx: &mut Tx, messages: &[Left<'_>], now: Timestamp) -> Result<()> {
+pub(super) fn have_left(writes: &mut Writes, messages: &[Left<'_>], now: Timestamp) {
     let (mut tallies, mut opened) = (Tallies::default(), Vec::new());
     for Left { enrollment, send, credential } in messages.iter().filter(|left| left.enrollment.first_send_id.is_none())
     {
@@ -30,11 +30,10 @@ pub(super) async fn have_left(tx: &mut Tx, messages: &[Left<'_>], now: Timestamp
         }
         opened.push(OpenedThread { id: enrollment.id, send: *send, credential: *credential, status });
     }
-    if opened.is_empty() {
-        return Ok(());
+    if !opened.is_empty() {
+        enrollments::opened_threads(writes, &opened, now);
+        tallies.write(writes);
     }
-    enrollments::opened_threads(tx, &opened, now).await?;
-    tallies.write(tx).await
 }
 
 /// Where an enrollment stands once its first message has left.

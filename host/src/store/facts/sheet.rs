@@ -17,7 +17,7 @@ use crate::store::enrollments::Enrollment;
 use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
 use crate::store::sends::Send;
-use crate::store::{Result, Tx, charges, counters, credentials, events, sends, suppressions};
+use crate::store::{Result, Tx, Writes, charges, counters, credentials, events, sends, suppressions};
 use crate::wake::Wake;
 
 /// Enrollments and sends as they stand, and what facts have changed of them so far.
@@ -189,18 +189,26 @@ impl Sheet {
 
     /// Writes all that has changed.
     pub async fn write(self, tx: &mut Tx) -> Result<()> {
+        let writes = tx.writes();
+        self.write_behind(tx, writes).await
+    }
+
+    /// The same behind what is to be written first.
+    pub async fn write_behind(self, tx: &mut Tx, mut writes: Writes) -> Result<()> {
         let Self { now, sends, entries, tallies, events, charges } = self;
         let mut changed: Vec<_> = entries.values().filter(|entry| entry.is_changed).collect();
         changed.sort_unstable_by_key(|entry| entry.standing.enrollment.id);
         let changed: Vec<_> = changed.into_iter().map(|entry| &entry.standing.enrollment).collect();
-        standings::write(tx, &changed).await?;
+        standings::write(&mut writes, &changed);
         let cancelled = entries.iter().filter_map(|(id, entry)| Some((*id, entry.cancelled.as_deref()?)));
-        sends::cancel_due_many(tx, &cancelled.collect::<Vec<_>>()).await?;
-        charges.write_rows(tx, now).await?;
-        events::insert_many(tx, &events, now).await?;
+        sends::cancel_due_many(&mut writes, &cancelled.collect::<Vec<_>>());
+        charges.write_rows(&mut writes, now);
+        events::insert_many(tx, &mut writes, &events, now).await?;
         // In the order of every fact: what is shared by the most is locked last.
-        tallies.write(tx).await?;
-        charges.count(tx, &sends, now).await
+        tallies.write(&mut writes);
+        charges.count(tx, &mut writes, now);
+        writes.run(tx).await?;
+        charges.retell(tx, &sends, now).await
     }
 
     fn enrollment(&self, id: EnrollmentId) -> Option<&Enrollment> {
@@ -250,24 +258,28 @@ impl Sheet {
 }
 
 impl Charges {
-    async fn write_rows(&self, tx: &mut Tx, now: Timestamp) -> Result<()> {
-        charges::insert_many(tx, &self.new).await?;
+    fn write_rows(&self, writes: &mut Writes, now: Timestamp) {
+        charges::insert_many(writes, &self.new);
         let settled: Vec<_> = self.new.iter().map(|charge| (charge.send_id, charge.reason.as_str())).collect();
-        sends::settle_bounced_many(tx, &settled).await?;
-        for enrollment in &self.reworded {
-            bounce::reword_enrollment(tx, *enrollment).await?;
-        }
-        suppressions::add_addresses(tx, &self.suppressed, "hard bounce", now).await
+        sends::settle_bounced_many(writes, &settled);
+        suppressions::add_addresses(writes, &self.suppressed, "hard bounce", now);
     }
 
-    async fn count(self, tx: &mut Tx, sends: &HashMap<SendId, Send>, now: Timestamp) -> Result<()> {
+    fn count(&self, tx: &mut Tx, writes: &mut Writes, now: Timestamp) {
         for (what, times) in &self.counted {
-            counters::credentials(tx, *what, times, now).await?;
+            counters::credentials(writes, *what, times, now);
         }
-        let judged: BTreeSet<_> = self.counted.values().flat_map(BTreeMap::keys).collect();
-        for credential in judged {
-            credentials::judge_by(tx.conn(), *credential, now).await?;
+        let judged: BTreeSet<_> = self.counted.values().flat_map(BTreeMap::keys).copied().collect();
+        if !judged.is_empty() {
+            credentials::judge_all_by(writes, &judged.into_iter().collect::<Vec<_>>(), now);
             tx.wake(Wake::Health);
+        }
+    }
+
+    /// What was told before in other words.
+    async fn retell(self, tx: &mut Tx, sends: &HashMap<SendId, Send>, now: Timestamp) -> Result<()> {
+        for enrollment in &self.reworded {
+            bounce::reword_enrollment(tx, *enrollment).await?;
         }
         for (id, bounce) in &self.again {
             if let Some(send) = sends.get(id) {

@@ -11,23 +11,20 @@ use crate::domain::status::{CampaignStatus, SendState};
 use crate::store::deletions::DELETED;
 use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result, Tx};
+use crate::store::{Conn, Nth, Result, Tx, Writes};
 
-/// From `claimed` to `sending`, each send with the credential that it was claimed for. Gives what stands in the way of each,
-/// in their order. The leases stay as they are: `owner` extends those of all that it holds.
-pub async fn begin_sending(
+/// Which of [`begin_sending`]'s intents stand once it is written: what stands in the way of each, in their order. That so
+/// many rows were `moved` as there are intents tells all, which is nearly always so.
+pub async fn begun(
     tx: &mut Tx,
     intents: &[(SendId, CredentialId)],
+    moved: usize,
     owner: NodeId,
 ) -> Result<Vec<std::result::Result<(), Obstacle>>> {
-    if intents.is_empty() {
-        return Ok(Vec::new());
-    }
-    let given = json_of(intents.iter().map(|(send, credential)| (send.to_string(), credential.to_string())));
-    if move_to_sending(tx, &given, owner).await? == intents.len() {
+    if moved == intents.len() {
         return Ok(vec![Ok(()); intents.len()]);
     }
-    let begun = begun_of(tx, &given, owner).await?;
+    let begun = begun_of(tx, intents, owner).await?;
     let mut answers = Vec::with_capacity(intents.len());
     for (send, credential) in intents {
         answers.push(match begun.contains(send) {
@@ -38,8 +35,12 @@ pub async fn begin_sending(
     Ok(answers)
 }
 
-/// Gives how many were moved: that tells all where nothing stood in the way, which is nearly always.
-async fn move_to_sending(tx: &mut Tx, given: &str, owner: NodeId) -> Result<usize> {
+/// From `claimed` to `sending`, each send with the credential that it was claimed for, unless something stands in the way.
+/// The leases stay as they are: `owner` extends those of all that it holds.
+pub fn begin_sending(writes: &mut Writes, intents: &[(SendId, CredentialId)], owner: NodeId) -> Option<Nth> {
+    if intents.is_empty() {
+        return None;
+    }
     let sql = format!(
         "UPDATE sends SET state = 'sending', attempts = attempts + 1
          FROM {} AS given
@@ -57,20 +58,24 @@ async fn move_to_sending(tx: &mut Tx, given: &str, owner: NodeId) -> Result<usiz
                                AND p.kind = 'address' AND p.value = c.email_key)
                          AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
                                AND p.kind = 'domain' AND p.value = c.domain))",
-        tx.dialect().json_rows(2)
+        writes.dialect().json_rows(2)
     );
-    let done = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).execute(tx.conn()).await?;
-    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+    Some(writes.add(sql, [rows_of(intents).into(), owner.to_string().into()]))
+}
+
+fn rows_of(intents: &[(SendId, CredentialId)]) -> String {
+    json_of(intents.iter().map(|(send, credential)| (send.to_string(), credential.to_string())))
 }
 
 /// Which of them are on their way by now. One that was so before is the same intent, whose commit was answered for a failure.
-async fn begun_of(tx: &mut Tx, given: &str, owner: NodeId) -> Result<HashSet<SendId>> {
+async fn begun_of(tx: &mut Tx, intents: &[(SendId, CredentialId)], owner: NodeId) -> Result<HashSet<SendId>> {
     let sql = format!(
         "SELECT s.id FROM {} AS given JOIN sends s ON s.id = given.c0 AND s.smtp_credential_id = given.c1
          WHERE s.state = 'sending' AND s.lease_owner = $2",
         tx.dialect().json_rows(2)
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).fetch_all(tx.conn()).await?;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(rows_of(intents)).bind(owner.to_string());
+    let rows = query.fetch_all(tx.conn()).await?;
     rows.iter().map(|row| row.id("id")).collect()
 }
 
@@ -120,7 +125,7 @@ mod tests {
     use super::*;
     use crate::store::enrollments;
     use crate::store::sends::{self, Lease, Places};
-    use crate::test_support::TestApp;
+    use crate::test_support::{self, TestApp};
 
     #[tokio::test]
     async fn what_stands_in_the_way_of_one_keeps_no_other_and_an_intent_that_stands_is_not_refused() {
@@ -137,11 +142,11 @@ mod tests {
         let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
         sends::claim(&mut tx, &intents, places, lease).await.unwrap();
         enrollments::stop(tx.conn(), planned[1].enrollment_id, "replied", now).await.unwrap();
-        let answers = begin_sending(&mut tx, &intents, app.node).await.unwrap();
+        let answers = test_support::begin_sending(&mut tx, &intents, app.node).await;
         assert_eq!(answers, [Ok(()), Err(Obstacle::Stopped("replied".to_owned())), Ok(())]);
 
         // The commit was answered for a failure: its entries are written once more.
-        assert_eq!(begin_sending(&mut tx, &intents[..1], app.node).await.unwrap(), [Ok(())]);
+        assert_eq!(test_support::begin_sending(&mut tx, &intents[..1], app.node).await, [Ok(())]);
         tx.commit().await.unwrap();
         assert_eq!(app.send(planned[0].id).await.attempts, 1);
     }

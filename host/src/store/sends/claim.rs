@@ -9,21 +9,15 @@ use sqlx::AssertSqlSafe;
 use super::{COLUMNS, ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Places, send_of};
 use crate::domain::Timestamp;
 use crate::domain::contact::Contact;
-use crate::domain::ids::{AccountId, CampaignId, CredentialId, NodeId, SendId};
+use crate::domain::ids::{CampaignId, CredentialId, NodeId, SendId};
 use crate::store::dialect::json_of;
 use crate::store::packed::{self, Columns};
 use crate::store::row::RowExt;
-use crate::store::{Conn, Dialect, Result, Tx};
+use crate::store::{Conn, Dialect, Result, Tx, Writes};
 
 /// Plans many sends by one statement; a step that is planned already is passed over. Gives how many were planned. The caller
 /// holds the rows of their enrollments: a deletion that came between would leave sends of nobody.
-pub async fn plan_many(
-    tx: &mut Tx,
-    account: AccountId,
-    campaign: CampaignId,
-    sends: &[NewSend],
-    now: Timestamp,
-) -> Result<u64> {
+pub fn plan_many(writes: &mut Writes, sends: &[NewSend], now: Timestamp) {
     let rows = sends.iter().map(|s| {
         (
             s.id.to_string(),
@@ -39,19 +33,12 @@ pub async fn plan_many(
         "INSERT INTO sends (id, enrollment_id, contact_id, step_position, smtp_credential_id, due_at, priority,
                             batch_number, account_id, campaign_id, state, created_at)
          SELECT c0, c1, c2, CAST(c3 AS BIGINT), c4, CAST(c5 AS BIGINT), CAST(c6 AS BIGINT), e.batch_number,
-                $2, $3, 'due', $4
+                e.account_id, e.campaign_id, 'due', $2
          FROM {} AS given JOIN enrollments e ON e.id = given.c1 WHERE true
          ON CONFLICT (enrollment_id, step_position) DO NOTHING",
-        tx.dialect().json_rows(7)
+        writes.dialect().json_rows(7)
     );
-    let done = sqlx::query(AssertSqlSafe(sql))
-        .bind(json_of(rows))
-        .bind(account.to_string())
-        .bind(campaign.to_string())
-        .bind(now.as_millis())
-        .execute(tx.conn())
-        .await?;
-    Ok(done.rows_affected())
+    writes.add(sql, [json_of(rows).into(), now.as_millis().into()]);
 }
 
 /// When the next send of a campaign may leave: `None` for `credential` are the first steps.

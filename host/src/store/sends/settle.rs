@@ -10,7 +10,11 @@ use crate::domain::ids::{CampaignId, CredentialId, EnrollmentId, SendId};
 use crate::domain::status::SendState;
 use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result, Tx};
+use crate::store::{Conn, Dialect, Result, Tx, Writes};
+
+/// The states of a send whose sender may still tell how it ended. A row in doubt is settled by what its sender has seen after
+/// all.
+pub(in crate::store) const HELD: &str = "'claimed', 'sending', 'in_doubt'";
 
 /// How a send ended, for the row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,48 +31,60 @@ pub struct Ending {
     pub provider_message_id: Option<String>,
 }
 
-/// Moves a held row to an end that is no acceptance; false when it has one. A row in doubt is settled by what its sender has
-/// seen after all. Only a row that holds the same places still: another node may have claimed it meanwhile for others.
+/// Moves a held row to an end that is no acceptance; false when it has one. Only a row that holds the same places still:
+/// another node may have claimed it meanwhile for others.
 pub async fn finish(conn: &mut Conn, held: &ClaimedSend, state: SendState, ending: &Ending) -> Result<bool> {
-    let done = sqlx::query(
+    let sql = format!(
         "UPDATE sends SET state = $2, smtp_code = $3, smtp_status = $4, smtp_reply = $5, reason = $6,
                 provider_message_id = $7, lease_owner = NULL, lease_until = NULL
-         WHERE id = $1 AND state IN ('claimed', 'sending', 'in_doubt') AND smtp_credential_id = $8
+         WHERE id = $1 AND state IN ({HELD}) AND smtp_credential_id = $8
            AND COALESCE(reserved_day, -1) = $9 AND COALESCE(reserved_month, -1) = $10",
-    )
-    .bind(held.send.id.to_string())
-    .bind(state.as_str())
-    .bind(ending.smtp_code.map(i64::from))
-    .bind(ending.smtp_status.as_deref())
-    .bind(ending.smtp_reply.as_deref())
-    .bind(ending.reason.as_deref())
-    .bind(ending.provider_message_id.as_deref())
-    .bind(held.credential_id.to_string())
-    .bind(held.send.reserved_day.unwrap_or(-1))
-    .bind(held.send.reserved_month.unwrap_or(-1))
-    .execute(conn)
-    .await?;
+    );
+    let done = sqlx::query(AssertSqlSafe(sql))
+        .bind(held.send.id.to_string())
+        .bind(state.as_str())
+        .bind(ending.smtp_code.map(i64::from))
+        .bind(ending.smtp_status.as_deref())
+        .bind(ending.smtp_reply.as_deref())
+        .bind(ending.reason.as_deref())
+        .bind(ending.provider_message_id.as_deref())
+        .bind(held.credential_id.to_string())
+        .bind(held.send.reserved_day.unwrap_or(-1))
+        .bind(held.send.reserved_month.unwrap_or(-1))
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Moves held rows to `sent`; gives those that were still to be settled. A row in doubt is settled by what its sender has
-/// seen after all.
-pub async fn finish_sent(tx: &mut Tx, accepted: &[(SendId, &Ending)], now: Timestamp) -> Result<HashSet<SendId>> {
+/// Moves held rows to `sent`.
+pub fn finish_sent(writes: &mut Writes, accepted: &[(SendId, &Ending)], now: Timestamp) {
+    writes.add(sent_statement(writes.dialect()), [sent_rows(accepted).into(), now.as_millis().into()]);
+}
+
+/// The same where others may have done it meanwhile; gives those that were still held.
+pub async fn finish_sent_of(tx: &mut Tx, accepted: &[(SendId, &Ending)], now: Timestamp) -> Result<HashSet<SendId>> {
+    let sql = format!("{} RETURNING sends.id AS id", sent_statement(tx.dialect()));
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(sent_rows(accepted)).bind(now.as_millis());
+    query.fetch_all(tx.conn()).await?.iter().map(|row| row.id("id")).collect()
+}
+
+fn sent_rows(accepted: &[(SendId, &Ending)]) -> String {
     let rows = accepted.iter().map(|(id, ending)| {
         let code = ending.smtp_code.map(|code| code.to_string());
         let (status, reply) = (ending.smtp_status.as_deref(), ending.smtp_reply.as_deref());
         (id.to_string(), code, status, reply, ending.provider_message_id.as_deref())
     });
-    let sql = format!(
+    json_of(rows)
+}
+
+fn sent_statement(dialect: Dialect) -> String {
+    format!(
         "UPDATE sends SET state = 'sent', smtp_code = CAST(given.c1 AS BIGINT), smtp_status = given.c2,
                 smtp_reply = given.c3, reason = NULL, provider_message_id = given.c4, sent_at = $2,
                 lease_owner = NULL, lease_until = NULL
-         FROM {} AS given WHERE sends.id = given.c0 AND sends.state IN ('claimed', 'sending', 'in_doubt')
-         RETURNING sends.id AS id",
-        tx.dialect().json_rows(5)
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).bind(now.as_millis()).fetch_all(tx.conn()).await?;
-    rows.iter().map(|row| row.id("id")).collect()
+         FROM {} AS given WHERE sends.id = given.c0 AND sends.state IN ({HELD})",
+        dialect.json_rows(5)
+    )
 }
 
 /// Moves a held row back to due. `credential` is kept for follow-ups and taken from first steps. Only a row that holds the
