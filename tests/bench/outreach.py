@@ -46,6 +46,8 @@ def send(setting, sink, count, nodes=1, database_url="", credentials=CREDENTIALS
             raise RuntimeError(f"of {count} contacts {enrolled} were enrolled and {dispatched} dispatched")
         first.api.wait_for_sent(campaign, count, patience=count / 100, engine=first)
         seconds = time.monotonic() - began
+        for node in started:
+            node.check_alive()
         return Sent(
             rate=count / seconds,
             cpu_microseconds=(cpu_seconds(pids) - cpu) / count * 1e6,
