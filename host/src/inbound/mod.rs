@@ -151,11 +151,8 @@ pub async fn step(app: &App) -> Result<Outcome> {
 async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
     let found = inbound::get_endpoint(&mut *app.store.read().await?, request.endpoint_id).await?;
     let Some(endpoint) = found else {
-        let mut tx = app.store.begin().await?;
         let error = Some("its endpoint was deleted".to_owned());
-        let finished = Finished { id: request.id, state: RequestState::Failed, error, next_try_at: None };
-        inbound_many::finish_requests(&mut tx, &[finished]).await?;
-        return tx.commit().await;
+        return finish(app, Finished { id: request.id, state: RequestState::Failed, error, next_try_at: None }).await;
     };
     let id = request.id;
     let next = read::next_try(&request, app.clock.now());
@@ -163,13 +160,18 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
         // One that the database can't take now may be taken later; one that it can't take at all must not be asked
         // about for ever.
         Err(error) if !error.is_passing() => {
-            let mut tx = app.store.begin().await?;
             let state = if next.is_some() { RequestState::Retry } else { RequestState::Failed };
-            let finished = Finished { id, state, error: Some(error.to_string()), next_try_at: next };
-            inbound_many::finish_requests(&mut tx, &[finished]).await?;
-            tx.commit().await?;
+            finish(app, Finished { id, state, error: Some(error.to_string()), next_try_at: next }).await?;
             Err(error)
         }
         other => other.map(|_| ()),
     }
+}
+
+async fn finish(app: &App, finished: Finished) -> Result<()> {
+    let mut tx = app.store.begin().await?;
+    let mut writes = tx.writes();
+    inbound_many::finish_requests(&mut writes, &[finished]);
+    writes.run(&mut tx).await?;
+    tx.commit().await
 }

@@ -74,18 +74,18 @@ async fn write(tx: &mut Tx, readings: Vec<&Reading>) -> Result<()> {
     let decisions: Vec<_> = readings.iter().flat_map(|reading| reading.rows.iter().cloned()).collect();
     let mut writes = tx.writes();
     decisions::insert_many(&mut writes, &decisions);
-    let told = readings.iter().flat_map(|reading| {
-        let Reading { endpoint, stored, now, .. } = reading;
-        reading.events.iter().map(move |event| Told { endpoint, request: stored.id, event, now: *now })
-    });
-    apply::events(tx, writes, &told.collect::<Vec<_>>()).await?;
     let finished = readings.iter().map(|Reading { stored, state, error, next, .. }| Finished {
         id: stored.id,
         state: *state,
         error: error.clone(),
         next_try_at: *next,
     });
-    inbound_many::finish_requests(tx, &finished.collect::<Vec<_>>()).await?;
+    inbound_many::finish_requests(&mut writes, &finished.collect::<Vec<_>>());
+    let told = readings.iter().flat_map(|reading| {
+        let Reading { endpoint, stored, now, .. } = reading;
+        reading.events.iter().map(move |event| Told { endpoint, request: stored.id, event, now: *now })
+    });
+    apply::events(tx, writes, &told.collect::<Vec<_>>()).await?;
     let refused = readings.iter().filter(|reading| reading.state == RequestState::Unauthorized);
     for endpoint in refused.map(|reading| reading.endpoint.id).collect::<BTreeSet<_>>() {
         inbound_fates::drop_unauthorized(tx.conn(), endpoint).await?;

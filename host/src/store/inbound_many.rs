@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::dialect::{BytesOfRows, json_of};
 use super::inbound::{InboundRequest, ProviderEvent, RequestState};
 use super::row::RowExt;
-use super::{Result, Tx};
+use super::{Result, Tx, Writes};
 use crate::domain::Timestamp;
 use crate::domain::ids::{InboundRequestId, ProviderEventId};
 
@@ -85,12 +85,12 @@ async fn insert_together(tx: &mut Tx, requests: &[&InboundRequest]) -> Result<()
 }
 
 /// Notes how reading requests went.
-pub async fn finish_requests(tx: &mut Tx, finished: &[Finished]) -> Result<()> {
+pub fn finish_requests(writes: &mut Writes, finished: &[Finished]) {
     let sql = format!(
         "UPDATE inbound_requests SET state = given.c1, error = given.c2, next_try_at = CAST(given.c3 AS BIGINT),
                 attempts = attempts + 1
          FROM {} AS given WHERE inbound_requests.id = given.c0",
-        tx.dialect().json_rows(4)
+        writes.dialect().json_rows(4)
     );
     let rows = finished.iter().map(|one| {
         // An adapter's error may quote the request, and PostgreSQL takes no text with a NUL.
@@ -98,8 +98,7 @@ pub async fn finish_requests(tx: &mut Tx, finished: &[Finished]) -> Result<()> {
         let next = one.next_try_at.map(|at| at.as_millis().to_string());
         (one.id.to_string(), one.state.as_str(), error, next)
     });
-    sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
-    Ok(())
+    writes.add(sql, [json_of(rows).into()]);
 }
 
 /// Records events; gives those that were not there already. Of two with one key the first is.
@@ -111,7 +110,7 @@ pub async fn insert_events(tx: &mut Tx, events: &[ProviderEvent]) -> Result<Hash
                  enrollment_id, matched_by, provider_message_id, smtp_code, smtp_status, reason, occurred_at, at)
              SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, CAST(c11 AS BIGINT), c12, c13, CAST(c14 AS BIGINT),
                     CAST(c15 AS BIGINT)
-             FROM {} AS given WHERE true ON CONFLICT (account_id, provider, dedupe_key) DO NOTHING RETURNING id",
+             FROM {} AS given WHERE true ON CONFLICT (account_id, provider, dedupe_key) DO NOTHING",
             tx.dialect().json_rows(16)
         );
         let rows = events.iter().map(|event| {
@@ -134,10 +133,20 @@ pub async fn insert_events(tx: &mut Tx, events: &[ProviderEvent]) -> Result<Hash
                 Some(event.at.as_millis().to_string()),
             ]
         });
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).fetch_all(tx.conn()).await?;
-        for row in &rows {
-            new.insert(row.id("id")?);
+        let done = sqlx::query(AssertSqlSafe(sql)).bind(json_of(rows)).execute(tx.conn()).await?;
+        let ids = events.iter().map(|event| event.id);
+        if usize::try_from(done.rows_affected()) == Ok(events.len()) {
+            new.extend(ids);
+        } else {
+            new.extend(events_among(tx, ids).await?);
         }
     }
     Ok(new)
+}
+
+async fn events_among(tx: &mut Tx, ids: impl Iterator<Item = ProviderEventId>) -> Result<Vec<ProviderEventId>> {
+    let given = tx.dialect().json_rows(1);
+    let sql = format!("SELECT id FROM provider_events WHERE id IN (SELECT c0 FROM {given} AS given)");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(json_of(ids.map(|id| [id.to_string()])));
+    query.fetch_all(tx.conn()).await?.iter().map(|row| row.id("id")).collect()
 }
