@@ -199,7 +199,6 @@ const LOOKED_UP: &[&str] = &[
     "user unknown: \"",
     "account does not exist",
     "宛先のメールアドレスは存在しません",
-    "mailbox unavailable or access denied",
     "收件方邮箱地址不存在",
     "rcp-p1",
     "int-p1",
