@@ -149,9 +149,7 @@ impl TestApp {
             due_at: now,
             priority: false,
         };
-        let mut writes = tx.writes();
-        sends::plan_many(&mut writes, &[planned], now);
-        writes.run(&mut tx).await.unwrap();
+        tx.make(|writes| sends::plan_many(writes, &[planned], now)).await.unwrap();
         tx.commit().await.unwrap();
         self.send(send).await
     }

@@ -86,9 +86,7 @@ impl Planning {
             let planned = batch.iter().zip(times.due);
             sends.extend(planned.map(|(enrollment, due_at)| first_send(enrollment, self.first_step, due_at, now)));
         }
-        let mut writes = tx.writes();
-        sends::plan_many(&mut writes, &sends, now);
-        writes.run(tx).await?;
+        tx.make(|writes| sends::plan_many(writes, &sends, now)).await?;
         let ids: Vec<EnrollmentId> = waiting.iter().map(|enrollment| enrollment.id).collect();
         enrollments::mark_dispatched(tx, &ids, now).await?;
         tx.wake(Wake::Dispatch);

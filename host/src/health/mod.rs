@@ -126,9 +126,7 @@ async fn record(tx: &mut Tx, credential: &Credential, decided: &Decided<Judgemen
         let decision = serde_json::to_value(&decided.decision).unwrap_or_default();
         rows.push(Decision::of_host(Hook::BouncePolicy, credential.account_id, &subject, None, decision, now));
     }
-    let mut writes = tx.writes();
-    decisions::insert_many(&mut writes, &rows);
-    writes.run(tx).await
+    tx.make(|writes| decisions::insert_many(writes, &rows)).await
 }
 
 async fn apply(

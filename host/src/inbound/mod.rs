@@ -170,8 +170,6 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
 
 async fn finish(app: &App, finished: Finished) -> Result<()> {
     let mut tx = app.store.begin().await?;
-    let mut writes = tx.writes();
-    inbound_many::finish_requests(&mut writes, &[finished]);
-    writes.run(&mut tx).await?;
+    tx.make(|writes| inbound_many::finish_requests(writes, &[finished])).await?;
     tx.commit().await
 }

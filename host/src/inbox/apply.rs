@@ -140,11 +140,10 @@ async fn write(app: &App, judged: &[Judged]) -> Result<()> {
     let rows: Vec<_> = rows.into_iter().filter(|(id, _)| is_first(id)).flat_map(|(_, rows)| rows).collect();
     let mut writes = tx.writes();
     decisions::insert_many(&mut writes, &rows);
-    writes.run(&mut tx).await?;
     let first_readings: Vec<_> = readings.into_iter().filter(|reading| is_first(&reading.id)).collect();
     let copies: HashSet<_> = inbox_many::copies(&mut tx, &first_readings).await?;
     let news = judged.iter().filter(|one| is_first(&one.message.id) && !copies.contains(&one.message.id));
-    verdict::apply(&mut tx, &news.collect::<Vec<_>>(), now).await?;
+    verdict::apply(&mut tx, writes, &news.collect::<Vec<_>>(), now).await?;
     tx.commit().await
 }
 

@@ -17,11 +17,11 @@ use crate::store::facts::bounce::{self, Bounce, Source};
 use crate::store::facts::sheet::Sheet;
 use crate::store::facts::{delivery, reply, unsubscribe};
 use crate::store::sends::{self, Send};
-use crate::store::{Result, Tx, suppressions};
+use crate::store::{Result, Tx, Writes, suppressions};
 
 /// Applies messages. What most of them mean is played through together; the others follow one by one, and with them
-/// whatever is about the same people: of one person all is applied in the order in which it came.
-pub(super) async fn apply(tx: &mut Tx, judged: &[&Judged], now: Timestamp) -> Result<()> {
+/// whatever is about the same people: of one person all is applied in the order in which it came. `first` is written before.
+pub(super) async fn apply(tx: &mut Tx, first: Writes, judged: &[&Judged], now: Timestamp) -> Result<()> {
     let sends =
         judged.iter().filter_map(|one| one.matched.as_ref().map(|matched| &matched.send).or(one.own_copy.as_ref()));
     let sends: Vec<_> = sends.map(|send| send.id).collect();
@@ -34,7 +34,7 @@ pub(super) async fn apply(tx: &mut Tx, judged: &[&Judged], now: Timestamp) -> Re
             later.push(one);
         }
     }
-    sheet.write(tx).await?;
+    sheet.write_behind(tx, first).await?;
     for one in later {
         apply_alone(tx, one, now).await?;
     }

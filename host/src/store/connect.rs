@@ -233,6 +233,13 @@ impl Tx {
         Writes::new(self.dialect)
     }
 
+    /// Makes what `collect` adds.
+    pub async fn make(&mut self, collect: impl FnOnce(&mut Writes)) -> Result<()> {
+        let mut writes = self.writes();
+        collect(&mut writes);
+        writes.run(self).await
+    }
+
     /// Rings a loop's bell once this is committed, on every node where [`Wake`] says so.
     pub fn wake(&mut self, wake: Wake) {
         if !self.wakes.contains(&wake) {

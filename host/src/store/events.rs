@@ -84,9 +84,9 @@ pub async fn insert_many(tx: &mut Tx, writes: &mut Writes, events: &[NewEvent], 
     if events.is_empty() {
         return Ok(());
     }
-    let (places, has_places) = match tx.dialect() {
-        Dialect::Sqlite => (After::AllThatHavePlaces.place("c5"), true),
-        Dialect::Postgres => ("CAST(NULL AS BIGINT)".to_owned(), false),
+    let places = match tx.dialect() {
+        Dialect::Sqlite => After::AllThatHavePlaces.place("c5"),
+        Dialect::Postgres => "CAST(NULL AS BIGINT)".to_owned(),
     };
     let rows = events.iter().zip(1..).map(|(event, nth): (_, i64)| {
         let (account, event_type) = (event.account_id.to_string(), event.event_type.as_str());
@@ -98,7 +98,7 @@ pub async fn insert_many(tx: &mut Tx, writes: &mut Writes, events: &[NewEvent], 
         tx.dialect().json_rows(6)
     );
     writes.add(sql, [json_of(rows).into(), now.as_millis().into()]);
-    if has_places {
+    if tx.dialect() == Dialect::Sqlite {
         let sequenced: Vec<_> = events.iter().zip(1..).map(|(event, nth)| event.sequenced(nth)).collect();
         deliveries::plan(tx, writes, &sequenced, After::AllThatHavePlaces, now).await?;
         take_places(writes, events.len());
@@ -106,9 +106,6 @@ pub async fn insert_many(tx: &mut Tx, writes: &mut Writes, events: &[NewEvent], 
     tx.wake(Wake::Events);
     Ok(())
 }
-
-/// The last place that is taken, in a statement.
-const LAST: &str = "COALESCE((SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'events.last_position'), 0)";
 
 /// Takes so many places behind all that are taken.
 fn take_places(writes: &mut Writes, count: usize) {
@@ -131,7 +128,10 @@ impl After {
     pub(super) fn place(self, column: &str) -> String {
         match self {
             Self::Nothing => format!("CAST({column} AS BIGINT)"),
-            Self::AllThatHavePlaces => format!("CAST({column} AS BIGINT) + {LAST}"),
+            Self::AllThatHavePlaces => format!(
+                "CAST({column} AS BIGINT)
+                 + COALESCE((SELECT CAST(value AS BIGINT) FROM meta WHERE name = '{LAST_POSITION}'), 0)"
+            ),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Automatic replies: vacations, receipts and other machines. Known by the headers of RFC 3834 and of the programs that
 //! came before it, and by the subject, which for a third of real vacations is the only mark.
 
+use std::ops::ControlFlow;
+
 use ampout_plugin::{AutoReplyKind, Classification};
 
 use crate::auto_reply_words::{AUTOMATIC, AWAY, IN_REPLIES, RECEIVED};
@@ -18,7 +20,7 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
     let reason = match (mark, subject) {
         (Some(mark), _) => mark,
         (None, Some(subject)) if tells(mail, subject) => "the subject of an automatic reply".to_owned(),
-        (None, _) if says(mail, AUTOMATIC) || is_headed(mail) => "it calls itself automatic".to_owned(),
+        (None, _) if calls_itself_automatic(mail) || is_headed(mail) => "it calls itself automatic".to_owned(),
         // RFC 5321 section 4.5.5: no person's mail has an empty return path. What is neither a bounce nor a report and
         // speaks of an absence or of a receipt is a responder's.
         (None, subject) if mail.has_null_path() && (subject.is_some() || says_or_is_called(mail)) => {
@@ -40,15 +42,28 @@ fn tells(mail: &Mail<'_>, subject: SubjectKind) -> bool {
         SubjectKind::Away | SubjectKind::Automatic => true,
         SubjectKind::AutoPrefix => mail.answers_something(),
         // A person may be writing about a vacation; who is on one answers, and says so.
-        SubjectKind::MaybeAway => says(mail, AWAY) || (mail.answers_something() && !mail.reply_words().above_quote),
+        SubjectKind::MaybeAway => says(mail, AWAY) || (mail.answers_something() && !mail.reply_words().quote),
         SubjectKind::BeginsAway => mail.headers.is_answer && says(mail, AWAY),
         // Who answers keeps the subject; a machine puts its own in its place.
         SubjectKind::MaybeAutomatic => mail.headers.is_answer || says(mail, AWAY | RECEIVED),
         // Machines that answer each other quote nothing.
-        SubjectKind::Quoted => says(mail, AWAY) && !mail.reply_words().above_quote,
+        SubjectKind::Quoted => says(mail, AWAY) && !mail.reply_words().quote,
         // A person may write "thank you for your message" over an answer; a receipt has to be marked by a header too.
         SubjectKind::Receipt => false,
     }
+}
+
+/// Whether the text says so; a person may ask whether ours was.
+fn calls_itself_automatic(mail: &Mail<'_>) -> bool {
+    let words = &mail.reply_words().text;
+    let mut says_so = false;
+    IN_REPLIES.each_in(words, |found| {
+        let sentence_ends_with =
+            || words[found.end..].chars().find(|c| matches!(c, '.' | '!' | '?' | '？' | '。' | '\n'));
+        says_so |= found.marks & AUTOMATIC != 0 && !matches!(sentence_ends_with(), Some('?' | '？'));
+        if says_so { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    says_so
 }
 
 /// Whether the text begins with a line of its own as the subject of an automatic reply would: `*** AUTO-REPLY ***`.

@@ -75,8 +75,8 @@ fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
         !greets && (words.have(OF_A_SYSTEM) || quotes_a_refusal(words.own))
     };
     // Who answers a message under its subject is a person, who may quote a server.
-    let is_persons = !is_report && mail.headers.in_reply_to && subjects::is_plain_reply(mail);
-    if sender == SenderKind::Postmaster && !is_persons && (subject_tells() || text_tells()) {
+    let is_persons_answer = !is_report && mail.headers.in_reply_to && subjects::is_plain_reply(mail);
+    if sender == SenderKind::Postmaster && !is_persons_answer && (subject_tells() || text_tells()) {
         return Some("sent by a postmaster, about a delivery");
     }
     if is_report {

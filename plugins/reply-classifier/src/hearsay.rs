@@ -2,7 +2,8 @@
 //! they don't want to let through, after they took the address; a gateway passes the words on and drops the rest. The
 //! address is called dead only where the report also shows where the words come from: a status that says so, the RCPT
 //! command, a server's reply (in a report's field one that names the address, so it answered RCPT; in a text one with its
-//! code), or the sentence of a server that looked into its own directory.
+//! code), the sentence of a server that looked into its own directory, or the language of whoever runs the mailboxes: what
+//! is passed on is English.
 
 use ampout_plugin::smtp_reply::{EnhancedStatus, SmtpReply};
 use ampout_plugin::{BounceClass, BounceWords};

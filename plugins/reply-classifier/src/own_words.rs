@@ -86,8 +86,8 @@ impl<'a> SystemWords<'a> {
 pub(crate) struct ReplyWords {
     /// Folded, a line each, without empty lines.
     pub(crate) text: String,
-    /// Whether an earlier message is quoted below them.
-    pub(crate) above_quote: bool,
+    /// Whether an earlier message is quoted beside them.
+    pub(crate) quote: bool,
 }
 
 impl ReplyWords {
@@ -98,16 +98,17 @@ impl ReplyWords {
             return above;
         }
         // Some answer below. What stands between the lines of a quote may be a long line of it that was broken.
-        let below = text.rfind("\n>").and_then(|last| text[last + 1..].split_once('\n'));
-        below.map(|(_, below)| Self::until_quote(below)).unwrap_or_default()
+        let last_quoted = text.rfind("\n>").map(|end| end + 1).or_else(|| text.starts_with('>').then_some(0));
+        let below = last_quoted.and_then(|start| text[start..].split_once('\n'));
+        below.map_or(above, |(_, below)| Self { quote: true, ..Self::until_quote(below) })
     }
 
     fn until_quote(text: &str) -> Self {
-        let (mut kept, mut above_quote) = (String::new(), false);
+        let (mut kept, mut quote) = (String::new(), false);
         let mut lines = text.lines().map(fold).filter(|line| !line.is_empty()).peekable();
         while let Some(line) = lines.next() {
             if quotes::begins(&line, lines.peek().map(String::as_str)) {
-                above_quote = true;
+                quote = true;
                 // The address on a line of its own: what says when stands on the line before.
                 if line.starts_with('<') {
                     kept.pop();
@@ -121,7 +122,7 @@ impl ReplyWords {
             kept.push_str(&line);
             kept.push('\n');
         }
-        Self { text: kept, above_quote }
+        Self { text: kept, quote }
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
@@ -154,6 +155,7 @@ mod tests {
     #[test]
     fn an_answer_below_a_quote_is_the_writers() {
         check("On Mon, Ana wrote:\n> our offer\n> unsubscribe\n\nNo, thanks.\nKim", &["no, thanks.", "kim"]);
+        check("> our offer\nNo, thanks.", &["no, thanks."]);
         check("> a line that is broken\nand goes on\n> unsubscribe\nYes.", &["yes."]);
     }
 

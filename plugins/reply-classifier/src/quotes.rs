@@ -1,34 +1,23 @@
 //! Where the quote of an earlier message begins: how mail programs, in the languages of their users, introduce it.
 
-/// Lines, folded, that stand above a quoted message.
+/// What stands between dashes above a quoted message, folded.
 const SEPARATORS: &[&str] = &[
-    "-----original message",
-    "----- original message",
-    "---- original message",
-    "-----ursprungliche nachricht",
-    "-----message d'origine",
-    "-----mensaje original",
-    "-----messaggio originale",
-    "-----mensagem original",
-    "-----oorspronkelijk bericht",
-    "-----ursprungligt meddelande",
-    "-----alkuperainen viesti",
-    "-----wiadomosc oryginalna",
-    "-----original nachricht",
-    "-------- original message",
-    "-------- originalnachricht",
-    "-------- ursprungliche nachricht",
-    "-------- message d'origine",
-    "-------- forwarded message",
-    "-------- weitergeleitete nachricht",
-    "-------- message transfere",
-    "-------- mensaje original",
-    "-------- messaggio originale",
-    "-------- mensagem original",
-    "-------- исходное сообщение",
-    "---------- forwarded message",
-    "begin forwarded message",
-    "________________________________",
+    "original message",
+    "original nachricht",
+    "originalnachricht",
+    "ursprungliche nachricht",
+    "message d'origine",
+    "mensaje original",
+    "messaggio originale",
+    "mensagem original",
+    "oorspronkelijk bericht",
+    "ursprungligt meddelande",
+    "alkuperainen viesti",
+    "wiadomosc oryginalna",
+    "исходное сообщение",
+    "forwarded message",
+    "weitergeleitete nachricht",
+    "message transfere",
 ];
 
 /// How, in several languages, the line ends that a mail program writes above a quote.
@@ -117,10 +106,15 @@ const SENT: &[&str] = &[
 
 /// Whether a folded line, of which the next is `next`, begins a quote.
 pub(crate) fn begins(line: &str, next: Option<&str>) -> bool {
-    line.starts_with('>')
-        || (line.starts_with(['-', '_', 'b']) && SEPARATORS.iter().any(|start| line.starts_with(start)))
-        || attributes(line)
-        || begins_headers(line, next)
+    line.starts_with('>') || separates(line) || attributes(line) || begins_headers(line, next)
+}
+
+fn separates(line: &str) -> bool {
+    let between = line.strip_prefix("----").map(|rest| rest.trim_start_matches('-').trim_start());
+    between.is_some_and(|text| SEPARATORS.iter().any(|start| text.starts_with(start)))
+        || line.starts_with("begin forwarded message")
+        // Outlook on the web.
+        || line.starts_with("________________________________")
 }
 
 /// Whether a folded line says who wrote what follows, and when.
@@ -164,6 +158,8 @@ mod tests {
             "Den tis 3 nov. 2026 kl 10:00 skrev Ana <ana@example.com>:",
             "2026年11月3日(火) 10:00 Ana <ana@example.com>:",
             "-------- Weitergeleitete Nachricht --------",
+            "-----Original Message-----",
+            "---------- Forwarded message ---------",
             "De : Ana <ana@example.com>",
         ] {
             assert!(begins(&fold(line), None), "{line:?}");
@@ -184,6 +180,7 @@ mod tests {
             ("Please write to bob@example.com:", "he knows."),
             ("Two things:", "- the price"),
             ("-- ", "Ana"),
+            ("- original message", "- its answer"),
         ] {
             assert!(!begins(&fold(line), Some(&fold(next))), "{line:?}");
         }

@@ -5,14 +5,14 @@
 //! |---|---|---|
 //! | any | 4.x.x (RFC 3463 section 2), unless it is bare and another is quoted | soft, or policy where the words say so |
 //! | about the sender | any | policy |
-//! | of the mailbox's own system, which knows it | any | soft |
+//! | of the mailbox's own system, which knows it or does not tell | any | soft |
 //! | none, or of a dead address | 521, 556 (RFC 7504) | hard |
 //! | certainly dead, dead domain | none, 5.1.x, 5.4.x, 5.5.x, 5.0.0 | hard |
 //! | dead domain | 5.7.27, with which sendmail told of a null MX before RFC 7505 | hard |
 //! | certainly dead, dead domain | 5.1.7, 5.1.8, 5.2.x, 5.3.x, 5.7.x, refused at RCPT | hard |
 //! | certainly dead, dead domain | the same, no word of RCPT | what the status says: it knows the mailbox, or us |
 //! | unknown user, at the end of DATA | any but 5.1.x | soft: the address was taken and the message was not |
-//! | the same of a server's own directory, DATA sent ahead | any | as if refused at no known command |
+//! | the same of a server's own directory, DATA sent ahead or looked up after it | any | as if refused at no known command |
 //! | full, suspended, timed out, busy | any | soft |
 //! | spam, policy, size, authentication | any | policy |
 //! | unknown user, beside nothing of the two lines above | as for "certainly dead" | hard |
@@ -24,8 +24,8 @@
 use std::ops::BitOr;
 
 use crate::bounce_phrases::{
-    ADDRESS, AHEAD, AT_HOME, CERTAIN, DATA_STAGE, DIRECTORY, DOMAIN, LIVING, PASSING, PHRASES, RECIPIENT_STAGE,
-    REFUSAL, SENDER,
+    ADDRESS, AT_HOME, CERTAIN, DATA_STAGE, DIRECTORY, DOMAIN, LATE, LIVING, PASSING, PHRASES, RECIPIENT_STAGE, REFUSAL,
+    SENDER,
 };
 use crate::smtp_reply::{EnhancedStatus, SmtpReply};
 use crate::text::{clip, fold};
@@ -194,7 +194,7 @@ impl BounceClass {
             (Some(Self::Hard), status)
                 if stage == Stage::Data
                     && status.and_then(by_status) != Some(Self::Hard)
-                    && !(transcript.has(AHEAD) && words.has(DIRECTORY)) =>
+                    && !(transcript.has(LATE) && words.has(DIRECTORY)) =>
             {
                 Self::Soft
             }

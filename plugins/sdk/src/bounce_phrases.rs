@@ -24,16 +24,18 @@ pub(crate) const REFUSAL: u32 = 1 << 6;
 pub(crate) const PASSING: u32 = 1 << 7;
 pub(crate) const DIRECTORY: u32 = 1 << 8;
 pub(crate) const LIVING: u32 = 1 << 9;
-pub(crate) const AHEAD: u32 = 1 << 10;
+pub(crate) const LATE: u32 = 1 << 10;
 pub(crate) const AT_HOME: u32 = 1 << 11;
 
 const LISTS: &[(u32, &[&str])] = &[
     (SENDER, ABOUT_THE_SENDER),
     (RECIPIENT_STAGE, AT_RECIPIENT),
     (DATA_STAGE, AT_DATA),
-    (AHEAD, SENT_AHEAD),
+    (LATE, SENT_AHEAD),
     (LIVING, KNOWN_TO_LIVE),
+    (LIVING, DEAD_OR_CLOSED),
     (DIRECTORY, LOOKED_UP),
+    (DIRECTORY | LATE, LOOKED_UP_AFTER_DATA),
     (CERTAIN, CERTAINLY_DEAD),
     (DOMAIN, DEAD_DOMAIN),
     (ADDRESS, DEAD_ADDRESS),
@@ -113,16 +115,11 @@ const AT_RECIPIENT: &[&str] = &[
     "command: rcpt",
 ];
 
-/// The server had refused the recipient when it answered DATA, which was sent ahead (RFC 2920), or it is Yahoo's, which
-/// looks for the recipient after DATA and says so with `dd`.
-const SENT_AHEAD: &[&str] = &[
-    "need rcpt",
-    "need recipient",
-    "valid rcpt command must precede",
-    "no valid recipients",
-    "delivery error: dd this user doesn't",
-    "delivery error: dd not a valid recipient",
-];
+/// The server had refused the recipient when it answered DATA, which was sent ahead (RFC 2920).
+const SENT_AHEAD: &[&str] = &["need rcpt", "need recipient", "valid rcpt command must precede", "no valid recipients"];
+
+/// A server that looks for the recipient after DATA: Yahoo's, with `dd`.
+const LOOKED_UP_AFTER_DATA: &[&str] = &["delivery error: dd this user doesn't"];
 
 /// The server had taken the recipient before it refused.
 const AT_DATA: &[&str] = &[
@@ -136,10 +133,11 @@ const AT_DATA: &[&str] = &[
     "smtp command data",
 ];
 
-/// The mailbox's own system says why it takes nothing, and adds an "unknown user" for the other server; or it does not tell
-/// whether the address is dead or closed to us, as Google Groups.
+/// The address may be dead, or closed to us: Google Groups says both, in any language.
+const DEAD_OR_CLOSED: &[&str] = &["groups.google.com/support"];
+
+/// The mailbox's own system says why it takes nothing, and adds an "unknown user" for the other server.
 const KNOWN_TO_LIVE: &[&str] = &[
-    "groups.google.com/support",
     "user(s) account is disabled",
     "user(s) account is temporarily",
     "account has been disabled or discontinued",
@@ -151,7 +149,6 @@ const LOOKED_UP: &[&str] = &[
     "recipient name is not recognized",
     "recipient name is not recognised",
     "user doesn't have a yahoo",
-    "delivery error: dd this user doesn't",
     "no valid recipients were found for this message",
     "destinataire invalide",
     "adresse d au moins un destinataire",

@@ -50,9 +50,8 @@ impl EnhancedStatus {
             [] => true,
             // A sentence may end right after the status; an IP address goes on with a digit.
             [b'.', next, ..] => !next.is_ascii_digit(),
-            // A wide bracket or full stop, as in `stands_apart`.
-            [0xe3, 0x80, ..] | [0xef, 0xbc, 0x80..=0x8f | 0x9a..=0x9f, ..] => true,
-            [next, ..] => !is_word_byte(*next) || *next == b'.',
+            [b'.'] => true,
+            rest => ends_word(rest),
         };
         ends_here.then_some(Self { class, subject, detail })
     }
@@ -105,8 +104,7 @@ fn find_code(text: &str) -> Option<u16> {
             return None;
         };
         // A code is followed by a space, a hyphen (RFC 5321 section 4.2.1) or punctuation, and by text or the end.
-        let ends_here = bytes.get(start + 3).is_none_or(|next| !is_word_byte(*next));
-        (stands_apart(bytes, start) && ends_here)
+        (stands_apart(bytes, start) && ends_word(&bytes[start + 3..]))
             .then(|| u16::from(class - b'0') * 100 + u16::from(subject - b'0') * 10 + u16::from(detail - b'0'))
     })
 }
@@ -121,11 +119,25 @@ fn dotted_number(bytes: &[u8]) -> Option<(u16, &[u8])> {
     Some((number, &rest[digits..]))
 }
 
-/// Whether a number that starts here is no part of a longer word. East Asian texts set a wide colon or bracket before it.
+/// Whether a number that starts here is no part of a longer word.
 fn stands_apart(bytes: &[u8], start: usize) -> bool {
-    let is_wide_punctuation =
-        matches!(&bytes[..start], [.., 0xe3, 0x80, _] | [.., 0xef, 0xbc, 0x80..=0x8f | 0x9a..=0x9f]);
-    is_wide_punctuation || start == 0 || !is_word_byte(bytes[start - 1])
+    match &bytes[..start] {
+        [.., a, b, c] if is_wide_punctuation([*a, *b, *c]) => true,
+        before => before.last().is_none_or(|byte| !is_word_byte(*byte)),
+    }
+}
+
+/// Whether a word that ends before `rest` is no part of a longer one.
+fn ends_word(rest: &[u8]) -> bool {
+    match rest {
+        [a, b, c, ..] if is_wide_punctuation([*a, *b, *c]) => true,
+        rest => rest.first().is_none_or(|byte| !is_word_byte(*byte)),
+    }
+}
+
+/// The colons, brackets and full stops of East Asian texts (Unicode's blocks of CJK symbols and of full-width forms).
+fn is_wide_punctuation(character: [u8; 3]) -> bool {
+    matches!(character, [0xe3, 0x80, _] | [0xef, 0xbc, 0x80..=0x8f | 0x9a..=0x9f])
 }
 
 fn is_word_byte(byte: u8) -> bool {
@@ -149,7 +161,7 @@ mod tests {
         check("smtp;550 #5.1.0 Address rejected", Some(550), Some("5.1.0"));
         check("host mx.example.net[192.0.2.25] said: 452 4.2.2. Full", Some(452), Some("4.2.2"));
         check("(550, b'5.2.2 quota')", Some(550), Some("5.2.2"));
-        check("原因：550 用户不存在（5.1.1）", Some(550), Some("5.1.1"));
+        check("原因：550（用户不存在，5.1.1）", Some(550), Some("5.1.1"));
         check("Mailbox full (#5.2.2)", None, Some("5.2.2"));
     }
 

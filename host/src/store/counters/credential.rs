@@ -89,9 +89,7 @@ pub async fn start_credential(conn: &mut Conn, credential: CredentialId) -> Resu
 
 /// Something happened to a credential at `at`: its lifetime, its time since it was enabled, and its slot of time.
 pub async fn credential(tx: &mut Tx, credential: CredentialId, what: CredentialCounter, at: Timestamp) -> Result<()> {
-    let mut writes = tx.writes();
-    credentials(&mut writes, what, &BTreeMap::from([(credential, 1)]), at);
-    writes.run(tx).await
+    tx.make(|writes| credentials(writes, what, &BTreeMap::from([(credential, 1)]), at)).await
 }
 
 /// The same happened to credentials at `at`, so many times to each.

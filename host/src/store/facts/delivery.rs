@@ -105,9 +105,8 @@ pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Res
         return Ok(false);
     }
     if let Some(enrollment) = enrollments::get_for_update(tx, send.enrollment_id).await? {
-        let mut writes = tx.writes();
-        have_left(&mut writes, &[Left { enrollment: &enrollment, send: send.id, credential }], now);
-        writes.run(tx).await?;
+        let left = Left { enrollment: &enrollment, send: send.id, credential };
+        tx.make(|writes| have_left(writes, &[left], now)).await?;
         tell(tx, enrollment.id, EventType::EnrollmentSent, now).await?;
         if enrollment.stopped_at.is_none() {
             plan_after(tx, send, credential, draw, now).await?;
@@ -210,10 +209,11 @@ async fn plan_after(tx: &mut Tx, send: &Send, credential: CredentialId, draw: f6
 
 /// A doubt that is settled late may find its campaign finished; with a step to come it is not.
 async fn plan(tx: &mut Tx, next: NewSend, campaign: CampaignId, now: Timestamp) -> Result<()> {
-    let mut writes = tx.writes();
-    sends::plan_many(&mut writes, &[next], now);
-    campaigns::reopen(&mut writes, &[campaign]);
-    writes.run(tx).await
+    tx.make(|writes| {
+        sends::plan_many(writes, &[next], now);
+        campaigns::reopen(writes, &[campaign]);
+    })
+    .await
 }
 
 /// Gives the places of the month and of the day back.
