@@ -62,8 +62,7 @@ fn folded(text: &str, keep_lines: bool) -> String {
         if c.is_whitespace() {
             space_pending = true;
         } else if !matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{ad}') {
-            push_space(&mut folded, &mut space_pending);
-            push_folded(c, &mut folded);
+            push_folded(c, &mut folded, &mut space_pending);
         }
     }
     String::from_utf8(folded).unwrap_or_default()
@@ -76,10 +75,14 @@ fn push_space(folded: &mut Vec<u8>, pending: &mut bool) {
     *pending = false;
 }
 
-fn push_folded(c: char, folded: &mut Vec<u8>) {
+fn push_folded(c: char, folded: &mut Vec<u8>, space_pending: &mut bool) {
     for lower in c.to_lowercase() {
+        // An accent by itself is nothing, so the space before it waits for what comes next.
+        if matches!(lower, '\u{300}'..='\u{36f}') {
+            continue;
+        }
+        push_space(folded, space_pending);
         match lower {
-            '\u{300}'..='\u{36f}' => {}
             'ß' => folded.extend(b"ss"),
             'æ' => folded.extend(b"ae"),
             'œ' => folded.extend(b"oe"),
@@ -126,7 +129,6 @@ fn base_letter(c: char) -> char {
         'ς' => 'σ',
         'ё' => 'е',
         'й' => 'и',
-        '\u{a0}' => ' ',
         other => other,
     }
 }
@@ -155,5 +157,20 @@ mod tests {
     fn white_space_is_one_space_and_soft_hyphens_are_nothing() {
         check(" a\u{a0}\t\r\n b\u{ad}c ", "a bc");
         assert_eq!(fold_lines("A  b \r\n\r\n C"), "a b\n\nc");
+    }
+
+    #[test]
+    fn an_accent_between_spaces_is_nothing() {
+        check("a \u{301} b", "a b");
+        check("a \u{301}", "a");
+        assert_eq!(fold_lines("a \u{301}\nb"), "a\nb");
+    }
+
+    #[test]
+    fn folding_what_is_folded_changes_nothing() {
+        for c in '\0'..=char::MAX {
+            let folded = fold(&format!("a {c} {c}b{c}"));
+            assert_eq!(fold(&folded), folded, "with U+{:04X}", u32::from(c));
+        }
     }
 }
