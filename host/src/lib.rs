@@ -19,6 +19,7 @@ pub mod egress;
 pub mod events;
 pub mod extensions;
 pub mod health;
+pub mod html_text;
 pub mod http_client;
 pub mod imap;
 pub mod inbound;

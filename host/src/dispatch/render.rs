@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::domain::campaign::Step;
 use crate::domain::contact::Contact;
 use crate::domain::merge_tags::{BadTemplate, Template};
-
-const TEXT_WIDTH: usize = 78;
+use crate::html_text;
 
 /// A step whose templates are parsed.
 #[derive(Debug, Clone)]
@@ -34,14 +33,12 @@ pub struct Rendered {
 impl CompiledStep {
     /// Parses a step's templates. A missing text is made from the HTML, its tags kept.
     pub fn compile(step: &Step) -> Result<Self, BadTemplate> {
-        let text = step.body_text.clone().unwrap_or_else(|| text_of_html(&step.body_html));
-        Ok(Self {
-            position: step.position,
-            delay: step.delay,
-            subject: Template::parse(&step.subject)?,
-            html: Template::parse(&step.body_html)?,
-            text: Template::parse(&text)?,
-        })
+        let html = Template::parse(&step.body_html)?;
+        let text = match &step.body_text {
+            Some(text) => Template::parse(text)?,
+            None => html.converted(html_text::of_template),
+        };
+        Ok(Self { position: step.position, delay: step.delay, subject: Template::parse(&step.subject)?, html, text })
     }
 
     /// Fills in a contact's values; `pixel` is the address of the open pixel.
@@ -67,13 +64,6 @@ fn with_pixel(html: &str, url: &str) -> String {
         Some(at) => format!("{}{pixel}{}", &html[..at], &html[at..]),
         None => format!("{html}{pixel}"),
     }
-}
-
-/// Plain text of HTML, links as footnotes. What can't be read as HTML is its own text.
-fn text_of_html(html: &str) -> String {
-    let text =
-        html2text::config::plain_no_decorate().link_footnotes(true).string_from_read(html.as_bytes(), TEXT_WIDTH);
-    text.unwrap_or_else(|_| html.to_owned())
 }
 
 #[cfg(test)]
@@ -118,6 +108,22 @@ mod tests {
         assert!(made.text.contains("Hello Ada of R&D"), "{}", made.text);
         assert!(made.text.contains("https://x.test/"), "{}", made.text);
         assert_eq!(rendered("<p>x</p>", Some("own {{email}}"), None).text, "own ada@example.org");
+    }
+
+    #[test]
+    fn a_text_that_is_made_has_the_tags_of_its_html_and_no_others() {
+        let long = "word ".repeat(60);
+        let made = rendered(
+            &format!(
+                "<table><tr><td>{long}</td><td>{{{{ first_name }}}}</td></tr></table>&#123;&#123;x}}}}
+                 <a href=\"https://app.example.com/welcome/spring-2026?utm_source=a&amp;email={{{{email}}}}\">in</a>"
+            ),
+            None,
+            None,
+        );
+        assert!(made.text.lines().any(|line| line == "Ada"), "{}", made.text);
+        assert!(made.text.contains("{{x}}"), "{}", made.text);
+        assert!(made.text.contains("/spring-2026?utm_source=a&email=ada@example.org"), "{}", made.text);
     }
 
     #[test]

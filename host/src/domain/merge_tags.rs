@@ -72,6 +72,31 @@ impl Template {
         Ok(Self { pieces })
     }
 
+    /// The same in another form: `convert` gets the text with one character in the place of each tag, which it must keep.
+    /// A tag as it is written could be cut in two by whoever breaks lines; braces that come in on the way are text.
+    #[must_use]
+    pub fn converted(&self, convert: impl FnOnce(&str) -> String) -> Self {
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                // Nobody means something by these characters; taken for tags they would say what nobody wrote.
+                Piece::Text(given) => text.extend(given.chars().filter(|c| Tag::of_stand_in(*c).is_none())),
+                Piece::Tag(tag) => text.push(tag.stand_in()),
+            }
+        }
+        let converted = convert(&text);
+        let mut pieces = Vec::new();
+        for part in converted.split_inclusive(|c| Tag::of_stand_in(c).is_some()) {
+            let tag = part.chars().next_back().and_then(Tag::of_stand_in);
+            let text = tag.map_or(part, |tag| &part[..part.len() - tag.stand_in().len_utf8()]);
+            if !text.is_empty() {
+                pieces.push(Piece::Text(text.to_owned()));
+            }
+            pieces.extend(tag.map(Piece::Tag));
+        }
+        Self { pieces }
+    }
+
     /// Renders for plain text and subjects. Line breaks in values become blanks: a subject is one line.
     pub fn render_text(&self, values: &MergeValues<'_>) -> String {
         self.render(values, |value, out| out.extend(value.chars().map(|c| if c.is_control() { ' ' } else { c })))
@@ -103,6 +128,20 @@ impl Tag {
             "company" => Some(Self::Company),
             _ => None,
         }
+    }
+
+    /// From the last plane of characters for private use, where no font and no mail has any.
+    fn stand_in(self) -> char {
+        match self {
+            Self::FirstName => '\u{100000}',
+            Self::LastName => '\u{100001}',
+            Self::Email => '\u{100002}',
+            Self::Company => '\u{100003}',
+        }
+    }
+
+    fn of_stand_in(c: char) -> Option<Self> {
+        [Self::FirstName, Self::LastName, Self::Email, Self::Company].into_iter().find(|tag| tag.stand_in() == c)
     }
 
     fn value<'a>(self, values: &MergeValues<'a>) -> &'a str {
@@ -140,6 +179,13 @@ mod tests {
         let template = Template::parse("Hi {{ first_name }}{{last_name}}, {{company}} {}").unwrap();
         assert_eq!(template.render_html(&ADA), "Hi Ada, B &amp; &lt;B&gt;\r\nBcc: x {}");
         assert_eq!(template.render_text(&ADA), "Hi Ada, B & <B>  Bcc: x {}");
+    }
+
+    #[test]
+    fn a_text_in_another_form_has_the_same_tags() {
+        let template = Template::parse("Hi {{first_name}}\u{100002}, {{email}}{{company}}").unwrap();
+        let shouted = template.converted(|text| text.to_uppercase() + "{{last_name}}");
+        assert_eq!(shouted.render_text(&ADA), "HI Ada, ada@example.orgB & <B>  Bcc: x{{last_name}}");
     }
 
     #[test]

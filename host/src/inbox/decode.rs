@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::decoders::html::html_to_text;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Addr, HeaderValue};
 
@@ -100,11 +99,6 @@ pub(super) fn charset_decoded(bytes: &[u8], charset: Option<&str>) -> String {
             None => String::from_utf8_lossy(bytes).into_owned(),
         },
     }
-}
-
-/// HTML as text by leaving the tags out: quick, and at home with any input.
-pub(super) fn tags_left_out(html: &str) -> String {
-    html_to_text(html)
 }
 
 /// A value as the parser wants it: bounded, in UTF-8, with a line end that nothing follows.

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::decode::{ContentType, charset_decoded, content_type, transfer_decoded, without_nul};
-use super::html::{cut, html_to_text};
 use crate::extensions::hooks::reply::Part;
+use crate::html_text;
 
 /// What any text or part may hold.
 pub(super) const MAX_TEXT_BYTES: usize = 64 << 10;
@@ -53,6 +53,11 @@ struct Place {
     collects_text: bool,
     /// Parts of a digest are messages unless they say otherwise (RFC 2046 §5.1.5).
     in_digest: bool,
+}
+
+/// The longest beginning of `text` that has at most `bytes` bytes and ends between characters.
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 /// A message as the rest reads it: without the line of an mbox in front, and with line feeds where only carriage returns
@@ -206,7 +211,7 @@ impl Content {
             "text/html" | "application/xhtml+xml" => {
                 self.html_parts += 1;
                 if self.html_parts <= MAX_HTML_PARTS {
-                    self.add_text(&html_to_text(&charset_decoded(body, kind.charset.as_deref())));
+                    self.add_text(&html_text::of_mail(&charset_decoded(body, kind.charset.as_deref())));
                 }
             }
             media if media.is_empty() || media.starts_with("text/") => {

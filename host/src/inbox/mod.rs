@@ -8,7 +8,6 @@
 mod apply;
 mod decode;
 mod doubts;
-mod html;
 mod look;
 mod matching;
 mod mime;

@@ -7,8 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use super::decode::{addresses, header_text};
-use super::html::cut;
-use super::mime::{Content, Entity, Field, MAX_TEXT_BYTES, tidy};
+use super::mime::{Content, Entity, Field, MAX_TEXT_BYTES, cut, tidy};
 use super::references::{References, message_ids};
 use crate::domain::Timestamp;
 use crate::extensions::hooks::Extra;
