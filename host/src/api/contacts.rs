@@ -104,7 +104,8 @@ pub(super) async fn update(
     body::Json(body): body::Json,
 ) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
-    let mut contact = found(tx.conn(), caller.account, id).await?;
+    let contact = contacts::find_for_update(&mut tx, caller.account, id).await?;
+    let mut contact = contact.ok_or_else(missing)?;
     let mut address: Option<EmailAddress> = None;
     read_wrapped(body, "contact", |fields| {
         if fields.is_null("email") {
@@ -150,7 +151,11 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn found(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<Contact> {
-    contacts::find(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::ContactNotFound))
+    contacts::find(conn, account, id).await?.ok_or_else(missing)
+}
+
+fn missing() -> ApiError {
+    ApiError::missing(Code::ContactNotFound)
 }
 
 pub(super) fn shown(contact: Contact) -> ContactShown {

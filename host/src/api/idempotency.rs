@@ -6,7 +6,8 @@
 //! can't separate the two. Two nodes that get the same key at once both begin, and the one that commits second finds the
 //! first one's answer, undoes its own work and gives that.
 //!
-//! Not stored, because the same call may fare better a moment later: 5xx, and refusals that say "not now" or "too much".
+//! Not stored, because the same call may fare better a moment later, or with another key of the account: 5xx, and refusals
+//! that say "not you", "not now" or "too much". An answer is given again where the handler names the scope that it needs.
 
 mod attempt;
 mod fingerprint;
@@ -24,6 +25,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 pub(super) use attempt::Attempt;
+use attempt::CutOff;
 use fingerprint::Fingerprint;
 pub(super) use running::Running;
 
@@ -43,8 +45,9 @@ const LONGEST_KEY: usize = 255;
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Answers of calls that wrote nothing: a refusal or a page, never more than this.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
-const NOT_STORED: [StatusCode; 5] = [
+const NOT_STORED: [StatusCode; 6] = [
     StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
     StatusCode::REQUEST_TIMEOUT,
     StatusCode::CONFLICT,
     StatusCode::PAYLOAD_TOO_LARGE,
@@ -69,26 +72,28 @@ async fn run(api: &Api, key: String, mut request: Request, next: Next) -> Result
     let of = KeyOf { account: caller.account, key: &key };
     let fingerprint = Fingerprint::begin(request.method(), request.uri());
     let opening = fingerprint.so_far();
-    let resource = match find(api, of).await? {
-        None => None,
-        Some(Stored::Answered { fingerprint: stored, answer }) => {
-            let given = fingerprint.of_body(request.into_body(), LARGEST_UPLOAD).await?;
-            return replay(api, of, (&stored, &given), &answer);
-        }
-        Some(Stored::Begun { fingerprint: begun, .. }) if begun != opening => return Err(reused()),
+    let (mut is_answered, mut cut_off) = (false, None);
+    match find(api, of).await? {
+        None => {}
+        Some(Stored::Answered { .. }) => is_answered = true,
+        Some(Stored::Begun { fingerprint: begun, .. }) if !begun.starts_with(&opening) => return Err(reused()),
         // SQLite has one process: what is begun and not running here was cut off.
         Some(Stored::Begun { lease_until, .. })
             if lease_until > api.now() && api.app.store.dialect() != Dialect::Sqlite =>
         {
             return Err(in_progress());
         }
-        Some(Stored::Begun { resource_id, .. }) => Some(resource_id),
-    };
+        Some(Stored::Begun { resource_id, fingerprint, .. }) => cut_off = Some(CutOff { resource_id, fingerprint }),
+    }
 
     let (parts, body) = request.into_parts();
-    let (body, fingerprint) = read_beside(&parts.extensions, body, fingerprint).await?;
+    let (body, fingerprint) = match is_answered {
+        // The handler gets no further than to ask who may make the call.
+        true => (Body::empty(), fingerprint.of_body(body, LARGEST_UPLOAD).await?),
+        false => read_beside(&parts.extensions, body, fingerprint).await?,
+    };
     request = Request::from_parts(parts, body);
-    let attempt = Arc::new(Attempt::new(api, of, opening, fingerprint, resource));
+    let attempt = Arc::new(Attempt::new(api, of, opening, fingerprint, is_answered, cut_off));
     caller.attempt = Some(Arc::clone(&attempt));
     request.extensions_mut().insert(caller);
     let response = next.run(request).await;
@@ -119,8 +124,14 @@ async fn settle(api: &Api, attempt: &Attempt, response: Response) -> Result<Resp
     if error.as_ref().is_some_and(|error| error.code == Code::IdempotencyInProgress) {
         return attempt.first_answer(api).await;
     }
+    let is_reused = error.as_ref().is_some_and(|error| error.code == Code::IdempotencyKeyReused);
     let status = response.status();
-    if attempt.is_kept() || status.is_server_error() || NOT_STORED.contains(&status) {
+    if attempt.is_kept()
+        || attempt.is_answered()
+        || is_reused
+        || status.is_server_error()
+        || NOT_STORED.contains(&status)
+    {
         return Ok(response);
     }
     let (answer, response) = match error {

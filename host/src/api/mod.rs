@@ -9,6 +9,7 @@
 mod accounts;
 mod address;
 mod answer;
+mod as_documented;
 mod auth;
 mod bindings;
 mod body;
@@ -76,13 +77,15 @@ pub fn router(app: App, catalog: Catalog) -> Router {
     let (public, mut document) = public().split_for_parts();
     document.merge(keyed_document);
     let document = openapi::finished(&document, api.app.links.public_url());
-    around(behind_a_key(keyed, &api).merge(public).merge(docs::routes(&document)), api)
+    let operations = as_documented::Operations::of(&document);
+    around(behind_a_key(keyed, operations, &api).merge(public).merge(docs::routes(&document)), api)
 }
 
 /// What stands before every route that needs a key. A panic is caught here already, so that its answer tells of the key's
 /// limits, too, and is not taken for one that may be given again.
-fn behind_a_key(routes: Router<Api>, api: &Api) -> Router<Api> {
+fn behind_a_key(routes: Router<Api>, operations: as_documented::Operations, api: &Api) -> Router<Api> {
     routes
+        .route_layer(from_fn_with_state(operations, as_documented::check))
         .route_layer(CatchPanicLayer::custom(finish::panicked))
         .route_layer(from_fn_with_state(api.clone(), idempotency::once))
         .route_layer(from_fn_with_state(api.clone(), auth::authenticate))

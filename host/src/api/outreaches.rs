@@ -135,7 +135,8 @@ pub(super) async fn update(
     body::Json(body): body::Json,
 ) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
-    let mut outreach = found(tx.conn(), caller.account, id).await?;
+    let outreach = outreaches::find_for_update(&mut tx, caller.account, id).await?;
+    let mut outreach = outreach.ok_or_else(missing)?;
     read_wrapped(body, "outreach", |fields| {
         fields.change("name", &mut outreach.name, line(1, 200));
         fields.change("unique_contacts", &mut outreach.unique_contacts, flag);
@@ -146,7 +147,11 @@ pub(super) async fn update(
 }
 
 async fn found(conn: &mut Conn, account: AccountId, id: OutreachId) -> Result<Outreach> {
-    outreaches::find(conn, account, id).await?.ok_or_else(|| ApiError::missing(Code::OutreachNotFound))
+    outreaches::find(conn, account, id).await?.ok_or_else(missing)
+}
+
+fn missing() -> ApiError {
+    ApiError::missing(Code::OutreachNotFound)
 }
 
 fn shown(outreach: Outreach) -> OutreachShown {

@@ -3,6 +3,7 @@
 //! A list without parameters of its own takes [`Asked`] as an argument; one with filters takes [`Parameters`], and
 //! [`Parameters::page`] beside them. Both end in [`Asked::answer`].
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -137,17 +138,10 @@ impl Parameters {
 
     /// Tells of wrong and unknown parameters.
     pub(super) fn finish(mut self) -> Result<(), ApiError> {
-        let known = self.known.join(", ");
         for name in self.left.keys() {
-            let expected = if known.is_empty() { "there are none here" } else { known.as_str() };
-            let problem = format!("is no known parameter; known: {expected}");
-            self.problems.entry(shortened(name)).or_default().push(problem);
+            self.problems.entry(shortened(name)).or_default().push(unknown(&self.known));
         }
-        if self.problems.is_empty() {
-            return Ok(());
-        }
-        let message = "A query parameter is wrong; details names it.";
-        Err(ApiError { details: json!(self.problems), ..ApiError::bad_request(message) })
+        verdict(&self.problems)
     }
 }
 
@@ -193,6 +187,26 @@ impl IntoResponse for Listed {
         }
         response
     }
+}
+
+/// Tells of the parameters of `query` that are none of `known`.
+pub(super) fn refuse_unknown(query: &str, known: &[String]) -> Result<(), ApiError> {
+    let names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let wrong = names.filter(|name| known.iter().all(|known| known != name));
+    verdict(&wrong.map(|name| (shortened(&name), vec![unknown(known)])).collect())
+}
+
+fn unknown<S: Borrow<str>>(known: &[S]) -> String {
+    let known = if known.is_empty() { "there are none here".to_owned() } else { known.join(", ") };
+    format!("is no known parameter; known: {known}")
+}
+
+fn verdict(problems: &BTreeMap<String, Vec<String>>) -> Result<(), ApiError> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let message = "A query parameter is wrong; details names it.";
+    Err(ApiError { details: json!(problems), ..ApiError::bad_request(message) })
 }
 
 /// A name that a caller made up, for an answer that stays small.

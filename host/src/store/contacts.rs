@@ -203,17 +203,21 @@ pub async fn of_import(conn: &mut Conn, import: ContactImportId, page: &Page) ->
     rows.iter().map(contact_of).collect()
 }
 
+const ONE_OF_AN_ACCOUNT: &str =
+    "SELECT c.* FROM contacts c WHERE c.id = $1 AND c.account_id = $2 AND c.deleted_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)";
+
 /// One contact of an account.
 pub async fn find(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<Option<Contact>> {
-    let row = sqlx::query(
-        "SELECT c.* FROM contacts c WHERE c.id = $1 AND c.account_id = $2 AND c.deleted_at IS NULL
-           AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)",
-    )
-    .bind(id.to_string())
-    .bind(account.to_string())
-    .fetch_optional(conn)
-    .await?;
-    row.as_ref().map(contact_of).transpose()
+    let query = sqlx::query(ONE_OF_AN_ACCOUNT).bind(id.to_string()).bind(account.to_string());
+    query.fetch_optional(conn).await?.as_ref().map(contact_of).transpose()
+}
+
+/// The same, to be changed: other changes of it wait for this transaction.
+pub async fn find_for_update(tx: &mut Tx, account: AccountId, id: ContactId) -> Result<Option<Contact>> {
+    let sql = format!("{ONE_OF_AN_ACCOUNT}{}", tx.dialect().for_update());
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).bind(account.to_string());
+    query.fetch_optional(tx.conn()).await?.as_ref().map(contact_of).transpose()
 }
 
 /// One contact, for the engine itself; one that is being deleted, too.

@@ -29,7 +29,7 @@ pub enum Stored {
     },
     /// A call of several transactions began, and has not ended or was cut off.
     Begun {
-        /// Of method and path.
+        /// Of method and path; the caller may add more.
         fingerprint: String,
         /// What it makes.
         resource_id: String,

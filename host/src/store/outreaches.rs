@@ -1,10 +1,11 @@
 //! Outreaches: groups of campaigns.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::counters::StatusTotals;
 use super::row::RowExt;
-use super::{Conn, Page, Result};
+use super::{Conn, Page, Result, Tx};
 use crate::domain::campaign::Outreach;
 use crate::domain::ids::{AccountId, CampaignId, OutreachId};
 use crate::domain::status::CampaignStatus;
@@ -43,6 +44,13 @@ pub async fn find(conn: &mut Conn, account: AccountId, id: OutreachId) -> Result
         .fetch_optional(conn)
         .await?;
     row.as_ref().map(outreach_of).transpose()
+}
+
+/// The same, to be changed: other changes of it wait for this transaction.
+pub async fn find_for_update(tx: &mut Tx, account: AccountId, id: OutreachId) -> Result<Option<Outreach>> {
+    let sql = format!("SELECT * FROM outreaches WHERE id = $1 AND account_id = $2{}", tx.dialect().for_update());
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).bind(account.to_string());
+    query.fetch_optional(tx.conn()).await?.as_ref().map(outreach_of).transpose()
 }
 
 /// An account's outreaches, newest first.

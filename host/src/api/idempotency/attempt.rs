@@ -15,7 +15,7 @@ use super::super::auth::Caller;
 use super::super::error::Result;
 use super::super::state::Api;
 use super::fingerprint::Fingerprint;
-use super::{KEPT_FOR, find, in_progress, replay};
+use super::{KEPT_FOR, find, in_progress, replay, reused};
 use crate::clock::Clock;
 use crate::domain::ids::AccountId;
 use crate::secrets::{ExposeSecret as _, SealedFor, Sealer, SecretString};
@@ -33,10 +33,18 @@ pub(in super::super) struct Attempt {
     /// Of method and path.
     opening: String,
     fingerprint: Arc<Fingerprint>,
-    resource: Option<String>,
+    is_answered: bool,
+    cut_off: Option<CutOff>,
     is_kept: AtomicBool,
     sealer: Sealer,
     clock: Clock,
+}
+
+/// A call of several transactions that did not come to its end.
+pub(super) struct CutOff {
+    pub(super) resource_id: String,
+    /// Of method and path, and behind a blank the whole, where the body was read before the first transaction.
+    pub(super) fingerprint: String,
 }
 
 impl Caller {
@@ -62,7 +70,7 @@ impl Caller {
 
     /// What a call of several transactions was making when it was cut off, and goes on with.
     pub(in super::super) fn resumed(&self) -> Option<&str> {
-        self.attempt.as_ref()?.resource.as_deref()
+        self.attempt.as_ref()?.cut_off.as_ref().map(|call| call.resource_id.as_str())
     }
 
     /// Notes in each transaction of a call that has several what it makes, so that the call can be resumed.
@@ -80,14 +88,16 @@ impl Attempt {
         of: KeyOf<'_>,
         opening: String,
         fingerprint: Arc<Fingerprint>,
-        resource: Option<String>,
+        is_answered: bool,
+        cut_off: Option<CutOff>,
     ) -> Self {
         Self {
             account: of.account,
             key: of.key.to_owned(),
             opening,
             fingerprint,
-            resource,
+            is_answered,
+            cut_off,
             is_kept: AtomicBool::new(false),
             sealer: api.app.sealer.clone(),
             clock: api.app.clock.clone(),
@@ -96,6 +106,16 @@ impl Attempt {
 
     pub(super) fn is_kept(&self) -> bool {
         self.is_kept.load(Ordering::Relaxed)
+    }
+
+    /// Whether the key had an answer before.
+    pub(in super::super) fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
+    /// Stops a call that is answered already; its answer takes this refusal's place.
+    pub(in super::super) fn check_unanswered(&self) -> Result<()> {
+        if self.is_answered { Err(in_progress()) } else { Ok(()) }
     }
 
     /// Stores an answer that goes with no write; `false` when the key has one already.
@@ -120,6 +140,7 @@ impl Attempt {
     async fn keep(&self, tx: &mut Tx, answer: &Answer) -> Result<()> {
         // A body that was not read to its end has no fingerprint; the handler has refused it.
         let Some(fingerprint) = self.fingerprint.whole() else { return Ok(()) };
+        self.check_same(&fingerprint)?;
         if !self.write(tx, &fingerprint, answer).await? {
             return Err(in_progress());
         }
@@ -130,8 +151,19 @@ impl Attempt {
     async fn begun(&self, tx: &mut Tx, resource_id: &str) -> Result<()> {
         let now = self.clock.now();
         let (until, since) = (now.plus(LEASE), now.minus(KEPT_FOR));
-        let begun = answers::begin(tx.conn(), self.of(), &self.opening, resource_id, now, until, since).await?;
+        let mut fingerprint = self.opening.clone();
+        if let Some(whole) = self.fingerprint.whole() {
+            self.check_same(&whole)?;
+            fingerprint.extend([" ", &whole]);
+        }
+        let begun = answers::begin(tx.conn(), self.of(), &fingerprint, resource_id, now, until, since).await?;
         if begun { Ok(()) } else { Err(in_progress()) }
+    }
+
+    /// Refuses to go on with a call that was another.
+    fn check_same(&self, whole: &str) -> Result<()> {
+        let first = self.cut_off.as_ref().and_then(|call| call.fingerprint.split_once(' '));
+        if first.is_some_and(|(_, first)| first != whole) { Err(reused()) } else { Ok(()) }
     }
 
     async fn write(&self, tx: &mut Tx, fingerprint: &str, answer: &Answer) -> std::result::Result<bool, StoreError> {

@@ -60,7 +60,7 @@ impl Fingerprint {
     }
 
     /// Reads a body for its hash alone.
-    pub(super) async fn of_body(&self, body: Body, largest: usize) -> Result<String> {
+    pub(super) async fn of_body(self, body: Body, largest: usize) -> Result<Arc<Self>> {
         let mut pieces = body.into_data_stream();
         let mut size = 0_usize;
         while let Some(piece) = pieces.next().await {
@@ -71,7 +71,8 @@ impl Fingerprint {
             }
             self.add(&piece);
         }
-        Ok(self.so_far())
+        self.add_last(b"");
+        Ok(Arc::new(self))
     }
 
     fn add(&self, bytes: &[u8]) {

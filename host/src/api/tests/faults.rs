@@ -7,9 +7,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use axum::routing::get;
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::super::as_documented::Operations;
 use super::super::auth::MayRead;
 use super::super::state::Api;
 use super::super::test_support::{Answer, TestApi, request, send_to};
@@ -82,7 +84,7 @@ async fn a_panic_is_logged_once_and_not_told() {
     let inner = Api::new(api.app.clone(), Catalog::start(&api.app).await.unwrap());
     let keyed: Router<Api> = Router::new().route("/keyed", get(async |_: MayRead| -> () { panic!("the inside") }));
     let public: Router<Api> = Router::new().route("/public", get(async || -> () { panic!("the inside") }));
-    let router = around(behind_a_key(keyed, &inner).merge(public), inner);
+    let router = around(behind_a_key(keyed, Operations::of(&Value::Null), &inner).merge(public), inner);
     let (log, _listening) = Log::listen();
     let answer = send_to(&router, request("GET", "/public", None, None)).await;
     check(&answer, &log, "the inside");
