@@ -107,6 +107,7 @@ impl TestApp {
             imap: imap.map(|port| endpoint(port, seal(credentials::IMAP_PASSWORD))),
             from_name: "Ada".to_owned(),
             from_email: "ada@sender.example".to_owned(),
+            message_id_domain: None,
             daily_limit: 50,
             throttled_limit: None,
             enabled_at: now,
@@ -280,6 +281,6 @@ pub(crate) async fn begin_sending(
 /// A server took a send; the bounce policy is not asked for it.
 pub(crate) async fn accept(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, next: Option<&NewSend>, now: Timestamp) {
     let mut writes = tx.writes();
-    accepted::accepted(tx, &mut writes, &[Accepted { held, ending, next }], now, now).await.unwrap();
+    accepted::accepted(tx, &mut writes, &[Accepted { held, ending, next }], held.owner, now, now).await.unwrap();
     writes.run(tx).await.unwrap();
 }

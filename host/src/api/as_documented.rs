@@ -17,7 +17,7 @@ use super::body::{check_json, too_large};
 use super::error::Result;
 use super::input::read;
 use super::json;
-use super::query::refuse_unknown;
+use super::query::refuse_any;
 
 /// What each operation takes, by method and route.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(super) struct Operations(Arc<HashMap<(String, String), Operation>>);
 
 #[derive(Default)]
 struct Operation {
-    parameters: Vec<String>,
+    has_parameters: bool,
     has_body: bool,
 }
 
@@ -35,10 +35,9 @@ impl Operations {
         let mut operations = HashMap::new();
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
-                let parameters = operation["parameters"].as_array().into_iter().flatten();
-                let of_query = parameters.filter(|parameter| parameter["in"] == "query");
+                let mut parameters = operation["parameters"].as_array().into_iter().flatten();
                 let operation = Operation {
-                    parameters: of_query.filter_map(|parameter| Some(parameter["name"].as_str()?.to_owned())).collect(),
+                    has_parameters: parameters.any(|parameter| parameter["in"] == "query"),
                     has_body: !operation["requestBody"].is_null(),
                 };
                 operations.insert((method.to_ascii_uppercase(), path.clone()), operation);
@@ -68,7 +67,9 @@ async fn checked(operations: &Operations, request: Request) -> Result<Request> {
     if attempt.is_some_and(|attempt| attempt.is_answered()) {
         return Ok(request);
     }
-    refuse_unknown(request.uri().query().unwrap_or_default(), &operation.parameters)?;
+    if !operation.has_parameters {
+        refuse_any(request.uri().query().unwrap_or_default())?;
+    }
     // What a GET carries means nothing (RFC 9110 §9.3.1).
     if operation.has_body || matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(request);

@@ -154,8 +154,7 @@ pub(super) async fn create(
 /// All of it or nothing: the whole body is looked at before the first contact is written.
 async fn import_json(api: &Api, caller: &Caller, request: Request) -> Result<Answer> {
     body::check_json(request.headers())?;
-    // The body is read under the permit: it is what needs the memory.
-    let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
+    let _place = api.place_for_large_body().await?;
     let Raw(body) = Raw::from_request(request, api).await?;
     let now = api.now();
     let (body, heading) = on_a_thread(move || json::check(&body).map(|heading| (body, heading))).await??;

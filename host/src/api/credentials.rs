@@ -25,7 +25,7 @@ use crate::domain::credential::Credential;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::provider::Provider;
 use crate::domain::status::{CampaignStatus, TlsMode};
-use crate::store::{Conn, Tx, credentials, facts, inbox};
+use crate::store::{Conn, Tx, campaigns, credentials, facts, inbox};
 use crate::wake::Wake;
 
 pub(super) use input::new_credential;
@@ -182,6 +182,8 @@ pub(super) async fn delete(
     let mut tx = api.app.store.begin().await?;
     let campaign = campaign_found(tx.conn(), caller.account, campaign).await?;
     found(tx.conn(), caller.account, campaign.id, id).await?;
+    // Another that goes off at the same time must know of this one, or this one of that.
+    campaigns::lock(tx.conn(), campaign.id).await?;
     credentials::delete(tx.conn(), id, now).await?;
     facts::campaign::end_with_credential(&mut tx, campaign.id, id, now).await?;
     let usable = credentials::of_campaign(tx.conn(), campaign.id).await?.iter().any(|other| other.disabled.is_none());

@@ -148,7 +148,7 @@ pub(super) async fn upload(
         }
         false => Some(caller.account),
     };
-    let _permit = api.large_bodies.acquire().await.map_err(ApiError::internal)?;
+    let _place = api.place_for_large_body().await?;
     let Raw(bytes) = Raw::from_request(request, &api).await?;
     let Uploaded { extension, examples_passed } = api.catalog.upload(owner, bytes, engine).await.map_err(refused)?;
     let extension = shown(&api.catalog, extension);

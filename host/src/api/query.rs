@@ -3,7 +3,6 @@
 //! A list without parameters of its own takes [`Asked`] as an argument; one with filters takes [`Parameters`], and
 //! [`Parameters::page`] beside them. Both end in [`Asked::answer`].
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -189,14 +188,13 @@ impl IntoResponse for Listed {
     }
 }
 
-/// Tells of the parameters of `query` that are none of `known`.
-pub(super) fn refuse_unknown(query: &str, known: &[String]) -> Result<(), ApiError> {
-    let names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
-    let wrong = names.filter(|name| known.iter().all(|known| known != name));
-    verdict(&wrong.map(|name| (shortened(&name), vec![unknown(known)])).collect())
+/// Tells of each parameter where there are none.
+pub(super) fn refuse_any(query: &str) -> Result<(), ApiError> {
+    let names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| shortened(&name));
+    verdict(&names.map(|name| (name, vec![unknown(&[])])).collect())
 }
 
-fn unknown<S: Borrow<str>>(known: &[S]) -> String {
+fn unknown(known: &[&str]) -> String {
     let known = if known.is_empty() { "there are none here".to_owned() } else { known.join(", ") };
     format!("is no known parameter; known: {known}")
 }

@@ -15,9 +15,8 @@ use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::word;
 use crate::domain::ids::{CampaignId, ContactId, CredentialId, EnrollmentId, SendId};
-use crate::domain::message_id::message_id_of;
 use crate::domain::status::{ResolvedAs, SendState};
-use crate::domain::{EmailAddress, Timestamp};
+use crate::domain::{Timestamp, message_id};
 use crate::store::facts::doubt::{self, Unresolved};
 use crate::store::sends::{self, Doubt};
 
@@ -33,7 +32,7 @@ pub(super) struct SendInDoubt {
     /// Which step, from 1.
     step: u32,
     /// What to look for in the provider's log or the Sent folder, without its angle brackets.
-    message_id: Option<String>,
+    message_id: String,
     smtp_credential_id: Option<CredentialId>,
     from_email: String,
     /// Why nobody knows.
@@ -153,8 +152,8 @@ fn refused(why: Unresolved) -> ApiError {
 }
 
 fn shown(doubt: Doubt) -> SendInDoubt {
-    let Doubt { send, contact_email, from_email, since } = doubt;
-    let from = EmailAddress::parse(&from_email).ok();
+    let Doubt { send, contact_email, from_email, message_id_domain, since } = doubt;
+    let domain = message_id::domain_of(message_id_domain.as_deref(), &from_email);
     SendInDoubt {
         id: send.id,
         state: send.state,
@@ -163,7 +162,7 @@ fn shown(doubt: Doubt) -> SendInDoubt {
         contact_id: send.contact_id,
         contact_email,
         step: send.step_position,
-        message_id: from.map(|from| message_id_of(send.id, from.domain())),
+        message_id: message_id::message_id_of(send.id, domain),
         smtp_credential_id: send.smtp_credential_id,
         from_email,
         reason: send.reason,

@@ -4,9 +4,11 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::address::Address;
+use super::error::{ApiError, Code, Result};
 use super::idempotency::{KEPT_FOR, Running};
 use super::rate::Windows;
 use crate::app::App;
@@ -18,8 +20,10 @@ use crate::store::{StoreError, idempotent_answers};
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 const MOST_SWEPT: i64 = 1000;
 const SIGNUPS_AN_HOUR: u32 = 5;
-/// A body of 32 MiB is held whole while it is checked, so few are read at once.
+/// A body of 32 MiB is held whole while it is checked, so few are read at once. Whoever waits for longer than this comes
+/// again: others may send theirs slowly.
 const LARGE_BODIES_AT_ONCE: usize = 2;
+const LARGE_BODY_WAITS: Duration = Duration::from_secs(20);
 const FORECASTS_AT_ONCE: usize = 2;
 /// Providers' requests, each with a body of up to 1 MiB.
 const INBOUND_AT_ONCE: usize = 128;
@@ -36,7 +40,7 @@ pub(super) struct Parts {
     pub(super) calls: Windows<String>,
     pub(super) failed_authentications: Windows<Address>,
     pub(super) signups: Windows<Address>,
-    pub(super) large_bodies: Semaphore,
+    large_bodies: Semaphore,
     pub(super) forecasts: Semaphore,
     pub(super) inbound_requests: Semaphore,
     /// The idempotency keys of calls under way.
@@ -71,6 +75,17 @@ impl Api {
     /// The time now.
     pub(super) fn now(&self) -> Timestamp {
         self.app.clock.now()
+    }
+
+    /// A place among the large bodies that are read at once; it is taken before the first byte, which is what needs memory.
+    pub(super) async fn place_for_large_body(&self) -> Result<SemaphorePermit<'_>> {
+        match timeout(LARGE_BODY_WAITS, self.large_bodies.acquire()).await {
+            Ok(place) => place.map_err(ApiError::internal),
+            Err(_) => {
+                let message = "Other large bodies are being read; send this one again in a moment.";
+                Err(ApiError { retry_after: Some(10), ..ApiError::new(Code::RateLimited, message) })
+            }
+        }
     }
 
     /// Deletes the answers to keys that are too old to be given again, beside the request.

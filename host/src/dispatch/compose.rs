@@ -36,7 +36,8 @@ pub(super) fn compose(parts: Parts<'_>) -> Result<(Envelope, Vec<u8>), String> {
     let from = address(&credential.from_email)?;
     let to = address(&contact.email)?;
     let rendered = step.render(contact, pixel.as_deref());
-    let opener = opener.map(|first| message_id::message_id_of(first, from.domain()));
+    let domain = credential.message_id_domain();
+    let opener = opener.map(|first| message_id::message_id_of(first, domain));
     let message = OutgoingMessage {
         from_name: credential.from_name.clone(),
         from_email: from.clone(),
@@ -45,7 +46,7 @@ pub(super) fn compose(parts: Parts<'_>) -> Result<(Envelope, Vec<u8>), String> {
         subject: rendered.subject,
         body_html: rendered.html,
         body_text: rendered.text,
-        message_id: message_id::message_id_of(send_id, from.domain()),
+        message_id: message_id::message_id_of(send_id, domain),
         references: opener.iter().cloned().collect(),
         in_reply_to: opener,
         date,

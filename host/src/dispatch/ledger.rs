@@ -15,6 +15,7 @@ use crate::domain::ids::{CredentialId, SendId};
 use crate::store;
 use crate::store::decisions::{self, Decision};
 use crate::store::facts::accepted::{self, Accepted};
+use crate::store::facts::delivery;
 use crate::store::sends::{self, ClaimedSend, Obstacle};
 
 /// Entries of one transaction.
@@ -126,7 +127,7 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
     let now = app.clock.now();
     let judge_at = now.plus(app.config.health_interval);
     let mut tx = app.store.begin().await?;
-    let (mut taken, mut intents, mut decided) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut taken, mut others, mut intents, mut decided) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Intent { send, credential, .. } => intents.push((*send, *credential)),
@@ -134,14 +135,21 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
                 decided.extend_from_slice(&finished.decisions);
                 match finished.accepted() {
                     Some(accepted) => taken.push(accepted),
-                    None => finished.outcome.write(&mut tx, &finished.held, now, judge_at).await?,
+                    None => others.push(finished),
                 }
             }
         }
     }
+    if !others.is_empty() && others.len() + taken.len() > 1 {
+        let all = others.iter().map(|finished| &finished.held).chain(taken.iter().map(|accepted| accepted.held));
+        delivery::hold_all(&mut tx, &all.collect::<Vec<_>>()).await?;
+    }
+    for finished in others {
+        finished.outcome.write(&mut tx, &finished.held, now, judge_at).await?;
+    }
     let mut writes = tx.writes();
     decisions::insert_many(&mut writes, &decided);
-    accepted::accepted(&mut tx, &mut writes, &taken, now, judge_at).await?;
+    accepted::accepted(&mut tx, &mut writes, &taken, app.node, now, judge_at).await?;
     let moved = sends::begin_sending(&mut writes, &intents, app.node);
     let written = writes.counted(&mut tx).await?;
     let mut begun = sends::begun(&mut tx, &intents, written.rows(moved), app.node).await?.into_iter();

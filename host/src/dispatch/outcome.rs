@@ -121,7 +121,7 @@ impl Outcome {
             Self::Accepted { ending, next } => {
                 let one = Accepted { held, ending, next: next.as_ref() };
                 let mut writes = tx.writes();
-                accepted::accepted(tx, &mut writes, &[one], now, judge_at).await?;
+                accepted::accepted(tx, &mut writes, &[one], held.owner, now, judge_at).await?;
                 writes.run(tx).await
             }
             Self::Deferred { ending, retry_at } => delivery::deferred(tx, held, ending, *retry_at, now).await,
@@ -131,17 +131,18 @@ impl Outcome {
                 delivery::credential_at_fault(tx, held, ending, *rest_until, now).await
             }
             Self::GivenBack { due_at, reason, counts_as_mx_attempt } => {
-                if *counts_as_mx_attempt {
+                let is_news = delivery::give_back(tx, held, *due_at, reason).await?;
+                if is_news && *counts_as_mx_attempt {
                     sends::count_mx_attempt(tx.conn(), held.send.id).await?;
                 }
-                delivery::give_back(tx, held, *due_at, reason).await.map(|_| ())
+                Ok(())
             }
             Self::InDoubt { ending } => delivery::in_doubt(tx, held, ending, now).await,
             Self::Failed { ending } => delivery::failed(tx, held, ending, now).await,
             Self::DomainTakesNoMail { reason } => delivery::domain_takes_no_mail(tx, held, reason, now).await,
             Self::PassedOver { why, reason } => delivery::passed_over(tx, held, *why, reason, now).await,
-            Self::Skipped { reason, next } => delivery::skipped(tx, held, reason, next.as_ref(), now).await,
-            Self::Stopped { reason } => delivery::skipped(tx, held, reason, None, now).await,
+            Self::Skipped { reason, next } => delivery::skipped(tx, held, reason, next.as_ref(), now).await.map(drop),
+            Self::Stopped { reason } => delivery::skipped(tx, held, reason, None, now).await.map(drop),
         }
     }
 }

@@ -100,6 +100,14 @@ async fn attempt(
             counts_as_mx_attempt: false,
         });
     }
+    let is_of_another_day = |day| day != app.clock.now().utc_day() && held.send.attempts == 0;
+    if held.send.reserved_day.is_some_and(is_of_another_day) {
+        return Some(Outcome::GivenBack {
+            due_at: app.clock.now(),
+            reason: "the day whose limit it had a place of ended while it waited for a connection".to_owned(),
+            counts_as_mx_attempt: false,
+        });
+    }
     // Not before its turn: what is claimed together would be built together, and what waits for the database meanwhile
     // would wait for all of that.
     let (envelope, message) = match build(app, context, credential, step, held) {
@@ -279,6 +287,7 @@ fn stopped_by(obstacle: Obstacle, app: &App) -> Option<Outcome> {
         Obstacle::Suppressed => {
             Some(Outcome::PassedOver { why: SkipCounter::Suppressed, reason: "suppressed".to_owned() })
         }
+        Obstacle::Gone => Some(given_back("what stood in its way a moment ago is gone")),
         Obstacle::CampaignNotActive => Some(given_back("the campaign was paused")),
         Obstacle::CredentialOff => Some(given_back("the credential was disabled")),
     }

@@ -1,6 +1,7 @@
 //! Credentials: the SMTP (and perhaps IMAP) accounts that a campaign sends through.
 
 use super::ids::{AccountId, CampaignId, CredentialId};
+use super::message_id;
 use super::provider::Provider;
 use super::status::TlsMode;
 use super::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Credential {
     pub from_name: String,
     /// The address in From and in the envelope.
     pub from_email: String,
+    /// The domain of its Message-IDs, where `from_email` had another when it was made.
+    pub message_id_domain: Option<String>,
     /// First-step sends of a UTC day.
     pub daily_limit: u64,
     /// What a bounce policy throttled it to.
@@ -72,6 +75,12 @@ impl Credential {
     /// The limit that binds.
     pub fn effective_limit(&self) -> u64 {
         self.throttled_limit.map_or(self.daily_limit, |throttled| throttled.min(self.daily_limit))
+    }
+
+    /// The domain of the Message-IDs of what it sends. It stays when `from_email` gets another: what is tried again has the
+    /// Message-ID that it had, and a follow-up names the message that it follows.
+    pub fn message_id_domain(&self) -> &str {
+        message_id::domain_of(self.message_id_domain.as_deref(), &self.from_email)
     }
 
     /// Whose server it sends through: what a person said, or what the host name tells.

@@ -7,8 +7,14 @@ use super::ids::SendId;
 
 /// The Message-ID of `send`, without angle brackets: `019ab7c0-0000-7000-8000-000000000000@sender.example`
 /// (RFC 5322 §3.6.4).
-pub fn message_id_of(send: SendId, from_domain: &str) -> String {
-    format!("{send}@{from_domain}")
+pub fn message_id_of(send: SendId, domain: &str) -> String {
+    format!("{send}@{domain}")
+}
+
+/// The domain for the Message-IDs of a credential: its own, or that of the address in From.
+pub fn domain_of<'a>(own: Option<&'a str>, from_email: &'a str) -> &'a str {
+    let of_address = || from_email.rsplit_once('@').map(|(_, domain)| domain);
+    own.or_else(of_address).unwrap_or_default()
 }
 
 /// The send that a Message-ID of ours names, or `None` for anybody else's. Brackets and blanks around it are tolerated,

@@ -73,6 +73,12 @@ fn play(sheet: &mut Sheet, event: &Event, matched: Option<&Matched>) -> bool {
         EventKind::Resubscribe | EventKind::Reject | EventKind::Unknown => {}
         // A doubt that is settled may plan the step that follows.
         _ if matched.is_proven() && send.state == SendState::InDoubt => return false,
+        // It can only bounce once it has left, which its sender is about to tell.
+        EventKind::HardBounce | EventKind::SoftBounce | EventKind::PolicyBounce
+            if matched.is_proven() && send.state == SendState::Sending =>
+        {
+            return false;
+        }
         EventKind::Complaint | EventKind::Unsubscribe => return false,
         EventKind::HardBounce => {
             sheet.bounced(send.id, &bounce(BounceClass::Hard));

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::watch::{self, WatchError};
 use crate::app::App;
-use crate::domain::EmailAddress;
 use crate::domain::credential::Credential;
 use crate::domain::ids::CredentialId;
 use crate::domain::message_id::{message_id_of, send_id_of};
@@ -48,12 +47,10 @@ pub(super) async fn step(app: &App) -> Result<()> {
 }
 
 async fn look(app: &App, credential: &Credential, doubts: &[Send]) -> std::result::Result<(), WatchError> {
-    let (Some(endpoint), Ok(from)) = (&credential.imap, EmailAddress::parse(&credential.from_email)) else {
-        return Ok(());
-    };
+    let Some(endpoint) = &credential.imap else { return Ok(()) };
     let server = watch::server(app, credential.id, endpoint)?;
     let mut session = app.imap.open(&server).await?;
-    let ids: Vec<String> = doubts.iter().map(|send| message_id_of(send.id, from.domain())).collect();
+    let ids: Vec<String> = doubts.iter().map(|send| message_id_of(send.id, credential.message_id_domain())).collect();
     let sent = session.sent_among(&ids).await?;
     for id in sent.into_iter().filter_map(send_id_of) {
         let Some(send) = doubts.iter().find(|send| send.id == id) else { continue };

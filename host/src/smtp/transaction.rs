@@ -52,7 +52,7 @@ pub(super) async fn transact(connection: &mut Connection, envelope: &Envelope, m
     let (pipelining, chunking) = (offered.pipelining, offered.chunking);
     let commands = match Commands::new(connection, envelope, message) {
         Ok(commands) => commands,
-        Err(reply) => return TransactionOutcome::Refused { stage: Stage::Rcpt, reply },
+        Err((stage, reply)) => return TransactionOutcome::Refused { stage, reply },
     };
     // Behind RSET it would not be clear what a server that refuses RSET made of the rest.
     let in_one_write = connection.is_surely_alive() && !connection.needs_reset && message.len() <= MAX_ONE_WRITE_BYTES;
@@ -83,16 +83,18 @@ struct Dialogue<'a> {
 type End = TransactionOutcome;
 
 impl Commands {
-    /// The error is our own refusal, in the words of RFC 6531 §3.7.4.
-    fn new(connection: &Connection, envelope: &Envelope, message: &[u8]) -> Result<Self, Reply> {
+    /// The error is our own refusal, in the words of RFC 6531 §3.7.4, and the command that it answers.
+    fn new(connection: &Connection, envelope: &Envelope, message: &[u8]) -> Result<Self, (Stage, Reply)> {
         let offered = &connection.capabilities;
-        let needs_utf8 = !envelope.from.local().is_ascii() || !envelope.to.local().is_ascii();
-        if needs_utf8 && !offered.smtputf8 {
-            let text = "not sent: the address is not ASCII and the server does not offer SMTPUTF8".to_owned();
-            return Err(Reply { code: 553, enhanced: Some("5.6.7".to_owned()), text });
+        let of_sender = (!envelope.from.local().is_ascii()).then_some((Stage::Mail, "sender's"));
+        let of_recipient = (!envelope.to.local().is_ascii()).then_some((Stage::Rcpt, "recipient's"));
+        let needs_utf8 = of_sender.or(of_recipient);
+        if let Some((stage, whose)) = needs_utf8.filter(|_| !offered.smtputf8) {
+            let text = format!("not sent: the {whose} address is not ASCII and the server does not offer SMTPUTF8");
+            return Err((stage, Reply { code: 553, enhanced: Some("5.6.7".to_owned()), text }));
         }
         let size = if offered.size { format!(" SIZE={}", message.len()) } else { String::new() };
-        let utf8 = if needs_utf8 { " SMTPUTF8" } else { "" };
+        let utf8 = if needs_utf8.is_some() { " SMTPUTF8" } else { "" };
         Ok(Self {
             reset: connection.needs_reset.then_some("RSET\r\n"),
             mail: format!("MAIL FROM:<{}>{size}{utf8}\r\n", envelope.from),

@@ -60,8 +60,8 @@ pub async fn update(conn: &mut Conn, credential: &Credential) -> Result<()> {
     sqlx::query(
         "UPDATE smtp_credentials SET label = $2, smtp_host = $3, smtp_port = $4, smtp_username = $5, smtp_password = $6,
                 smtp_tls = $7, from_name = $8, from_email = $9, daily_limit = $10, imap_host = $11, imap_port = $12,
-                imap_username = $13, imap_password = $14, imap_tls = $15, provider = $16, resting_until = NULL,
-                rests = 0
+                imap_username = $13, imap_password = $14, imap_tls = $15, provider = $16, message_id_domain = $17,
+                resting_until = NULL, rests = 0
          WHERE id = $1",
     )
     .bind(credential.id.to_string())
@@ -80,6 +80,7 @@ pub async fn update(conn: &mut Conn, credential: &Credential) -> Result<()> {
     .bind(imap.map(|imap| imap.sealed_password.clone()))
     .bind(imap.map(|imap| imap.tls.as_str()))
     .bind(credential.provider.map(Provider::as_str))
+    .bind(credential.message_id_domain.as_deref())
     .execute(conn)
     .await?;
     Ok(())
@@ -362,6 +363,7 @@ fn credential_of(row: &AnyRow) -> Result<Credential> {
         imap,
         from_name: row.text("from_name")?,
         from_email: row.text("from_email")?,
+        message_id_domain: row.opt_text("message_id_domain")?,
         daily_limit: row.count("daily_limit")?,
         throttled_limit: row.opt_int("throttled_limit")?.map(|limit| u64::try_from(limit).unwrap_or(0)),
         enabled_at: row.time("enabled_at")?,

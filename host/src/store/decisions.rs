@@ -109,7 +109,7 @@ impl Decision {
     }
 }
 
-/// Records decisions.
+/// Records decisions. What is recorded again, because the answer to its commit was lost, changes nothing.
 pub fn insert_many(writes: &mut Writes, decisions: &[Decision]) {
     if decisions.is_empty() {
         return;
@@ -118,7 +118,7 @@ pub fn insert_many(writes: &mut Writes, decisions: &[Decision]) {
         "INSERT INTO decisions (id, account_id, hook, subject_id, enrollment_id, extension_name, extension_version,
                                 extension_sha256, mode, decision, error, logs, micros, at)
          SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, CAST(c12 AS BIGINT), CAST(c13 AS BIGINT)
-         FROM {} AS given",
+         FROM {} AS given WHERE true ON CONFLICT (id) DO NOTHING",
         writes.dialect().json_rows(14)
     );
     let rows = decisions.iter().map(|one| {

@@ -55,6 +55,7 @@ pub(in super::super) fn new_credential(
         imap: imap?,
         from_name: from_name?,
         from_email: from_email?.to_string(),
+        message_id_domain: None,
         daily_limit: daily_limit?,
         throttled_limit: None,
         enabled_at: now,
@@ -78,7 +79,11 @@ pub(super) fn change(fields: &mut Fields<'_>, api: &Api, credential: &mut Creden
     fields.change("smtp_tls", &mut credential.smtp.tls, tls_mode(api));
     fields.change_or_clear("provider", &mut credential.provider, word(Provider::parse, Provider::ALL));
     fields.change("from_name", &mut credential.from_name, line(1, 200));
+    let domain = credential.message_id_domain().to_owned();
     fields.change("from_email", &mut credential.from_email, |value| email(value).map(|address| address.to_string()));
+    if credential.message_id_domain() != domain {
+        credential.message_id_domain = Some(domain);
+    }
     fields.change("daily_limit", &mut credential.daily_limit, whole(0, LARGEST_DAILY_LIMIT));
     let standing = if fields.is_null("imap_host") { None } else { credential.imap.clone() };
     credential.imap = imap(fields, api, id, standing)?;

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::super::test_support::{Answer, Key, TestApi, request};
+use super::*;
+use crate::domain::ids::ContactImportId;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn with_key(method: &str, path: &str, key: &Key, idempotency: &str, body: Option<Value>) -> Request<Body> {
@@ -118,4 +121,45 @@ async fn a_secret_that_is_shown_once_is_given_again_and_not_kept_in_the_open() {
     let holds = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds(first.json()["id"].as_str().unwrap()), "the log holds what was written");
     assert!(!holds(&plaintext));
+}
+
+#[tokio::test]
+async fn an_answer_is_given_again_only_to_who_may_make_the_call() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let body = Some(json!({ "label": "ci" }));
+    let first = api.send(with_key("POST", "/api_keys", &key, "k", body.clone())).await;
+    let reader = api.post(&key, "/api_keys", json!({ "label": "reader", "scopes": ["read"] })).await;
+    let reader = Key { account: key.account, plaintext: reader.json()["plaintext"].as_str().unwrap().to_owned() };
+    let refused = api.send(with_key("POST", "/api_keys", &reader, "k", body.clone())).await;
+    refused.expect_error(403, "forbidden");
+    assert_eq!(api.send(with_key("POST", "/api_keys", &key, "k", body)).await.text, first.text);
+
+    // Nor is a refusal given to who may.
+    create(&api, &reader, "o", "Spring").await.expect_error(403, "forbidden");
+    assert_eq!(create(&api, &key, "o", "Spring").await.status, 201);
+}
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_is_not_gone_on_with_by_another() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let import =
+        |name: &str| json!({ "contact_import": { "name": name, "contacts": [{ "email": "ada@example.org" }] } });
+    let of = KeyOf { account: key.account, key: "i" };
+    let opening = Fingerprint::begin(&Method::POST, &"/contact_imports".parse().unwrap()).so_far();
+    let whole = Fingerprint::begin(&Method::POST, &"/contact_imports".parse().unwrap());
+    whole.add_last(import("first").to_string().as_bytes());
+    let begun = format!("{opening} {}", whole.whole().unwrap());
+    let now = api.app.clock.now();
+    let id = ContactImportId::new(now).to_string();
+    let mut tx = api.app.store.begin().await.unwrap();
+    answers::begin(tx.conn(), of, &begun, &id, now, now, now).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let other = api.send(with_key("POST", "/contact_imports", &key, "i", Some(import("other")))).await;
+    other.expect_error(422, "idempotency_key_reused");
+    assert_eq!(api.get(&key, "/contact_imports").await.json(), json!([]));
+    let same = api.send(with_key("POST", "/contact_imports", &key, "i", Some(import("first")))).await;
+    assert_eq!((same.status.as_u16(), same.json()["id"].as_str().unwrap()), (201, id.as_str()));
 }

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::test_support::{TestApi, campaign, credential};
+use crate::store::credentials;
 
 #[tokio::test]
 async fn a_campaign_is_made_with_its_credentials_and_steps() {
@@ -228,4 +229,22 @@ async fn a_credential_is_added_changed_and_deleted() {
     api.call("DELETE", &key, &one, None).await.expect(StatusCode::OK);
     api.get(&key, &one).await.expect_error(404, "smtp_credential_not_found");
     assert_eq!(api.get(&key, &all).await.expect(StatusCode::OK).as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_address_of_a_sender_leaves_its_message_ids_as_they_are() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let campaign = api.campaign(&key, json!({})).await;
+    let all = format!("/campaigns/{campaign}/smtp_credentials");
+    let id = api.get(&key, &all).await.json()[0]["id"].as_str().unwrap().to_owned();
+    let one = format!("{all}/{id}");
+    for address in ["ada@new.example", "ada@newer.example"] {
+        api.call("PATCH", &key, &one, Some(json!({"smtp_credential": {"from_email": address}})))
+            .await
+            .expect(StatusCode::OK);
+    }
+    let mut conn = api.app.store.read().await.unwrap();
+    let credential = credentials::get(&mut conn, id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((credential.from_email.as_str(), credential.message_id_domain()), ("ada@newer.example", "example.com"));
 }

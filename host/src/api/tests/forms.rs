@@ -114,3 +114,19 @@ async fn a_parameter_that_is_unknown_wrong_or_given_twice_is_named() {
         assert_eq!(details["limit"], json!(["must be a whole number from 1 to 1000"]), "{limit}");
     }
 }
+
+#[tokio::test]
+async fn what_a_call_does_not_take_is_named_and_nothing_is_done() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let campaign = api.campaign(&key, json!({})).await;
+    let path = |rest: &str| format!("/campaigns/{campaign}{rest}");
+    let details = api.post(&key, &path("/dispatch?batch_number=2"), json!({})).await.expect_error(400, "bad_request");
+    assert_eq!(details["batch_number"], json!(["is no known parameter; known: there are none here"]));
+    let details = api.post(&key, &path("/pause"), json!({"reason": "x"})).await.expect_error(422, "validation_failed");
+    assert!(details["reason"].is_array(), "{details}");
+    api.get(&key, &path("?fields=name")).await.expect_error(400, "bad_request");
+    assert_eq!(api.get(&key, &path("")).await.json()["status"], "pending");
+    // An empty object says nothing.
+    api.post(&key, &path("/pause"), json!({})).await.expect_error(422, "campaign_not_active");
+}

@@ -37,6 +37,7 @@ fn credential() -> CredentialFacts {
         imap: None,
         from_name: "Ada".to_owned(),
         from_email: "ada@example.com".to_owned(),
+        message_id_domain: None,
         daily_limit: 50,
         throttled_limit: None,
         enabled_at: NOW,

@@ -92,6 +92,19 @@ pub async fn credential(tx: &mut Tx, credential: CredentialId, what: CredentialC
     tx.make(|writes| credentials(writes, what, &BTreeMap::from([(credential, 1)]), at)).await
 }
 
+/// Keeps the counts of credentials until the transaction ends, locked in one order, whoever does it.
+pub async fn lock_credentials(tx: &mut Tx, ids: &[CredentialId]) -> Result<()> {
+    let sql = format!(
+        "SELECT credential_id FROM credential_counters WHERE credential_id IN (SELECT c0 FROM {} AS given)
+         ORDER BY credential_id, period{}",
+        tx.dialect().json_rows(1),
+        tx.dialect().for_update()
+    );
+    let given = json_of(ids.iter().map(|id| [id.to_string()]));
+    sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_all(tx.conn()).await?;
+    Ok(())
+}
+
 /// The same happened to credentials at `at`, so many times to each.
 pub fn credentials(writes: &mut Writes, what: CredentialCounter, times: &BTreeMap<CredentialId, i64>, at: Timestamp) {
     let rows = || json_of(times.iter().map(|(credential, count)| (credential.to_string(), count.to_string())));

@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{COLUMNS, Enrollment, enrollment_of};
 use crate::domain::Timestamp;
-use crate::domain::ids::{EnrollmentId, SendId};
+use crate::domain::ids::{EnrollmentId, NodeId, SendId};
 use crate::store::dialect::json_of;
 use crate::store::packed::{self, Columns, PackedRow};
 use crate::store::row::RowExt;
@@ -47,18 +47,18 @@ pub async fn hold(tx: &mut Tx, ids: &[EnrollmentId]) -> Result<HashMap<Enrollmen
 /// What [`of_held_sends`] reads.
 const HELD_SENDS: Columns = &[&["send_id"], COLUMNS, &["contact_email"]];
 
-/// The enrollments of those sends whose sender may still tell how they ended. Nothing is locked: where one transaction writes
+/// The enrollments of those sends that `owner` holds still. Nothing is locked: where one transaction writes
 /// at a time, nobody changes them.
-pub async fn of_held_sends(tx: &mut Tx, ids: &[SendId]) -> Result<HashMap<SendId, Standing>> {
+pub async fn of_held_sends(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<HashMap<SendId, Standing>> {
     let query = format!(
         "SELECT s.id AS send_id, e.*, (SELECT c.email FROM contacts c WHERE c.id = e.contact_id) AS contact_email
          FROM {} AS given CROSS JOIN sends s ON s.id = given.c0 CROSS JOIN enrollments e ON e.id = s.enrollment_id
-         WHERE s.state IN ({HELD})",
+         WHERE s.state IN ({HELD}) AND s.lease_owner = $2",
         tx.dialect().json_rows(1)
     );
     let given = json_of(ids.iter().map(|id| [id.to_string()]));
     let sql = packed::select(tx.dialect(), HELD_SENDS, &query);
-    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).fetch_one(tx.conn()).await?;
+    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).fetch_one(tx.conn()).await?;
     let standing = |row: &PackedRow| Ok((row.id("send_id")?, standing_of(row)?));
     packed::rows(&all, HELD_SENDS)?.iter().map(standing).collect()
 }

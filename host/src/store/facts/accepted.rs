@@ -7,7 +7,7 @@ use super::enrollment_data;
 use super::first_message::{Left, have_left, status_after};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
-use crate::domain::ids::{CredentialId, EventId};
+use crate::domain::ids::{CredentialId, EventId, NodeId};
 use crate::store::counters::CredentialCounter;
 use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
@@ -25,19 +25,20 @@ pub struct Accepted<'a> {
     pub next: Option<&'a NewSend>,
 }
 
-/// Servers took them. Rows are locked in the order of every fact: sends, enrollments, counters of campaigns, those of
+/// Servers took them, which `owner` held. Rows are locked in the order of every fact: sends, enrollments, counters of campaigns, those of
 /// credentials, which all nodes share, last and for the shortest time.
 pub async fn accepted(
     tx: &mut Tx,
     writes: &mut Writes,
     all: &[Accepted<'_>],
+    owner: NodeId,
     now: Timestamp,
     judge_at: Timestamp,
 ) -> Result<()> {
     if all.is_empty() {
         return Ok(());
     }
-    let taken = finish(tx, writes, all, now).await?;
+    let taken = finish(tx, writes, all, owner, now).await?;
     if taken.is_empty() {
         return Ok(());
     }
@@ -66,19 +67,20 @@ async fn finish<'a>(
     tx: &mut Tx,
     writes: &mut Writes,
     all: &'a [Accepted<'_>],
+    owner: NodeId,
     now: Timestamp,
 ) -> Result<Vec<(&'a Accepted<'a>, Option<Standing>)>> {
     let endings: Vec<_> = all.iter().map(|one| (one.held.send.id, one.ending)).collect();
     match tx.dialect() {
         // Nobody else writes until this is committed: what is held now is held when it is written.
         Dialect::Sqlite => {
-            sends::finish_sent(writes, &endings, now);
+            sends::finish_sent(writes, &endings, owner, now);
             let ids: Vec<_> = endings.into_iter().map(|(id, _)| id).collect();
-            let mut held = standings::of_held_sends(tx, &ids).await?;
+            let mut held = standings::of_held_sends(tx, &ids, owner).await?;
             Ok(all.iter().filter_map(|one| Some((one, Some(held.remove(&one.held.send.id)?)))).collect())
         }
         Dialect::Postgres => {
-            let ours = sends::finish_sent_of(tx, &endings, now).await?;
+            let ours = sends::finish_sent_of(tx, &endings, owner, now).await?;
             let taken: Vec<_> = all.iter().filter(|one| ours.contains(&one.held.send.id)).collect();
             let ids: Vec<_> = taken.iter().map(|one| one.held.send.enrollment_id).collect();
             let of = standings::hold(tx, &ids).await?;

@@ -25,6 +25,8 @@ pub async fn disable_credential(
     decided_by: &str,
     now: Timestamp,
 ) -> Result<bool> {
+    // Of two credentials that go off at once, one goes off last, and finds that none is left.
+    campaigns::lock(tx.conn(), campaign.id).await?;
     if !credentials::disable(tx.conn(), credential.id, reason, now).await? {
         return Ok(false);
     }

@@ -1,7 +1,7 @@
 //! How a send that a node held came out, one at a time; `accepted` writes many. An outcome that is told again, because the
 //! answer to its commit was lost, finds its row moved and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::first_message::{Left, have_left};
 use super::{stop, tell};
@@ -10,10 +10,12 @@ use crate::domain::ids::{CampaignId, CredentialId, SendId};
 use crate::domain::status::SendState;
 use crate::domain::{Timestamp, pacing};
 use crate::store::counters::{CredentialCounter, SkipCounter};
+use crate::store::enrollments::standings;
 use crate::store::sends::{ClaimedSend, Ending, NewSend, Send};
 use crate::store::transactions::Transaction;
 use crate::store::{
-    Result, Tx, account_months, campaigns, counters, credential_days, credentials, enrollments, sends, transactions,
+    Dialect, Result, Tx, account_months, campaigns, counters, credential_days, credentials, enrollments, sends,
+    transactions,
 };
 use crate::wake::Wake;
 
@@ -26,7 +28,7 @@ pub async fn deferred(
     now: Timestamp,
 ) -> Result<()> {
     let is_news = match retry_at {
-        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await?,
+        Some(at) => sends::put_off(tx.conn(), held, at, ending).await?,
         None => give_up(tx, held, ending, now).await?,
     };
     if !is_news {
@@ -46,7 +48,7 @@ pub async fn lost(
     now: Timestamp,
 ) -> Result<()> {
     let is_news = match retry_at {
-        Some(at) => sends::put_off(tx.conn(), held.send.id, at, ending).await?,
+        Some(at) => sends::put_off(tx.conn(), held, at, ending).await?,
         None => give_up(tx, held, ending, now).await?,
     };
     if !is_news {
@@ -80,6 +82,21 @@ pub async fn credential_at_fault(
     credentials::rest(tx.conn(), held.credential_id, rest_until, reason, now).await
 }
 
+/// Locks all that the outcomes of held sends change, in the order of every fact: written one after the other, the second
+/// one's send would be locked behind the first one's counters, and two nodes could wait for each other.
+pub async fn hold_all(tx: &mut Tx, all: &[&ClaimedSend]) -> Result<()> {
+    if tx.dialect() == Dialect::Sqlite {
+        return Ok(());
+    }
+    sends::hold_many(tx, &all.iter().map(|held| held.send.id).collect::<Vec<_>>()).await?;
+    standings::hold(tx, &all.iter().map(|held| held.send.enrollment_id).collect::<Vec<_>>()).await?;
+    for campaign in all.iter().map(|held| held.send.campaign_id).collect::<BTreeSet<_>>() {
+        counters::lock_campaign(tx.conn(), campaign).await?;
+    }
+    let credentials: BTreeSet<_> = all.iter().map(|held| held.credential_id).collect();
+    counters::lock_credentials(tx, &credentials.into_iter().collect::<Vec<_>>()).await
+}
+
 /// Nothing has left; it is due again at `due_at`. False when that was known.
 pub async fn give_back(tx: &mut Tx, held: &ClaimedSend, due_at: Timestamp, reason: &str) -> Result<bool> {
     let is_news = sends::give_back(tx.conn(), held, due_at, reason).await?;
@@ -97,8 +114,8 @@ pub async fn in_doubt(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Tim
     Ok(())
 }
 
-/// Evidence came that a send in doubt had left: all that an acceptance brings is made up for. `draw` (0..1) places the
-/// step that follows. False when there was no doubt.
+/// Evidence came that a send in doubt had left, or before its sender told that it has: all that an acceptance brings is made
+/// up for. `draw` (0..1) places the step that follows. False when that was known.
 pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Result<bool> {
     let Some(credential) = send.smtp_credential_id else { return Ok(false) };
     if !sends::settle_sent(tx.conn(), send.id, now).await? {
@@ -116,20 +133,21 @@ pub async fn settled(tx: &mut Tx, send: &Send, draw: f64, now: Timestamp) -> Res
     Ok(true)
 }
 
-/// Not to be sent. `next` is planned where the sequence goes on without it.
+/// Not to be sent. `next` is planned where the sequence goes on without it. False when that was known.
 pub async fn skipped(
     tx: &mut Tx,
     held: &ClaimedSend,
     reason: &str,
     next: Option<&NewSend>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<bool> {
     let ending = Ending { reason: Some(reason.to_owned()), ..Ending::default() };
-    if sends::finish(tx.conn(), held, SendState::Skipped, &ending).await? {
+    let is_news = sends::finish(tx.conn(), held, SendState::Skipped, &ending).await?;
+    if is_news {
         release(tx, held).await?;
         plan_next(tx, held, next, now).await?;
     }
-    Ok(())
+    Ok(is_news)
 }
 
 /// Not to be sent to this contact at all, for a reason that the campaign's page counts.
@@ -140,7 +158,9 @@ pub async fn passed_over(
     reason: &str,
     now: Timestamp,
 ) -> Result<()> {
-    skipped(tx, held, reason, None, now).await?;
+    if !skipped(tx, held, reason, None, now).await? {
+        return Ok(());
+    }
     stop(tx, held.send.enrollment_id, reason, now).await?;
     counters::skipped(tx.conn(), held.send.campaign_id, why, 1).await
 }
@@ -229,7 +249,9 @@ pub async fn release_all(tx: &mut Tx, sends: &[Send]) -> Result<()> {
         if let Some(month) = send.reserved_month {
             *months.entry((send.account_id, month)).or_default() -= 1;
         }
-        if let (Some(day), Some(credential)) = (send.reserved_day, send.smtp_credential_id) {
+        // With a transaction behind it, the place of the day was used.
+        let day = send.reserved_day.filter(|_| send.attempts == 0);
+        if let (Some(day), Some(credential)) = (day, send.smtp_credential_id) {
             *days.entry(day).or_default().entry(credential).or_default() -= 1;
         }
     }

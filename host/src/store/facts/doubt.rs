@@ -61,7 +61,7 @@ pub async fn resolved_as_sent(
     draw: f64,
     now: Timestamp,
 ) -> Result<std::result::Result<(), Unresolved>> {
-    if !delivery::settled(tx, send, draw, now).await? {
+    if send.state != SendState::InDoubt || !delivery::settled(tx, send, draw, now).await? {
         return not_in_doubt(tx, send).await.map(Err);
     }
     record(tx, send, ResolvedAs::Sent, Some(by), now).await.map(Ok)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::bounce::{Bounce, Source};
 use super::*;
+use crate::domain::ids::NodeId;
 use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
 use crate::store::counters::CampaignCounters;
 use crate::store::sends::{ClaimedSend, Ending, Lease, Places};
@@ -187,10 +188,34 @@ async fn what_a_node_learns_after_its_lease_changes_nothing_of_a_send_that_was_c
     let (freed, in_doubt) =
         sends::recover_expired(&mut tx, lease.until.plus(Duration::from_secs(1)), 10).await.unwrap();
     assert_eq!((freed.len(), in_doubt.len()), (1, 0));
-    let tomorrow = Places { day: Some(now.utc_day() + 1), month };
-    sends::claim(&mut tx, &claims, tomorrow, lease).await.unwrap();
+    // By another node, for the same day and credential.
+    let other = Lease { owner: NodeId::new(now), ..lease };
+    let today = Places { day: Some(now.utc_day()), month };
+    sends::claim(&mut tx, &claims, today, other).await.unwrap();
+    let begun = test_support::begin_sending(&mut tx, &claims, other.owner).await;
+    assert_eq!(begun, [Ok(())]);
+    let ending = Ending { smtp_code: Some(451), ..Ending::default() };
     delivery::skipped(&mut tx, &late, "the gate said no", None, now).await.unwrap();
+    delivery::deferred(&mut tx, &late, &ending, Some(now), now).await.unwrap();
+    delivery::credential_at_fault(&mut tx, &late, &ending, now, now).await.unwrap();
+    test_support::accept(&mut tx, &late, &Ending::default(), None, now).await;
     tx.commit().await.unwrap();
     let send = app.send(planned.id).await;
-    assert_eq!((send.state, send.reserved_day), (SendState::Claimed, tomorrow.day));
+    assert_eq!((send.state, send.reserved_day, send.attempts), (SendState::Sending, today.day, 1));
+}
+
+#[tokio::test]
+async fn a_doubt_of_a_sender_that_lives_is_settled_by_what_it_has_seen() {
+    let (app, sender) = start().await;
+    let held = app.sending(sender, "bob@example.com").await;
+    let now = app.clock.now();
+    let mut tx = app.store.begin().await.unwrap();
+    let (_, in_doubt) = sends::recover_expired(&mut tx, now.plus(Duration::from_secs(60)), 10).await.unwrap();
+    assert_eq!(in_doubt.len(), 1);
+    let again_at = now.plus(Duration::from_secs(300));
+    let ending = Ending { smtp_code: Some(451), ..Ending::default() };
+    delivery::deferred(&mut tx, &held, &ending, Some(again_at), now).await.unwrap();
+    tx.commit().await.unwrap();
+    let send = app.send(held.send.id).await;
+    assert_eq!((send.state, send.due_at, send.smtp_code), (SendState::Due, again_at, Some(451)));
 }

@@ -222,7 +222,7 @@ pub async fn claimed(conn: &mut Conn, dialect: Dialect, ids: &[SendId], owner: N
     let sql = packed::select(dialect, CLAIMED, &query);
     let given = json_of(ids.iter().map(|id| [id.to_string()]));
     let all = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).fetch_one(conn).await?;
-    packed::rows(&all, CLAIMED)?.iter().map(claimed_of).collect()
+    packed::rows(&all, CLAIMED)?.iter().map(|row| claimed_of(row, owner)).collect()
 }
 
 fn due_of(row: &impl RowExt) -> Result<DueSend> {
@@ -234,10 +234,11 @@ fn due_of(row: &impl RowExt) -> Result<DueSend> {
     })
 }
 
-fn claimed_of(row: &impl RowExt) -> Result<ClaimedSend> {
+fn claimed_of(row: &impl RowExt, owner: NodeId) -> Result<ClaimedSend> {
     let send = send_of(row)?;
     Ok(ClaimedSend {
         credential_id: row.id("smtp_credential_id")?,
+        owner,
         contact: Contact {
             id: send.contact_id,
             contact_import_id: row.id("contact_import_id")?,

@@ -17,6 +17,8 @@ pub struct Doubt {
     pub contact_email: String,
     /// The sender's address.
     pub from_email: String,
+    /// The domain of its Message-ID, where it is another than that.
+    pub message_id_domain: Option<String>,
     /// Since when it is in doubt; none where it was before that was kept.
     pub since: Option<Timestamp>,
 }
@@ -29,7 +31,7 @@ pub async fn in_doubt(
     page: &Page,
 ) -> Result<Vec<Doubt>> {
     let rows = sqlx::query(
-        "SELECT s.*, c.email, x.from_email,
+        "SELECT s.*, c.email, x.from_email, x.message_id_domain,
                 (SELECT MAX(t.at) FROM transactions t
                  WHERE t.enrollment_id = s.enrollment_id AND t.send_id = s.id AND t.outcome = 'in_doubt') AS since
          FROM sends s JOIN contacts c ON c.id = s.contact_id JOIN smtp_credentials x ON x.id = s.smtp_credential_id
@@ -85,7 +87,7 @@ pub(in crate::store) async fn retry(
     reason: Option<&str>,
 ) -> Result<bool> {
     let done = sqlx::query(
-        "UPDATE sends SET state = 'due', due_at = $2, reason = $3, reserved_day = NULL
+        "UPDATE sends SET state = 'due', due_at = $2, reason = $3, reserved_day = NULL, lease_owner = NULL
          WHERE id = $1 AND state = 'in_doubt'",
     )
     .bind(id.to_string())
@@ -101,6 +103,7 @@ fn doubt_of(row: &AnyRow) -> Result<Doubt> {
         send: send_of(row)?,
         contact_email: row.text("email")?,
         from_email: row.text("from_email")?,
+        message_id_domain: row.opt_text("message_id_domain")?,
         since: row.opt_time("since")?,
     })
 }

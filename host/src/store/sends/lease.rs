@@ -13,10 +13,10 @@ use crate::store::{Result, Tx};
 pub const NODE_STOPPED: &str = "the node stopped while it was sending";
 
 /// Frees what nodes held whose leases have ended: `claimed` had not left and is due again; `sending` may have left and is
-/// in doubt. Gives the one and the other, as they were held.
+/// in doubt, which whoever was sending it may still settle. Gives the one and the other, as they were held.
 pub async fn recover_expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<(Vec<Send>, Vec<Send>)> {
     let sql = format!(
-        "SELECT * FROM sends WHERE lease_owner IS NOT NULL AND lease_until < $1 ORDER BY lease_until LIMIT $2{}",
+        "SELECT * FROM sends WHERE lease_owner IS NOT NULL AND lease_until < $1 AND state IN ('claimed', 'sending') ORDER BY lease_until LIMIT $2{}",
         tx.dialect().skip_locked()
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(now.as_millis()).bind(limit).fetch_all(tx.conn()).await?;
@@ -33,7 +33,7 @@ pub async fn recover_expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<
     );
     sqlx::query(AssertSqlSafe(sql)).bind(ids_of(&claimed)).execute(tx.conn()).await?;
     let sql = format!(
-        "UPDATE sends SET state = 'in_doubt', lease_owner = NULL, lease_until = NULL, reason = $2
+        "UPDATE sends SET state = 'in_doubt', lease_until = NULL, reason = $2
          WHERE state = 'sending' AND id IN (SELECT c0 FROM {given} AS given)"
     );
     sqlx::query(AssertSqlSafe(sql)).bind(ids_of(&sending)).bind(NODE_STOPPED).execute(tx.conn()).await?;

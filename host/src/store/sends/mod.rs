@@ -80,6 +80,8 @@ pub struct ClaimedSend {
     pub send: Send,
     /// The credential that it goes out through.
     pub credential_id: CredentialId,
+    /// The node that holds it. What another has come to hold it does not touch.
+    pub owner: NodeId,
     /// The recipient.
     pub contact: Contact,
     /// The batch of its enrollment.
@@ -169,6 +171,8 @@ pub enum Obstacle {
     CampaignNotActive,
     /// The credential was disabled or deleted.
     CredentialOff,
+    /// What stood in its way a moment ago is gone again.
+    Gone,
     /// Another node has taken it over, or it was moved otherwise.
     Lost,
 }
