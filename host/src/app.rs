@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::data_folder;
 use crate::dns::{Resolver, ResolverOptions};
 use crate::domain::ids::NodeId;
 use crate::egress::EgressGuard;
@@ -66,8 +67,7 @@ impl App {
     /// Opens the database (migrating it), reads the keys, starts the engines of the extensions. `public_base` stands in
     /// links where no public address is configured.
     pub async fn start(config: Config, clock: Clock, public_base: &str) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data_dir)
-            .map_err(|error| anyhow::anyhow!("the data folder {} can't be made: {error}", config.data_dir.display()))?;
+        data_folder::make(&config.data_dir)?;
         let wakeups = Wakeups::default();
         let store = Store::open(&config.database_url, &StoreOptions::default(), wakeups).await?;
         store.migrate().await?;

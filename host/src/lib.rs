@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod data_folder;
 pub mod deletions;
 pub mod demo;
 pub mod dispatch;

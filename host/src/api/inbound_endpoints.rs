@@ -28,6 +28,8 @@ use crate::store::Conn;
 use crate::store::inbound::{self, InboundEndpoint, RequestState, SETTINGS, SIGNING_SECRET};
 use crate::store::inbound_fates::{self, Fate};
 
+/// The setting that every adapter may have, and that has a field of its own.
+const SECRET_SETTING: &str = "signing_secret";
 /// Of an account.
 const MOST_ENDPOINTS: u64 = 100;
 
@@ -90,6 +92,23 @@ struct EndpointFields {
     settings: Option<BTreeMap<String, String>>,
 }
 
+/// What is changed of an endpoint.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `update` reads it")]
+struct EndpointChange {
+    inbound_endpoint: EndpointChangeFields,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape alone; `update` reads it")]
+struct EndpointChangeFields {
+    /// The new one; what the provider signs with the old one is refused from now on.
+    #[schema(min_length = 1, max_length = 1024)]
+    signing_secret: Option<String>,
+    /// All of them, in the place of those that there were.
+    settings: Option<BTreeMap<String, String>>,
+}
+
 /// Which requests.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -147,17 +166,15 @@ pub(super) async fn create(
             fields.note("provider", format!("has no adapter here; the adapters are {providers}"));
             return None;
         };
-        check_settings(fields, adapter.manifest(), given.is_some(), &others);
-        let row = id.to_string();
-        let seal = |column, secret: &SecretString| api.app.sealer.seal(secret, SealedFor { column, row: &row });
-        let json = serde_json::to_string(&others).unwrap_or_default();
+        check_secret(fields, adapter.manifest(), given.is_some());
+        check_settings(fields, adapter.manifest(), &others);
         Some(InboundEndpoint {
             id,
             account_id: caller.account,
             provider,
             token: BASE64.encode(random_bytes::<24>()),
-            signing_secret: given.map(|secret| seal(SIGNING_SECRET, &secret)),
-            settings: (!others.is_empty()).then(|| seal(SETTINGS, &json.into())),
+            signing_secret: given.map(|secret| seal(&api, id, SIGNING_SECRET, &secret)),
+            settings: sealed_settings(&api, id, &others),
             created_at: now,
         })
     })?;
@@ -171,18 +188,66 @@ pub(super) async fn create(
     caller.commit(tx, StatusCode::CREATED, &shown(&api, endpoint)).await
 }
 
-/// The adapter's manifest says what it needs and what it knows.
-fn check_settings(fields: &Fields<'_>, manifest: &Manifest, has_secret: bool, given: &BTreeMap<String, String>) {
-    let Manifest { name, settings, .. } = manifest;
-    for setting in settings.iter().filter(|setting| setting.required) {
-        match setting.key.as_str() {
-            "signing_secret" if !has_secret => fields.note("signing_secret", format!("is required by {name}")),
-            "signing_secret" => {}
-            key if !given.contains_key(key) => fields.note("settings", format!("{key} is required by {name}")),
-            _ => {}
+/// Change an inbound endpoint
+///
+/// Its address stays. For a provider that tells its secret or key only once it knows the address, and for a new one.
+#[utoipa::path(patch, path = "/inbound_endpoints/{id}", operation_id = "update_inbound_endpoint", tag = "Inbound webhooks",
+    request_body = EndpointChange, responses((status = OK, description = "As it is now.", body = EndpointShown)))]
+pub(super) async fn update(
+    State(api): State<Api>,
+    MayWrite(caller): MayWrite,
+    Ids(id): Ids<InboundEndpointId>,
+    body::Json(body): body::Json,
+) -> Result<Answer> {
+    let mut tx = api.app.store.begin().await?;
+    let endpoint = inbound::get_endpoint_for_update(&mut tx, id).await?;
+    let mut endpoint = of_account(endpoint, caller.account)?;
+    let scope = CallScope { account: Some(caller.account), ..CallScope::default() };
+    read_wrapped(body, "inbound_endpoint", |fields| {
+        let given = fields.optional("signing_secret", secret);
+        let others = fields.optional("settings", texts);
+        // Without its adapter, what it would make of them is seen once that is back.
+        if let (Some(others), Some(adapter)) = (&others, api.app.extensions.adapter(&scope, &endpoint.provider)) {
+            check_settings(fields, adapter.manifest(), others);
         }
+        if let Some(secret) = given {
+            endpoint.signing_secret = Some(seal(&api, id, SIGNING_SECRET, &secret));
+        }
+        if let Some(others) = others {
+            endpoint.settings = sealed_settings(&api, id, &others);
+        }
+        Some(())
+    })?;
+    inbound::update_endpoint(tx.conn(), &endpoint).await?;
+    caller.commit(tx, StatusCode::OK, &shown(&api, endpoint)).await
+}
+
+fn seal(api: &Api, id: InboundEndpointId, column: &'static str, secret: &SecretString) -> String {
+    api.app.sealer.seal(secret, SealedFor { column, row: &id.to_string() })
+}
+
+fn sealed_settings(api: &Api, id: InboundEndpointId, given: &BTreeMap<String, String>) -> Option<String> {
+    let json = serde_json::to_string(given).unwrap_or_default();
+    (!given.is_empty()).then(|| seal(api, id, SETTINGS, &json.into()))
+}
+
+fn check_secret(fields: &Fields<'_>, manifest: &Manifest, has_secret: bool) {
+    let needs_one = manifest.settings.iter().any(|setting| setting.required && setting.key == SECRET_SETTING);
+    if needs_one && !has_secret {
+        let name = &manifest.name;
+        let problem = format!("is required by {name}; where {name} tells it later, give any and PATCH it then");
+        fields.note("signing_secret", problem);
     }
-    let known = || settings.iter().map(|setting| setting.key.as_str()).filter(|key| *key != "signing_secret");
+}
+
+/// The adapter's manifest says what it needs and what it knows.
+fn check_settings(fields: &Fields<'_>, manifest: &Manifest, given: &BTreeMap<String, String>) {
+    let Manifest { name, settings, .. } = manifest;
+    let others = || settings.iter().filter(|setting| setting.key != SECRET_SETTING);
+    for setting in others().filter(|setting| setting.required && !given.contains_key(&setting.key)) {
+        fields.note("settings", format!("{} is required by {name}", setting.key));
+    }
+    let known = || others().map(|setting| setting.key.as_str());
     for key in given.keys().filter(|key| !known().any(|known| known == key.as_str())) {
         let keys: Vec<&str> = known().collect();
         let mend = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
@@ -244,7 +309,11 @@ pub(super) async fn retry(
 }
 
 async fn found(conn: &mut Conn, account: AccountId, id: InboundEndpointId) -> Result<InboundEndpoint> {
-    let endpoint = inbound::get_endpoint(conn, id).await?.filter(|endpoint| endpoint.account_id == account);
+    of_account(inbound::get_endpoint(conn, id).await?, account)
+}
+
+fn of_account(endpoint: Option<InboundEndpoint>, account: AccountId) -> Result<InboundEndpoint> {
+    let endpoint = endpoint.filter(|endpoint| endpoint.account_id == account);
     endpoint.ok_or_else(|| ApiError::missing(Code::InboundEndpointNotFound))
 }
 

@@ -138,7 +138,7 @@ fn keyed() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::deliveries))
         .routes(routes!(webhooks::redeliver))
         .routes(routes!(inbound_endpoints::list, inbound_endpoints::create))
-        .routes(routes!(inbound_endpoints::show, inbound_endpoints::delete))
+        .routes(routes!(inbound_endpoints::show, inbound_endpoints::update, inbound_endpoints::delete))
         .routes(routes!(inbound_endpoints::requests))
         .routes(routes!(inbound_endpoints::retry))
         .routes(routes!(events::list))

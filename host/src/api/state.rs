@@ -42,6 +42,8 @@ pub(super) struct Parts {
     pub(super) signups: Windows<Address>,
     large_bodies: Semaphore,
     pub(super) forecasts: Semaphore,
+    /// How many sends were due and in doubt, and when that was counted.
+    pub(super) queue_seen: Mutex<Option<(Timestamp, (u64, u64))>>,
     pub(super) inbound_requests: Semaphore,
     /// The idempotency keys of calls under way.
     pub(super) running: Running,
@@ -64,6 +66,7 @@ impl Api {
             signups: Windows::new(SIGNUPS_AN_HOUR, Duration::from_secs(3600)),
             large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
             forecasts: Semaphore::new(FORECASTS_AT_ONCE),
+            queue_seen: Mutex::default(),
             inbound_requests: Semaphore::new(INBOUND_AT_ONCE),
             running: Running::default(),
             answers_swept_at: Mutex::default(),

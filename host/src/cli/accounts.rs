@@ -42,7 +42,7 @@ pub(super) struct LimitArgs {
 struct MonthlyLimit(Option<u64>);
 
 pub(super) async fn run(command: AccountsCommand, config: &Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)?;
+    crate::data_folder::make(&config.data_dir)?;
     let store = Store::open(&config.database_url, &StoreOptions::default(), Wakeups::default()).await?;
     store.migrate().await?;
     let done = match command {

@@ -58,7 +58,7 @@ pub(super) struct CreateArgs {
 }
 
 pub(super) async fn run(command: KeysCommand, config: &Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)?;
+    crate::data_folder::make(&config.data_dir)?;
     let store = Store::open(&config.database_url, &StoreOptions::default(), Wakeups::default()).await?;
     store.migrate().await?;
     let done = match command {

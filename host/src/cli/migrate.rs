@@ -6,7 +6,7 @@ use crate::store::{Store, StoreOptions};
 use crate::wake::Wakeups;
 
 pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)?;
+    crate::data_folder::make(&config.data_dir)?;
     let store = Store::open(&config.database_url, &StoreOptions::default(), Wakeups::default()).await?;
     let applied = store.migrate().await?;
     store.close().await;

@@ -359,7 +359,7 @@ mod tests {
         let error = Config::from_settings(&[("egress_allow", "10.0.0.0/8, nonsense".to_owned())]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "egress_allow = \"nonsense\" (from --egress-allow): write CIDRs such as 10.1.0.0/16"
+            "egress_allow = \"nonsense\" (from --set egress_allow): write CIDRs such as 10.1.0.0/16"
         );
         let error = Config::from_settings(&[("lease_seconds", "0".to_owned())]).unwrap_err();
         assert!(error.to_string().ends_with("must be at least 1"), "{error}");

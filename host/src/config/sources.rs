@@ -96,7 +96,7 @@ pub(super) fn source_of(figment: &Figment, name: &str) -> String {
     match &metadata.source {
         Some(figment::Source::File(path)) => path.display().to_string(),
         _ if metadata.name == GivenBy::Environment.as_str() => format!("{VARIABLE_PREFIX}{}", name.to_uppercase()),
-        _ if metadata.name == GivenBy::Flags.as_str() => format!("--{}", name.replace('_', "-")),
+        _ if metadata.name == GivenBy::Flags.as_str() => format!("--set {name}"),
         _ => "the defaults".to_owned(),
     }
 }

@@ -7,25 +7,9 @@ const MOST_HEADERS: usize = 32;
 const LONGEST_VALUE: usize = 8 << 10;
 const LONGEST_BODY: usize = 64 << 10;
 
-/// Headers that an adapter does not set: of the connection, which is ours, and those that browsers obey.
-const NOT_THEIRS: [&str; 16] = [
-    "connection",
-    "content-length",
-    "content-security-policy",
-    "date",
-    "keep-alive",
-    "location",
-    "proxy-authenticate",
-    "refresh",
-    "server",
-    "set-cookie",
-    "strict-transport-security",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-content-type-options",
-];
+/// Headers that an adapter may set, and how others begin that it may: those of handshakes. No browser obeys any of them.
+const THEIRS: [&str; 3] = ["content-type", "content-language", "retry-after"];
+const THEIRS_BEGIN: [&str; 3] = ["webhook-", "x-hook-", "x-webhook-"];
 
 /// An answer to a provider, in plain types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +30,9 @@ impl Answer {
 
     /// What an adapter chose, within bounds.
     pub(super) fn chosen(response: Response) -> Self {
-        let fits = |name: &str, value: &str| {
-            !NOT_THEIRS.contains(&name) && !name.starts_with("access-control-") && value.len() <= LONGEST_VALUE
-        };
+        let is_theirs =
+            |name: &str| THEIRS.contains(&name) || THEIRS_BEGIN.iter().any(|beginning| name.starts_with(beginning));
+        let fits = |name: &str, value: &str| is_theirs(name) && value.len() <= LONGEST_VALUE;
         let named = response.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
         let mut headers: Vec<_> = named.filter(|(name, value)| fits(name, value)).take(MOST_HEADERS).collect();
         // Whatever its type is said to be, no browser runs it.
@@ -68,12 +52,19 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let response = Response {
             status: 200,
-            headers: vec![pair("Content-Type", "text/html"), pair("Set-Cookie", "a=b"), pair("Location", "/")],
+            headers: vec![
+                pair("Content-Type", "text/html"),
+                pair("Set-Cookie", "a=b"),
+                pair("Location", "/"),
+                pair("NEL", "{}"),
+                pair("WebHook-Allowed-Origin", "eventgrid.azure.net"),
+            ],
             body: "42".into(),
         };
         let answer = Answer::chosen(response);
         let names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["content-type", "x-content-type-options", "content-security-policy"]);
+        let ours = ["x-content-type-options", "content-security-policy"];
+        assert_eq!(names, [["content-type", "webhook-allowed-origin"], ours].concat());
         assert_eq!((answer.status, answer.body.as_slice()), (200, b"42".as_slice()));
     }
 }

@@ -17,11 +17,13 @@ use crate::wake::{Wake, Wakeups};
 /// SQLite: memory of one reader's page cache in KiB, and the writer's, which goes over the ledger's indexes all the time.
 const SQLITE_READER_CACHE_KIB: u32 = 2048;
 const SQLITE_WRITER_CACHE_KIB: u32 = 8192;
+/// In the place of a password.
+const HIDDEN: &str = "***";
 /// SQLite: pages of its log that are folded into the file at a time. Pages that are written often are folded once.
 const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
 
 /// Where the database is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     dialect: Dialect,
     url: String,
@@ -66,6 +68,12 @@ pub struct Tx {
     wakeups: Wakeups,
     sender: Arc<str>,
     wakes: Vec<Wake>,
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("DatabaseUrl").field(&self.redacted()).finish()
+    }
 }
 
 impl DatabaseUrl {
@@ -283,21 +291,44 @@ async fn prepare_connection(conn: &mut Conn, dialect: Dialect, cache_kib: u32) -
     Ok(())
 }
 
+/// What can't be read as an address may be a password, for all we know.
 fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Only an address that can't have a password refuses one.
-            let _ = parsed.set_password(Some("…"));
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
+    let Ok(mut parsed) = url::Url::parse(url) else { return HIDDEN.to_owned() };
+    if parsed.password().is_some() {
+        // Only an address that can't have a password refuses one.
+        let _ = parsed.set_password(Some(HIDDEN));
     }
+    let parameters: Vec<_> = parsed.query_pairs().into_owned().collect();
+    if parameters.iter().any(|(name, _)| name == "password") {
+        let shown = parameters.iter().map(|(name, value)| (name, if name == "password" { HIDDEN } else { value }));
+        parsed.query_pairs_mut().clear().extend_pairs(shown);
+    }
+    parsed.to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::store::meta;
     use crate::test_support::TestApp;
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        for address in [
+            "postgres://ampout:hunter2@db/ampout",
+            "postgres://db/ampout?user=u&password=hunter2&sslmode=require",
+            "postgres//u:hunter2@db/x",
+            "mysql://u:hunter2@db/x",
+        ] {
+            let told = match DatabaseUrl::parse(address) {
+                Ok(url) => format!("{url:?} {}", url.redacted()),
+                Err(error) => error.to_string(),
+            };
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        let file = DatabaseUrl::parse("sqlite:///var/lib/ampout.db").unwrap();
+        assert_eq!(file.redacted(), "sqlite:///var/lib/ampout.db");
+    }
 
     #[tokio::test]
     async fn a_transaction_that_sqlite_ended_by_itself_leaves_a_store_that_can_write() {

@@ -114,6 +114,17 @@ pub struct ProviderEvent {
     pub at: Timestamp,
 }
 
+/// Writes an endpoint's secrets.
+pub async fn update_endpoint(conn: &mut Conn, endpoint: &InboundEndpoint) -> Result<()> {
+    sqlx::query("UPDATE inbound_endpoints SET signing_secret = $2, settings = $3 WHERE id = $1")
+        .bind(endpoint.id.to_string())
+        .bind(endpoint.signing_secret.as_deref())
+        .bind(endpoint.settings.as_deref())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Makes an endpoint.
 pub async fn insert_endpoint(conn: &mut Conn, endpoint: &InboundEndpoint) -> Result<()> {
     sqlx::query(
@@ -158,6 +169,13 @@ pub async fn endpoint_by_token(conn: &mut Conn, provider: &str, token: &str) -> 
 pub async fn get_endpoint(conn: &mut Conn, id: InboundEndpointId) -> Result<Option<InboundEndpoint>> {
     let row =
         sqlx::query("SELECT * FROM inbound_endpoints WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(endpoint_of).transpose()
+}
+
+/// The same, to be changed: other changes of it wait for this transaction.
+pub async fn get_endpoint_for_update(tx: &mut Tx, id: InboundEndpointId) -> Result<Option<InboundEndpoint>> {
+    let sql = format!("SELECT * FROM inbound_endpoints WHERE id = $1{}", tx.dialect().for_update());
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
     row.as_ref().map(endpoint_of).transpose()
 }
 

@@ -71,7 +71,12 @@ pub(in super::super) fn new_credential(
 pub(super) fn change(fields: &mut Fields<'_>, api: &Api, credential: &mut Credential) -> Option<()> {
     let id = credential.id;
     fields.change_or_clear("label", &mut credential.label, line(1, 200));
+    let has_password = fields.has("smtp_password");
+    let before = credential.smtp.host.clone();
     fields.change("smtp_host", &mut credential.smtp.host, host);
+    if !credential.smtp.host.eq_ignore_ascii_case(&before) && !has_password {
+        fields.note("smtp_password", needs_password("smtp_host"));
+    }
     fields.change("smtp_port", &mut credential.smtp.port, port);
     fields.change("smtp_username", &mut credential.smtp.username, line(1, LONGEST_USERNAME));
     let sealed = |column| move |value: &Value| -> Reading<String> { Ok(seal(api, column, id, &secret(value)?)) };
@@ -88,6 +93,11 @@ pub(super) fn change(fields: &mut Fields<'_>, api: &Api, credential: &mut Creden
     let standing = if fields.is_null("imap_host") { None } else { credential.imap.clone() };
     credential.imap = imap(fields, api, id, standing)?;
     Some(())
+}
+
+/// Whoever may change a credential may not read its password, and could have it sent to a server of their own.
+fn needs_password(host: &str) -> String {
+    format!("is required with another {host}: the stored one is not sent to another server")
 }
 
 /// The mailbox: none of the four fields, or all of them together with what stands.
@@ -117,6 +127,9 @@ fn imap(fields: &mut Fields<'_>, api: &Api, id: CredentialId, standing: Option<E
             tls: tls.unwrap_or(TlsMode::Auto),
         }));
     };
+    if imap_host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&standing.host)) && password.is_none() {
+        fields.note("imap_password", needs_password("imap_host"));
+    }
     Some(Some(Endpoint {
         host: imap_host.unwrap_or(standing.host),
         port: imap_port.unwrap_or(standing.port),

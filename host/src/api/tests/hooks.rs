@@ -206,7 +206,10 @@ async fn an_inbound_endpoint_has_the_settings_of_its_adapter_and_no_others() {
     assert!(told.contains("\"topics\" is no setting of ses; beside signing_secret it has topic_arns"), "{told}");
     make(json!({"provider": "ses", "settings": {"topic_arns": 7}})).await.expect_error(422, "validation_failed");
     let details = make(json!({"provider": "mailgun"})).await.expect_error(422, "validation_failed");
-    assert_eq!(details["inbound_endpoint.signing_secret"], json!(["is required by mailgun"]));
+    assert_eq!(
+        details["inbound_endpoint.signing_secret"],
+        json!(["is required by mailgun; where mailgun tells it later, give any and PATCH it then"])
+    );
 
     // The setting reaches the adapter: another topic is refused, this one only for its signature.
     let made = make(json!({"provider": "ses", "settings": {"topic_arns": "arn:mine"}})).await;
@@ -231,4 +234,50 @@ async fn events_and_decisions_are_lists() {
     assert_eq!(api.get(&key, "/events?type=enrollment.sent").await.expect(StatusCode::OK), json!([]));
     assert_eq!(api.get(&key, "/decisions?hook=send-gate").await.expect(StatusCode::OK), json!([]));
     api.get(&key, "/events?type=nothing").await.expect_error(400, "bad_request");
+}
+
+#[tokio::test]
+async fn an_inbound_endpoint_is_given_its_secret_later_and_keeps_its_address() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let made = api
+        .post(
+            &key,
+            "/inbound_endpoints",
+            json!({"inbound_endpoint": {"provider": "postmark", "signing_secret": "not known yet"}}),
+        )
+        .await
+        .expect(StatusCode::CREATED);
+    let path = made["url"].as_str().unwrap().strip_prefix("http://ampout.example").unwrap().to_owned();
+    let told = json!({ "RecordType": "Delivery", "MessageID": "m", "Recipient": "bob@example.org",
+        "DeliveredAt": "2026-11-23T08:00:00Z", "ServerID": 1, "MessageStream": "outbound" });
+    let told_with = async |secret: &str| {
+        let request = Request::post(&path).header("authorization", format!("Bearer {secret}"));
+        api.send(request.body(Body::from(told.to_string())).unwrap()).await.status
+    };
+    assert_eq!(told_with("the secret").await, StatusCode::UNAUTHORIZED);
+    let one = format!("/inbound_endpoints/{}", made["id"].as_str().unwrap());
+    let change = json!({ "inbound_endpoint": { "signing_secret": "the secret" } });
+    let changed = api.call("PATCH", &key, &one, Some(change)).await;
+    assert_eq!(changed.expect(StatusCode::OK)["url"], made["url"]);
+    assert_eq!(told_with("the secret").await, StatusCode::OK);
+    assert_eq!(told_with("not known yet").await, StatusCode::UNAUTHORIZED);
+
+    let wrong = json!({ "inbound_endpoint": { "settings": { "public_key": "x" }, "provider": "ses" } });
+    let details = api.call("PATCH", &key, &one, Some(wrong)).await.expect_error(422, "validation_failed");
+    assert_eq!(details.as_object().unwrap().len(), 2, "{details}");
+    let stranger = api.key().await;
+    let change = json!({ "inbound_endpoint": { "signing_secret": "x" } });
+    api.call("PATCH", &stranger, &one, Some(change)).await.expect_error(404, "inbound_endpoint_not_found");
+}
+
+#[tokio::test]
+async fn a_provider_comes_again_when_the_database_is_away() {
+    let api = TestApi::start().await;
+    api.app.store.close().await;
+    for (provider, status) in [("brevo", 429), ("postmark", 503)] {
+        let request = Request::post(format!("/inbound/{provider}/token")).body(Body::from("{}")).unwrap();
+        let answer = api.send(request).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (status, "10"));
+    }
 }
