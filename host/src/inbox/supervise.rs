@@ -13,7 +13,8 @@ use crate::app::App;
 use crate::domain::credential::Endpoint;
 use crate::domain::ids::CredentialId;
 use crate::rounds::{self, Next};
-use crate::store::{Result, StoreError, credentials, inbox};
+use crate::store::mailboxes::{self, Hold};
+use crate::store::{Result, StoreError, credentials};
 use crate::wake::Wake;
 
 /// Mailboxes of one node.
@@ -34,6 +35,7 @@ pub(super) struct Turns {
 
 /// A running watcher. Dropped, it stops.
 struct Watcher {
+    generation: u32,
     endpoint: Endpoint,
     task: JoinHandle<()>,
 }
@@ -71,7 +73,7 @@ pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<No
 async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId, Watcher>) -> Result<()> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    let ours = inbox::lease(&mut tx, app.node, now, now.plus(app.lease()), MOST_MAILBOXES).await?;
+    let ours = mailboxes::lease(&mut tx, app.node, now, now.plus(app.lease()), MOST_MAILBOXES).await?;
     tx.commit().await?;
 
     let mut wanted = HashMap::with_capacity(ours.len());
@@ -83,23 +85,27 @@ async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId
         }
     }
     watchers.retain(|id, watcher| {
-        let is_wanted = wanted.get(id).is_some_and(|(_, endpoint)| *endpoint == watcher.endpoint);
+        let is_wanted = wanted.get(id).is_some_and(|(mailbox, endpoint)| {
+            mailbox.generation == watcher.generation && *endpoint == watcher.endpoint
+        });
         is_wanted && !watcher.task.is_finished()
     });
     for (id, (mailbox, endpoint)) in wanted {
         if watchers.contains_key(&id) {
             continue;
         }
-        let watched = Watched { credential_id: id, account_id: mailbox.account_id, endpoint: endpoint.clone() };
+        let generation = mailbox.generation;
+        let hold = Hold { credential_id: id, generation, owner: app.node };
+        let watched = Watched { hold, account_id: mailbox.account_id, endpoint: endpoint.clone() };
         let task = tokio::spawn(watch::run(app.clone(), watched, turns.clone()));
-        watchers.insert(id, Watcher { endpoint, task });
+        watchers.insert(id, Watcher { generation, endpoint, task });
     }
     Ok(())
 }
 
 async fn release(app: &App) -> Result<()> {
     let mut tx = app.store.begin().await?;
-    inbox::release(tx.conn(), app.node).await?;
+    mailboxes::release(tx.conn(), app.node).await?;
     tx.wake(Wake::Inbox);
     tx.commit().await
 }
