@@ -4,18 +4,30 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::watch::WatchError;
 use crate::app::App;
 use crate::domain::Timestamp;
-use crate::imap::{FetchLimits, ImapError, Session};
+use crate::imap::{FetchLimits, ImapError, ImapServer, Session};
 use crate::store::mailboxes::{self, Hold, Mailbox};
 
 /// The clocks of servers are not ours, and what they took in a moment ago may show a little later.
 const LEEWAY: Duration = Duration::from_secs(24 * 3600);
 
 /// One message, of which only the date is wanted.
-const PROBE: FetchLimits = FetchLimits { messages: 1, message_bytes: 0, stub_bytes: 1, batch_bytes: 1 };
+const PROBE: FetchLimits =
+    FetchLimits { messages: 1, message_bytes: 0, stub_bytes: 1, batch_bytes: 1, time: Duration::from_secs(180) };
 const FIRST_STRIDE: u32 = 64;
+
+/// All that an opening may take, whatever each of its steps may: few go on at a time, and others wait for them.
+const LONGEST_OPENING: Duration = Duration::from_secs(60);
+
+/// Opens a mailbox.
+pub(super) async fn open(app: &App, server: &ImapServer) -> Result<Session, ImapError> {
+    let timed_out = |_| ImapError::TimedOut { step: "the opening of the mailbox", after: LONGEST_OPENING };
+    timeout(LONGEST_OPENING, app.imap.open(server)).await.map_err(timed_out)?
+}
 
 /// The UID up to which everything was seen. Where UIDs count anew (or never counted), it is found by date.
 pub(super) async fn checkpoint(

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::turns::Turns;
 use super::watch::{self, Watched};
 use crate::app::App;
 use crate::domain::credential::Endpoint;
@@ -19,19 +20,6 @@ use crate::wake::Wake;
 
 /// Mailboxes of one node.
 const MOST_MAILBOXES: i64 = 2_000;
-/// Watchers that fetch at a time: each may have a batch of messages in memory.
-const MOST_FETCHING: usize = 8;
-/// Connections that are opened at a time, so that a start of a thousand watchers is no burst of handshakes.
-const MOST_OPENING: usize = 32;
-
-/// What all watchers share.
-#[derive(Clone)]
-pub(super) struct Turns {
-    pub(super) fetching: Arc<Semaphore>,
-    pub(super) opening: Arc<Semaphore>,
-    /// Rung when messages were stored.
-    pub(super) stored: Arc<Notify>,
-}
 
 /// A running watcher. Dropped, it stops.
 struct Watcher {
@@ -47,11 +35,7 @@ impl Drop for Watcher {
 }
 
 pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<Notify>) {
-    let turns = Turns {
-        fetching: Arc::new(Semaphore::new(MOST_FETCHING)),
-        opening: Arc::new(Semaphore::new(MOST_OPENING)),
-        stored: Arc::clone(stored),
-    };
+    let turns = Turns::new(Arc::clone(stored));
     let watchers = tokio::sync::Mutex::new(HashMap::new());
     let round = || async {
         reconcile(app, &turns, &mut *watchers.lock().await).await?;

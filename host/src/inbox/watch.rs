@@ -5,11 +5,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::start;
-use super::supervise::Turns;
+use super::turns::{Pace, Turns};
 use crate::app::App;
 use crate::domain::credential::Endpoint;
 use crate::domain::ids::{AccountId, CredentialId, InboundMessageId};
-use crate::imap::{Change, FetchBatch, FetchLimits, FetchedMessage, ImapError, ImapServer, Session};
+use crate::imap::{Change, FetchBatch, FetchedMessage, ImapError, ImapServer, Session};
 use crate::rounds;
 use crate::secrets::{SealedFor, SecretError};
 use crate::store::inbox::InboundMessage;
@@ -20,9 +20,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// A server is asked for news after so long even if it has told of none: some tell of nothing.
 const LONGEST_IDLE: Duration = Duration::from_secs(25 * 60);
-/// Messages over a megabyte are kept as their beginning: text and reports come before attachments.
-const LIMITS: FetchLimits =
-    FetchLimits { messages: 500, message_bytes: 1 << 20, stub_bytes: 256 << 10, batch_bytes: 8 << 20 };
 
 /// Which mailbox.
 pub(super) struct Watched {
@@ -48,15 +45,15 @@ pub(super) enum WatchError {
 
 /// Watches until it is aborted or the mailbox is no longer to be watched.
 pub(super) async fn run(app: App, watched: Watched, turns: Turns) {
-    let mut failures = 0;
+    let mut pace = Pace::default();
     loop {
-        let error = match session(&app, &watched, &turns, &mut failures).await {
+        let error = match session(&app, &watched, &turns, &mut pace).await {
             Err(WatchError::NotOurs) => return,
             Err(error) => error,
             Ok(never) => match never {},
         };
-        failures += 1;
-        if failures == 1 {
+        pace.failures += 1;
+        if pace.failures == 1 {
             // Once, not at each try: a mailbox may be gone for days, and its last error stands in the API.
             tracing::warn!(credential.id = %watched.hold.credential_id, error = &error as &dyn std::error::Error,
                 "A mailbox can't be read");
@@ -64,25 +61,24 @@ pub(super) async fn run(app: App, watched: Watched, turns: Turns) {
         if let Err(error) = note(&app, &watched, Some(&error.to_string())).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "A mailbox's error could not be stored");
         }
-        app.clock.sleep(pause_after(&error, failures)).await;
+        app.clock.sleep(pause_after(&error, pace.failures)).await;
     }
 }
 
 /// From the opening to the first error.
-async fn session(app: &App, watched: &Watched, turns: &Turns, failures: &mut u32) -> Result<Infallible, WatchError> {
+async fn session(app: &App, watched: &Watched, turns: &Turns, pace: &mut Pace) -> Result<Infallible, WatchError> {
     let mailbox = load(app, watched).await?;
     let server = server(app, watched.hold.credential_id, &watched.endpoint)?;
     let mut session = {
-        // The semaphores are never closed.
-        let _turn = turns.opening.acquire().await;
-        app.imap.open(&server).await?
+        let _place = turns.opening(pace).await;
+        start::open(app, &server).await?
     };
     let mut last_uid = start::checkpoint(app, watched.hold, &mailbox, &mut session).await?;
     loop {
-        last_uid = catch_up(app, watched, turns, &mailbox, &mut session, last_uid).await?;
+        last_uid = catch_up(app, watched, turns, pace, &mailbox, &mut session, last_uid).await?;
         load(app, watched).await?;
         note(app, watched, None).await?;
-        if std::mem::take(failures) > 0 {
+        if std::mem::take(&mut pace.failures) > 0 {
             tracing::info!(credential.id = %watched.hold.credential_id, "A mailbox can be read again");
         }
         if session.wait_for_change(LONGEST_IDLE).await? == Change::NotSupported {
@@ -96,18 +92,27 @@ async fn catch_up(
     app: &App,
     watched: &Watched,
     turns: &Turns,
+    pace: &mut Pace,
     mailbox: &Mailbox,
     session: &mut Session,
     mut last_uid: u32,
 ) -> Result<u32, WatchError> {
     loop {
-        let _turn = turns.fetching.acquire().await;
-        let batch = session.fetch_since(last_uid, LIMITS).await?;
-        let (scanned_to, more) = (batch.scanned_to, batch.more);
+        let turn = turns.fetching(pace, app.clock.now()).await;
+        let fetched = session.fetch_since(last_uid, turn.limits).await;
+        let cut_short = fetched.as_ref().map_or_else(Some, |batch| batch.cut_short.as_ref());
+        if matches!(cut_short, Some(ImapError::TimedOut { .. })) {
+            pace.was_slow(app.clock.now());
+        }
+        let mut batch = fetched?;
+        let (scanned_to, more, cut_short) = (batch.scanned_to, batch.more, batch.cut_short.take());
         if scanned_to > last_uid {
             store(app, watched, mailbox, batch).await?;
             last_uid = scanned_to;
             turns.stored.notify_one();
+        }
+        if let Some(error) = cut_short {
+            return Err(error.into());
         }
         if !more {
             return Ok(last_uid);
