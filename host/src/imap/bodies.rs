@@ -10,8 +10,8 @@ use super::{ImapError, Session};
 
 const WHOLE: &str = "BODY.PEEK[]";
 
-/// What a server gave; `None` for what it refused.
-type Bodies = HashMap<u32, Option<Vec<u8>>>;
+/// What a server gave, or said when it refused.
+type Bodies = HashMap<u32, Result<Vec<u8>, ImapError>>;
 
 impl Session {
     /// Brings the messages into the batch, by rising UID: the small ones at once, each large one's beginning by itself.
@@ -22,9 +22,9 @@ impl Session {
         limits: FetchLimits,
         batch: &mut FetchBatch,
     ) -> Result<(), ImapError> {
-        let small: Vec<&Summary> = summaries.iter().filter(|summary| summary.size <= limits.message_bytes).collect();
+        let small: Vec<&Summary> = summaries.iter().filter(|summary| summary.comes_whole(limits)).collect();
         let uids: Vec<u32> = small.iter().map(|summary| summary.uid).collect();
-        let bytes = small.iter().map(|summary| u64::from(summary.size)).sum();
+        let bytes = small.iter().filter_map(|summary| summary.size).map(u64::from).sum();
         let mut bodies = Bodies::new();
         let mut ended = Ok(());
         if !uids.is_empty() {
@@ -34,19 +34,26 @@ impl Session {
                 ended => ended,
             };
         }
-        for Summary { uid, internal_date, size } in summaries {
-            let truncated = size > limits.message_bytes;
-            if truncated && ended.is_ok() {
+        for summary in summaries {
+            let comes_whole = summary.comes_whole(limits);
+            let Summary { uid, internal_date, size } = summary;
+            if !comes_whole && ended.is_ok() {
                 let beginning = format!("{WHOLE}<0.{}>", limits.stub_bytes.max(1));
                 ended = self.fetch_or_note_refusal(uid, &beginning, limits.stub_bytes, &mut bodies).await;
             }
             match bodies.remove(&uid) {
-                Some(Some(raw)) => {
+                Some(Ok(raw)) => {
+                    let length = u32::try_from(raw.len()).unwrap_or(u32::MAX);
+                    let truncated = !comes_whole && (size.is_some() || length >= limits.stub_bytes);
+                    let size = size.unwrap_or(length);
                     batch.messages.push(FetchedMessage { uid, internal_date, size, raw, truncated });
                 }
                 // It may still have been on its way.
                 None if ended.is_err() => return ended,
-                Some(None) | None => batch.unreadable.push(uid),
+                refused => {
+                    batch.unreadable.push(uid);
+                    batch.refusal = refused.and_then(Result::err).or(batch.refusal.take());
+                }
             }
         }
         ended
@@ -54,7 +61,7 @@ impl Session {
 
     async fn fetch_one_by_one(&mut self, summaries: &[&Summary], bodies: &mut Bodies) -> Result<(), ImapError> {
         for summary in summaries {
-            self.fetch_or_note_refusal(summary.uid, WHOLE, summary.size, bodies).await?;
+            self.fetch_or_note_refusal(summary.uid, WHOLE, summary.size.unwrap_or(0), bodies).await?;
         }
         Ok(())
     }
@@ -67,8 +74,8 @@ impl Session {
         bodies: &mut Bodies,
     ) -> Result<(), ImapError> {
         match self.fetch_bodies(&[uid], query, u64::from(expected_bytes), bodies).await {
-            Err(ImapError::Refused { .. }) => {
-                bodies.entry(uid).or_insert(None);
+            Err(refusal @ ImapError::Refused { .. }) => {
+                bodies.entry(uid).or_insert(Err(refusal));
                 Ok(())
             }
             ended => ended,
@@ -91,7 +98,7 @@ impl Session {
             let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
             for attribute in attributes {
                 if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {
-                    bodies.insert(uid, Some(data.to_vec()));
+                    bodies.insert(uid, Ok(data.to_vec()));
                 }
             }
         })

@@ -69,6 +69,8 @@ pub struct FetchBatch {
     pub messages: Vec<FetchedMessage>,
     /// Messages that are there and that the server would not give.
     pub unreadable: Vec<u32>,
+    /// What it said when it refused one of those.
+    pub refusal: Option<ImapError>,
     /// Every UID up to this one was looked at: the new checkpoint, once the messages are stored.
     pub scanned_to: u32,
     /// Whether there is more: call again, with `scanned_to`.
@@ -93,7 +95,15 @@ impl fmt::Debug for FetchedMessage {
 pub(super) struct Summary {
     pub(super) uid: u32,
     pub(super) internal_date: Option<Timestamp>,
-    pub(super) size: u32,
+    /// `None` where the server can't tell.
+    pub(super) size: Option<u32>,
+}
+
+impl Summary {
+    /// Whether it is small enough to come whole.
+    pub(super) fn comes_whole(&self, limits: FetchLimits) -> bool {
+        self.size.is_some_and(|size| size <= limits.message_bytes)
+    }
 }
 
 impl FetchBatch {
@@ -127,6 +137,7 @@ impl Session {
             uid_validity: self.state.uid_validity,
             messages: Vec::new(),
             unreadable: Vec::new(),
+            refusal: None,
             scanned_to: last_uid,
             more: true,
             cut_short: None,
@@ -227,29 +238,48 @@ impl Session {
 
     /// UID, date and size of those of `uids` that still exist, by rising UID.
     async fn summaries(&mut self, uids: &[u32]) -> Result<Vec<Summary>, ImapError> {
-        let mut found: HashMap<u32, Summary> = HashMap::new();
+        let mut found = HashMap::new();
+        match self.fetch_summaries(uids, &mut found).await {
+            // One message that it can't measure must not keep the others back.
+            Err(ImapError::Refused { .. }) => self.summaries_one_by_one(uids, &mut found).await?,
+            ended => ended?,
+        }
+        Ok(uids.iter().filter_map(|uid| found.remove(uid)).collect())
+    }
+
+    async fn summaries_one_by_one(&mut self, uids: &[u32], found: &mut HashMap<u32, Summary>) -> Result<(), ImapError> {
+        for &uid in uids {
+            match self.fetch_summaries(&[uid], found).await {
+                Err(ImapError::Refused { .. }) => {
+                    found.entry(uid).or_insert(Summary { uid, internal_date: None, size: None });
+                }
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_summaries(&mut self, uids: &[u32], found: &mut HashMap<u32, Summary>) -> Result<(), ImapError> {
         let count = u64::try_from(uids.len()).unwrap_or(u64::MAX);
         let bytes = count.saturating_add(1).saturating_mul(OVERHEAD_BYTES);
         let allowance = Allowance { time: self.timeouts.command, bytes };
         let command = format!("UID FETCH {} (UID INTERNALDATE RFC822.SIZE)", set_of(uids));
         self.command("UID FETCH", &command, allowance, |response| {
             let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
-            let mut summary = Summary { uid, internal_date: None, size: 0 };
-            let mut sized = false;
+            let mut summary = Summary { uid, internal_date: None, size: None };
             for attribute in attributes {
                 match attribute {
                     AttributeValue::InternalDate(text) => summary.internal_date = parse_internal_date(text),
-                    AttributeValue::Rfc822Size(size) => (summary.size, sized) = (*size, true),
+                    AttributeValue::Rfc822Size(size) => summary.size = Some(*size),
                     _ => {}
                 }
             }
             // Without a size it is a note about flags that the server sends on its own.
-            if sized {
+            if summary.size.is_some() {
                 found.insert(uid, summary);
             }
         })
-        .await?;
-        Ok(uids.iter().filter_map(|uid| found.remove(uid)).collect())
+        .await
     }
 }
 
@@ -266,7 +296,7 @@ pub(super) fn uid_of(response: &Response<'_>) -> Option<u32> {
 fn how_many_fit(summaries: &[Summary], limits: FetchLimits) -> usize {
     let mut sum: u64 = 0;
     let fitting = summaries.iter().take_while(|summary| {
-        let cost = if summary.size > limits.message_bytes { limits.stub_bytes } else { summary.size };
+        let cost = summary.size.filter(|size| *size <= limits.message_bytes).unwrap_or(limits.stub_bytes);
         sum = sum.saturating_add(u64::from(cost));
         sum <= limits.batch_bytes
     });
@@ -318,7 +348,7 @@ mod tests {
     fn a_batch_has_one_message_at_least_and_no_more_bytes_than_allowed() {
         let of = |sizes: &[u32]| -> usize {
             let summaries: Vec<Summary> =
-                sizes.iter().map(|size| Summary { uid: 1, internal_date: None, size: *size }).collect();
+                sizes.iter().map(|size| Summary { uid: 1, internal_date: None, size: Some(*size) }).collect();
             how_many_fit(
                 &summaries,
                 FetchLimits {

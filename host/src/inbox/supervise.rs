@@ -63,7 +63,15 @@ async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId
     let mut wanted = HashMap::with_capacity(ours.len());
     let mut conn = app.store.read().await?;
     for mailbox in ours {
-        let credential = credentials::get(&mut conn, mailbox.credential_id).await?;
+        let credential = match credentials::get(&mut conn, mailbox.credential_id).await {
+            // A row that can't be read, as a newer version or a hand may leave it, is nobody else's trouble.
+            Err(error) if !error.is_passing() => {
+                tracing::warn!(credential.id = %mailbox.credential_id, error = &error as &dyn std::error::Error,
+                    "A mailbox is not watched, because its credential can't be read");
+                continue;
+            }
+            found => found?,
+        };
         if let Some(endpoint) = credential.and_then(|credential| credential.imap) {
             wanted.insert(mailbox.credential_id, (mailbox, endpoint));
         }

@@ -105,6 +105,11 @@ async fn catch_up(
             pace.was_slow(app.clock.now());
         }
         let mut batch = fetched?;
+        // A server that gives the one next to it does not have a message; one that gives none is out of order, and what it
+        // refuses must not be passed over.
+        if let Some(refusal) = batch.refusal.take().filter(|_| batch.messages.is_empty()) {
+            return Err(refusal.into());
+        }
         let (scanned_to, more, cut_short) = (batch.scanned_to, batch.more, batch.cut_short.take());
         if scanned_to > last_uid {
             store(app, watched, mailbox, batch).await?;

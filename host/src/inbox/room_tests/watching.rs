@@ -115,6 +115,42 @@ async fn who_watched_the_mailbox_before_writes_nothing_of_it_any_more() {
 }
 
 #[tokio::test]
+async fn what_a_server_refuses_for_a_while_is_read_later_and_what_it_never_gives_holds_up_nothing() {
+    let room = Room::open(true).await;
+    let (a, b) = (room.app.sent(room.sender, "a@example.com").await, room.app.sent(room.sender, "b@example.com").await);
+    room.server.deliver(USER, "broken").unwrap();
+    room.deliver(human("a@example.com", "r1", Some(a.id)));
+    room.server.withhold(USER, &[1, 2]).unwrap();
+    let _running = room.run();
+    room.until(async || room.mailbox().await.last_error.is_some()).await;
+    let mailbox = room.mailbox().await;
+    assert!(mailbox.last_error.clone().unwrap().contains("refused UID FETCH"), "{mailbox:?}");
+    assert_eq!(mailbox.last_uid, 0);
+
+    room.server.withhold(USER, &[1]).unwrap();
+    room.until(async || {
+        room.app.clock.advance(Duration::from_secs(30));
+        room.answers(&a).await.len() == 1
+    })
+    .await;
+    room.answer(&b, human("b@example.com", "r2", Some(b.id))).await;
+    room.until(async || room.mailbox().await.last_error.is_none()).await;
+    assert_eq!(room.mailbox().await.last_uid, 3);
+}
+
+#[tokio::test]
+async fn one_credential_that_can_t_be_read_keeps_no_other_mailbox_from_being_watched() {
+    let room = Room::open(true).await;
+    let odd = room.app.sender(room.sender.account, Some(room.server.address().port())).await;
+    let mut tx = room.app.store.begin().await.unwrap();
+    let statement = format!("UPDATE smtp_credentials SET imap_tls = 'odd' WHERE id = '{}'", odd.credential);
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(tx.conn()).await.unwrap();
+    tx.commit().await.unwrap();
+    let _running = room.run();
+    room.watched().await;
+}
+
+#[tokio::test]
 async fn a_mailbox_without_idle_is_polled() {
     let room = Room::open(false).await;
     let send = room.app.sent(room.sender, "bob@example.com").await;
