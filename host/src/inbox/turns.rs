@@ -13,9 +13,10 @@ use crate::imap::FetchLimits;
 const MOST_QUICK: usize = 6;
 const MOST_SLOW: usize = 2;
 /// Connections that are opened at a time, so that a start of a thousand watchers is no burst of handshakes; and those of
-/// mailboxes that could not be read the last time.
-const MOST_OPENING: usize = 24;
-const MOST_REOPENING: usize = 8;
+/// mailboxes that could not be read the last times. A connection that was lost is no more than one failure.
+const MOST_OPENING: usize = 20;
+const MOST_REOPENING: usize = 12;
+const FAILURES_OF_ANY: u32 = 1;
 /// A mailbox is slow for so long after a turn in which it did not get done.
 const SLOW_FOR: Duration = Duration::from_secs(3600);
 
@@ -70,7 +71,7 @@ impl Turns {
 
     /// Waits for a place to open a mailbox.
     pub(super) async fn opening(&self, pace: &Pace) -> Option<SemaphorePermit<'_>> {
-        let places = if pace.failures == 0 { &self.opening } else { &self.reopening };
+        let places = if pace.failures <= FAILURES_OF_ANY { &self.opening } else { &self.reopening };
         places.acquire().await.ok()
     }
 
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn servers_that_can_t_be_reached_do_not_keep_a_new_mailbox_from_being_opened() {
+    async fn servers_that_can_t_be_reached_do_not_keep_a_lost_connection_from_being_opened_again() {
         let turns = Turns::new(Arc::default());
         let gone = Pace { failures: 3, ..Pace::default() };
         let mut held = Vec::new();
@@ -126,6 +127,7 @@ mod tests {
             held.push(place);
         }
         assert_eq!(held.len(), MOST_REOPENING);
-        assert!(turns.opening(&Pace::default()).now_or_never().is_some());
+        let lost = Pace { failures: 1, ..Pace::default() };
+        assert!(turns.opening(&lost).now_or_never().is_some());
     }
 }
