@@ -119,7 +119,7 @@ impl TestApp {
         };
         credentials::insert(tx.conn(), &credential).await.unwrap();
         if imap.is_some() {
-            crate::store::inbox::watch(tx.conn(), sender.credential, account, now).await.unwrap();
+            crate::store::mailboxes::watch(tx.conn(), sender.credential, account, now).await.unwrap();
         }
         tx.commit().await.unwrap();
         sender

@@ -25,7 +25,7 @@ use crate::domain::credential::Credential;
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::provider::Provider;
 use crate::domain::status::{CampaignStatus, TlsMode};
-use crate::store::{Conn, Tx, campaigns, credentials, facts, inbox};
+use crate::store::{Conn, Tx, campaigns, credentials, facts, mailboxes};
 use crate::wake::Wake;
 
 pub(super) use input::new_credential;
@@ -143,7 +143,8 @@ pub(super) async fn create(
 
 /// Change a credential
 ///
-/// A rest ends with it. `imap_host: null` turns reply detection off.
+/// A rest ends with it. `imap_host: null` turns reply detection off. Another `imap_host` or `imap_username` is another
+/// mailbox: it is read from when the one before was last read to its end, and where that never was, from when it was given.
 #[utoipa::path(patch, path = "/campaigns/{id}/smtp_credentials/{credential}", operation_id = "update_smtp_credential",
     tag = "SMTP credentials", request_body = requests::CredentialChange,
     responses((status = OK, description = "As it is now.", body = CredentialShown)))]
@@ -156,12 +157,10 @@ pub(super) async fn update(
     let mut tx = api.app.store.begin().await?;
     credentials::lock(tx.conn(), id).await?;
     let mut credential = found(tx.conn(), caller.account, campaign, id).await?;
+    let before = credential.imap.clone();
     read_wrapped(body, "smtp_credential", |fields| input::change(fields, &api, &mut credential))?;
     credentials::update(tx.conn(), &credential).await?;
-    match credential.imap {
-        Some(_) => inbox::watch(tx.conn(), id, caller.account, api.now()).await?,
-        None => inbox::unwatch(tx.conn(), id).await?,
-    }
+    mailboxes::follow(tx.conn(), &credential, before.as_ref(), api.now()).await?;
     tx.wake(Wake::Inbox);
     tx.wake(Wake::Dispatch);
     let shown = shown(tx.conn(), credential).await?;
@@ -234,7 +233,7 @@ pub(super) async fn test(
 pub(super) async fn insert(tx: &mut Tx, credential: &Credential, now: Timestamp) -> Result<()> {
     credentials::insert(tx.conn(), credential).await?;
     if credential.imap.is_some() {
-        inbox::watch(tx.conn(), credential.id, credential.account_id, now).await?;
+        mailboxes::watch(tx.conn(), credential.id, credential.account_id, now).await?;
         tx.wake(Wake::Inbox);
     }
     Ok(())
@@ -247,7 +246,7 @@ async fn found(conn: &mut Conn, account: AccountId, campaign: CampaignId, id: Cr
 }
 
 async fn shown(conn: &mut Conn, credential: Credential) -> Result<CredentialShown> {
-    let mailbox = inbox::mailbox(conn, credential.id).await?;
+    let mailbox = mailboxes::mailbox(conn, credential.id).await?;
     let mailbox = mailbox.map(|m| MailboxShown { last_checked_at: m.last_checked_at, last_error: m.last_error });
     let (imap, disabled) = (credential.imap.as_ref(), credential.disabled.as_ref());
     Ok(CredentialShown {

@@ -71,6 +71,13 @@ pub struct Disabled {
     pub reason: String,
 }
 
+impl Endpoint {
+    /// Whether it is the same account on the same server, through whatever port and with whatever password.
+    pub fn is_same_account_as(&self, other: &Self) -> bool {
+        self.host.eq_ignore_ascii_case(&other.host) && self.username == other.username
+    }
+}
+
 impl Credential {
     /// The limit that binds.
     pub fn effective_limit(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
 
@@ -15,7 +16,7 @@ const SEARCH_BYTES: u64 = 2 << 20;
 /// How many searches one call makes, so that a mailbox with gaps of millions keeps nobody waiting.
 const MAX_SEARCHES: usize = 32;
 /// What surrounds a message in an answer, generously.
-const OVERHEAD_BYTES: u64 = 4 << 10;
+pub(super) const OVERHEAD_BYTES: u64 = 4 << 10;
 
 /// How much one batch may hold.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +29,19 @@ pub struct FetchLimits {
     pub stub_bytes: u32,
     /// The largest sum of all messages. A batch has at least one message, whatever its size.
     pub batch_bytes: u64,
+    /// How long all of it may take, whatever its single commands may.
+    pub time: Duration,
 }
 
 impl Default for FetchLimits {
     fn default() -> Self {
-        Self { messages: 200, message_bytes: 5 << 20, stub_bytes: 256 << 10, batch_bytes: 16 << 20 }
+        Self {
+            messages: 200,
+            message_bytes: 5 << 20,
+            stub_bytes: 256 << 10,
+            batch_bytes: 16 << 20,
+            time: Duration::from_secs(180),
+        }
     }
 }
 
@@ -60,10 +69,14 @@ pub struct FetchBatch {
     pub messages: Vec<FetchedMessage>,
     /// Messages that are there and that the server would not give.
     pub unreadable: Vec<u32>,
+    /// What it said when it refused one of those.
+    pub refusal: Option<ImapError>,
     /// Every UID up to this one was looked at: the new checkpoint, once the messages are stored.
     pub scanned_to: u32,
     /// Whether there is more: call again, with `scanned_to`.
     pub more: bool,
+    /// What ended it before all that was asked for had come. What did come is good, and the session is of no more use.
+    pub cut_short: Option<ImapError>,
 }
 
 impl fmt::Debug for FetchedMessage {
@@ -79,25 +92,65 @@ impl fmt::Debug for FetchedMessage {
 }
 
 /// What the first of the two fetches tells of a message.
-struct Summary {
-    uid: u32,
-    internal_date: Option<Timestamp>,
-    size: u32,
+pub(super) struct Summary {
+    pub(super) uid: u32,
+    pub(super) internal_date: Option<Timestamp>,
+    /// `None` where the server can't tell.
+    pub(super) size: Option<u32>,
+}
+
+impl Summary {
+    /// Whether it is small enough to come whole.
+    pub(super) fn comes_whole(&self, limits: FetchLimits) -> bool {
+        self.size.is_some_and(|size| size <= limits.message_bytes)
+    }
+}
+
+impl FetchBatch {
+    /// The last UID of which is known what it brought.
+    fn last_uid(&self) -> Option<u32> {
+        let message = self.messages.last().map(|message| message.uid);
+        message.max(self.unreadable.last().copied())
+    }
+
+    /// The same, ended by an error after everything up to `scanned_to` had been seen.
+    fn cut_short(mut self, scanned_to: u32, error: ImapError) -> Self {
+        self.scanned_to = scanned_to;
+        self.more = true;
+        self.cut_short = Some(error);
+        self
+    }
 }
 
 impl Session {
     /// The messages with a UID above `last_uid`, by rising UID, as many as `limits` allow. They are read with BODY.PEEK
     /// from a mailbox opened read-only, so nothing is marked.
     pub async fn fetch_since(&mut self, last_uid: u32, limits: FetchLimits) -> Result<FetchBatch, ImapError> {
-        let searched_all = self.search_beyond(last_uid).await?;
-        let wanted: Vec<u32> = self.pending.iter().copied().take(limits.messages.max(1)).collect();
+        self.begin_turn(limits.time);
+        let fetched = self.fetch_in_time(last_uid, limits).await;
+        self.end_turn();
+        fetched
+    }
+
+    async fn fetch_in_time(&mut self, last_uid: u32, limits: FetchLimits) -> Result<FetchBatch, ImapError> {
         let mut batch = FetchBatch {
             uid_validity: self.state.uid_validity,
             messages: Vec::new(),
             unreadable: Vec::new(),
-            scanned_to: self.searched_to.max(last_uid),
-            more: !searched_all,
+            refusal: None,
+            scanned_to: last_uid,
+            more: true,
+            cut_short: None,
         };
+        let searched_all = match self.search_beyond(last_uid).await {
+            Ok(searched_all) => searched_all,
+            // There is nothing in what was searched: the next session need not search it again.
+            Err(error) if self.searched_to > last_uid => return Ok(batch.cut_short(self.searched_to, error)),
+            Err(error) => return Err(error),
+        };
+        batch.scanned_to = self.searched_to.max(last_uid);
+        batch.more = !searched_all;
+        let wanted: Vec<u32> = self.pending.iter().copied().take(limits.messages.max(1)).collect();
         if wanted.is_empty() {
             self.resume_at = None;
             batch.more |= self.has_news();
@@ -110,7 +163,13 @@ impl Session {
         let last = if all_of_them { wanted.last() } else { summaries.last().map(|summary| &summary.uid) };
         let last = last.copied().unwrap_or(last_uid);
 
-        self.bodies(summaries, limits, &mut batch).await?;
+        if let Err(error) = self.bodies(summaries, limits, &mut batch).await {
+            // What came is kept: on a line that never brings a whole batch in the time it is how one gets on.
+            return match batch.last_uid() {
+                Some(last_uid) => Ok(batch.cut_short(last_uid, error)),
+                None => Err(error),
+            };
+        }
         self.pending.retain(|uid| *uid > last);
         if !self.pending.is_empty() {
             batch.scanned_to = last;
@@ -123,7 +182,7 @@ impl Session {
     }
 
     /// Fills `pending` with UIDs above `last_uid`, unless the call before left some. Whether all was searched, up to the
-    /// end of the mailbox.
+    /// end of the mailbox. After an error there is nothing between `last_uid` and `searched_to`.
     ///
     /// The search goes by windows as far as UIDNEXT, so that its answer is bounded, and with an open end beyond it.
     async fn search_beyond(&mut self, last_uid: u32) -> Result<bool, ImapError> {
@@ -179,105 +238,48 @@ impl Session {
 
     /// UID, date and size of those of `uids` that still exist, by rising UID.
     async fn summaries(&mut self, uids: &[u32]) -> Result<Vec<Summary>, ImapError> {
-        let mut found: HashMap<u32, Summary> = HashMap::new();
+        let mut found = HashMap::new();
+        match self.fetch_summaries(uids, &mut found).await {
+            // One message that it can't measure must not keep the others back.
+            Err(ImapError::Refused { .. }) => self.summaries_one_by_one(uids, &mut found).await?,
+            ended => ended?,
+        }
+        Ok(uids.iter().filter_map(|uid| found.remove(uid)).collect())
+    }
+
+    async fn summaries_one_by_one(&mut self, uids: &[u32], found: &mut HashMap<u32, Summary>) -> Result<(), ImapError> {
+        for &uid in uids {
+            match self.fetch_summaries(&[uid], found).await {
+                Err(ImapError::Refused { .. }) => {
+                    found.entry(uid).or_insert(Summary { uid, internal_date: None, size: None });
+                }
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_summaries(&mut self, uids: &[u32], found: &mut HashMap<u32, Summary>) -> Result<(), ImapError> {
         let count = u64::try_from(uids.len()).unwrap_or(u64::MAX);
         let bytes = count.saturating_add(1).saturating_mul(OVERHEAD_BYTES);
         let allowance = Allowance { time: self.timeouts.command, bytes };
         let command = format!("UID FETCH {} (UID INTERNALDATE RFC822.SIZE)", set_of(uids));
         self.command("UID FETCH", &command, allowance, |response| {
             let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
-            let mut summary = Summary { uid, internal_date: None, size: 0 };
-            let mut sized = false;
+            let mut summary = Summary { uid, internal_date: None, size: None };
             for attribute in attributes {
                 match attribute {
                     AttributeValue::InternalDate(text) => summary.internal_date = parse_internal_date(text),
-                    AttributeValue::Rfc822Size(size) => (summary.size, sized) = (*size, true),
+                    AttributeValue::Rfc822Size(size) => summary.size = Some(*size),
                     _ => {}
                 }
             }
             // Without a size it is a note about flags that the server sends on its own.
-            if sized {
+            if summary.size.is_some() {
                 found.insert(uid, summary);
             }
         })
-        .await?;
-        Ok(uids.iter().filter_map(|uid| found.remove(uid)).collect())
-    }
-
-    /// Brings the messages: the small ones at once, each large one's beginning by itself.
-    async fn bodies(
-        &mut self,
-        summaries: Vec<Summary>,
-        limits: FetchLimits,
-        batch: &mut FetchBatch,
-    ) -> Result<(), ImapError> {
-        let small: Vec<&Summary> = summaries.iter().filter(|summary| summary.size <= limits.message_bytes).collect();
-        let uids: Vec<u32> = small.iter().map(|summary| summary.uid).collect();
-        let bytes = small.iter().map(|summary| u64::from(summary.size)).sum();
-        let mut bodies = HashMap::new();
-        if !uids.is_empty() {
-            match self.fetch_bodies(&uids, "BODY.PEEK[]", bytes).await {
-                Ok(fetched) => bodies = fetched,
-                // Some servers refuse the whole answer for one message that they can't render.
-                Err(ImapError::Refused { .. }) => bodies = self.fetch_one_by_one(&small).await?,
-                Err(error) => return Err(error),
-            }
-        }
-        for summary in summaries {
-            let truncated = summary.size > limits.message_bytes;
-            let raw = if truncated {
-                let query = format!("BODY.PEEK[]<0.{}>", limits.stub_bytes.max(1));
-                match self.fetch_bodies(&[summary.uid], &query, u64::from(limits.stub_bytes)).await {
-                    Ok(mut fetched) => fetched.remove(&summary.uid),
-                    Err(ImapError::Refused { .. }) => None,
-                    Err(error) => return Err(error),
-                }
-            } else {
-                bodies.remove(&summary.uid)
-            };
-            let Summary { uid, internal_date, size } = summary;
-            match raw {
-                Some(raw) => batch.messages.push(FetchedMessage { uid, internal_date, size, raw, truncated }),
-                None => batch.unreadable.push(uid),
-            }
-        }
-        Ok(())
-    }
-
-    async fn fetch_one_by_one(&mut self, summaries: &[&Summary]) -> Result<HashMap<u32, Vec<u8>>, ImapError> {
-        let mut bodies = HashMap::new();
-        for summary in summaries {
-            match self.fetch_bodies(&[summary.uid], "BODY.PEEK[]", u64::from(summary.size)).await {
-                Ok(fetched) => bodies.extend(fetched),
-                Err(ImapError::Refused { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(bodies)
-    }
-
-    async fn fetch_bodies(
-        &mut self,
-        uids: &[u32],
-        query: &str,
-        expected_bytes: u64,
-    ) -> Result<HashMap<u32, Vec<u8>>, ImapError> {
-        let mut bodies = HashMap::new();
-        let count = u64::try_from(uids.len()).unwrap_or(u64::MAX);
-        // Twice the size: some servers count a line end as one byte and send two.
-        let bytes = expected_bytes.saturating_mul(2).saturating_add(count.saturating_mul(OVERHEAD_BYTES));
-        let allowance = Allowance { time: self.timeouts.fetch, bytes: bytes.saturating_add(64 << 10) };
-        let command = format!("UID FETCH {} (UID {query})", set_of(uids));
-        self.command("UID FETCH", &command, allowance, |response| {
-            let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
-            for attribute in attributes {
-                if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {
-                    bodies.insert(uid, data.to_vec());
-                }
-            }
-        })
-        .await?;
-        Ok(bodies)
+        .await
     }
 }
 
@@ -294,7 +296,7 @@ pub(super) fn uid_of(response: &Response<'_>) -> Option<u32> {
 fn how_many_fit(summaries: &[Summary], limits: FetchLimits) -> usize {
     let mut sum: u64 = 0;
     let fitting = summaries.iter().take_while(|summary| {
-        let cost = if summary.size > limits.message_bytes { limits.stub_bytes } else { summary.size };
+        let cost = summary.size.filter(|size| *size <= limits.message_bytes).unwrap_or(limits.stub_bytes);
         sum = sum.saturating_add(u64::from(cost));
         sum <= limits.batch_bytes
     });
@@ -302,7 +304,7 @@ fn how_many_fit(summaries: &[Summary], limits: FetchLimits) -> usize {
 }
 
 /// `3:7,9` for 3, 4, 5, 6, 7, 9, so that a command of hundreds of UIDs stays short.
-fn set_of(uids: &[u32]) -> String {
+pub(super) fn set_of(uids: &[u32]) -> String {
     let mut set = String::new();
     let mut rest = uids;
     while let Some((&first, _)) = rest.split_first() {
@@ -346,8 +348,17 @@ mod tests {
     fn a_batch_has_one_message_at_least_and_no_more_bytes_than_allowed() {
         let of = |sizes: &[u32]| -> usize {
             let summaries: Vec<Summary> =
-                sizes.iter().map(|size| Summary { uid: 1, internal_date: None, size: *size }).collect();
-            how_many_fit(&summaries, FetchLimits { messages: 9, message_bytes: 100, stub_bytes: 10, batch_bytes: 150 })
+                sizes.iter().map(|size| Summary { uid: 1, internal_date: None, size: Some(*size) }).collect();
+            how_many_fit(
+                &summaries,
+                FetchLimits {
+                    messages: 9,
+                    message_bytes: 100,
+                    stub_bytes: 10,
+                    batch_bytes: 150,
+                    ..FetchLimits::default()
+                },
+            )
         };
         assert_eq!(of(&[100, 50, 1]), 2);
         assert_eq!(of(&[100, 4_000_000, 40, 1]), 3);

@@ -6,6 +6,7 @@
 //! async-imap writes each command, passwords included, to the `log` crate at TRACE: whoever sets up the log must keep
 //! the target `async_imap` at DEBUG or above.
 
+mod bodies;
 mod connect;
 mod error;
 mod fetch;

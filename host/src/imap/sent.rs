@@ -1,5 +1,7 @@
 //! What lies in the folder of sent messages (RFC 6154): asked by Message-ID, and nothing is fetched.
 
+use std::time::Duration;
+
 use async_imap::imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::session::Allowance;
@@ -10,11 +12,30 @@ const LIST_BYTES: u64 = 1 << 20;
 
 impl Session {
     /// Those of `message_ids` (without brackets) that a message in the folder for sent messages has. None where the server
-    /// marks no folder as that. The session is in that folder from then on.
-    pub async fn sent_among<'ids>(&mut self, message_ids: &'ids [String]) -> Result<Vec<&'ids str>, ImapError> {
-        let Some(folder) = self.sent_folder().await? else { return Ok(Vec::new()) };
-        self.change_folder(folder).await?;
+    /// marks no folder as that. The session is in that folder from then on. After `time`, or an error, it is what was found
+    /// until then.
+    pub async fn sent_among<'ids>(
+        &mut self,
+        message_ids: &'ids [String],
+        time: Duration,
+    ) -> Result<Vec<&'ids str>, ImapError> {
         let mut sent = Vec::new();
+        self.begin_turn(time);
+        let ended = self.look_for(message_ids, &mut sent).await;
+        self.end_turn();
+        match ended {
+            Err(error) if sent.is_empty() => Err(error),
+            _ => Ok(sent),
+        }
+    }
+
+    async fn look_for<'ids>(
+        &mut self,
+        message_ids: &'ids [String],
+        sent: &mut Vec<&'ids str>,
+    ) -> Result<(), ImapError> {
+        let Some(folder) = self.sent_folder().await? else { return Ok(()) };
+        self.change_folder(folder).await?;
         for id in message_ids.iter().filter(|id| is_plain(id)) {
             let mut is_there = false;
             let search = format!("UID SEARCH HEADER Message-ID \"<{id}>\"");
@@ -28,7 +49,7 @@ impl Session {
                 sent.push(id.as_str());
             }
         }
-        Ok(sent)
+        Ok(())
     }
 
     async fn sent_folder(&mut self) -> Result<Option<String>, ImapError> {

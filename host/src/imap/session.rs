@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_imap::Client;
 use async_imap::imap_proto::{Capability, MailboxDatum, Response, ResponseCode, Status};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::error::clean;
@@ -49,6 +49,8 @@ pub struct Session {
     /// The checkpoint that `pending` goes on from.
     pub(super) resume_at: Option<u32>,
     busy: bool,
+    /// When several commands together have to be done, and how long that was from their beginning.
+    turn: Option<(Instant, Duration)>,
 }
 
 /// What a command may take.
@@ -81,6 +83,7 @@ impl Session {
             searched_to: 0,
             resume_at: None,
             busy: false,
+            turn: None,
         };
         session.learn_capabilities().await?;
         session.refresh().await?;
@@ -134,6 +137,15 @@ impl Session {
         Allowance { time: self.timeouts.command, bytes: SHORT_ANSWER_BYTES }
     }
 
+    /// From now on all commands together may take `time`, until the turn ends.
+    pub(super) fn begin_turn(&mut self, time: Duration) {
+        self.turn = Some((Instant::now() + time, time));
+    }
+
+    pub(super) fn end_turn(&mut self) {
+        self.turn = None;
+    }
+
     /// Sends a command and hands each untagged response of its answer to `each`.
     pub(super) async fn command(
         &mut self,
@@ -143,12 +155,19 @@ impl Session {
         each: impl FnMut(&Response<'_>),
     ) -> Result<(), ImapError> {
         self.begin_command(step, allowance.bytes)?;
+        let turn = self.turn;
         let exchange = async {
             let tag = self.library.run_command(text).await.map_err(|error| ImapError::of_library(&error, step))?;
             self.read_until_done(step, &tag.0, each).await
         };
-        let timed_out = |_| ImapError::TimedOut { step, after: allowance.time };
-        let ended = timeout(allowance.time, exchange).await.map_err(timed_out)?;
+        let (time, after) = match turn {
+            Some((until, whole)) if until < Instant::now() + allowance.time => {
+                (until.saturating_duration_since(Instant::now()), whole)
+            }
+            _ => (allowance.time, allowance.time),
+        };
+        let timed_out = |_| ImapError::TimedOut { step, after };
+        let ended = timeout(time, exchange).await.map_err(timed_out)?;
         // A refusal leaves the connection in order; every other error leaves it in the middle of something.
         if matches!(ended, Ok(()) | Err(ImapError::Refused { .. })) {
             self.busy = false;
@@ -232,7 +251,11 @@ impl Session {
                 });
             }
             Response::Data { outcome, .. } => match outcome.code {
-                Some(ResponseCode::UidValidity(uid_validity)) => self.state.uid_validity = uid_validity,
+                // From one moment to the next the UIDs that we hold name other messages.
+                Some(ResponseCode::UidValidity(given)) if ![0, given].contains(&self.state.uid_validity) => {
+                    return Err(ImapError::protocol("the open mailbox", "its UIDVALIDITY has changed"));
+                }
+                Some(ResponseCode::UidValidity(given)) => self.state.uid_validity = given,
                 Some(ResponseCode::UidNext(uid_next)) => self.state.uid_next = uid_next,
                 _ => {}
             },

@@ -251,3 +251,40 @@ async fn a_hostile_or_broken_server_ends_in_an_error() {
     ];
     check_scripted(TlsMode::None, no_validity, "UIDVALIDITY").await;
 }
+
+/// Two messages of which the second never comes.
+const DRIPPING: &[&[u8]] = &[
+    b"* OK hi\r\n",
+    b"A0001 OK in\r\n",
+    b"* CAPABILITY IMAP4rev1\r\nA0002 OK\r\n",
+    b"* 2 EXISTS\r\n* OK [UIDVALIDITY 1] valid\r\n* OK [UIDNEXT 3] next\r\nA0003 OK done\r\n",
+    b"* SEARCH 1 2\r\nA0004 OK done\r\n",
+    b"* 1 FETCH (UID 1 RFC822.SIZE 5)\r\n* 2 FETCH (UID 2 RFC822.SIZE 5)\r\nA0005 OK done\r\n",
+    b"* 1 FETCH (UID 1 BODY[] {5}\r\nfirst)\r\n* 2 FETCH (UID 2 BODY[] {5}\r\nse",
+];
+
+#[tokio::test]
+async fn a_server_that_drips_keeps_nobody_longer_than_allowed_and_what_came_is_kept() {
+    let door = door(None, true, ImapTimeouts::default());
+    let mut session = door.open(&at(scripted(DRIPPING).await, TlsMode::None, PASSWORD)).await.unwrap();
+    let limits = FetchLimits { time: Duration::from_millis(300), ..FetchLimits::default() };
+    let batch = session.fetch_since(0, limits).await.unwrap();
+    assert_eq!((uids(&batch), batch.scanned_to, batch.more), (vec![1], 1, true));
+    assert!(matches!(batch.cut_short, Some(ImapError::TimedOut { .. })), "{batch:?}");
+    assert!(session.fetch_since(1, limits).await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_gives_other_uids_in_the_middle_is_opened_anew() {
+    const RENUMBERING: &[&[u8]] = &[
+        DRIPPING[0],
+        DRIPPING[1],
+        DRIPPING[2],
+        DRIPPING[3],
+        b"* OK [UIDVALIDITY 2] other\r\n* SEARCH 1 2\r\nA0004 OK done\r\n",
+    ];
+    let door = door(None, true, ImapTimeouts::default());
+    let mut session = door.open(&at(scripted(RENUMBERING).await, TlsMode::None, PASSWORD)).await.unwrap();
+    let error = session.fetch_since(0, FetchLimits::default()).await.unwrap_err();
+    assert!(error.to_string().contains("UIDVALIDITY has changed"), "{error}");
+}

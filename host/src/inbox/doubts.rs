@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
+
+use super::start;
 use super::watch::{self, WatchError};
 use crate::app::App;
 use crate::domain::credential::Credential;
@@ -18,6 +21,10 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 const YOUNG: Duration = Duration::from_secs(3600);
 /// Doubts of one look. Each is a search in its mailbox.
 const MOST_DOUBTS: i64 = 200;
+/// Mailboxes that are looked through at a time, and how long one may take after it was opened: servers that drip must not
+/// have the doubts of the others grow old.
+const AT_A_TIME: usize = 16;
+const LONGEST_LOOK: Duration = Duration::from_secs(45);
 
 /// Looks for the copies of all doubts in the mailboxes of this node.
 pub(super) async fn step(app: &App) -> Result<()> {
@@ -31,27 +38,31 @@ pub(super) async fn step(app: &App) -> Result<()> {
         }
     }
     let mut mailboxes = Vec::new();
-    for (id, doubts) in by_credential {
+    for (id, mut doubts) in by_credential {
+        // Not the same ones first each time, where there is no time for all.
+        let first = rand::random_range(0..doubts.len());
+        doubts.rotate_left(first);
         mailboxes.extend(credentials::get(&mut conn, id).await?.map(|credential| (credential, doubts)));
     }
     // The connection is not held while servers think.
     drop(conn);
-    for (credential, doubts) in mailboxes {
+    let looks = stream::iter(mailboxes).for_each_concurrent(AT_A_TIME, |(credential, doubts)| async move {
         if let Err(error) = look(app, &credential, &doubts).await {
             // Its watcher tells of what is wrong with the mailbox.
             tracing::debug!(credential.id = %credential.id, error = &error as &dyn std::error::Error,
                 "The sent messages of a mailbox could not be looked through");
         }
-    }
+    });
+    looks.await;
     Ok(())
 }
 
 async fn look(app: &App, credential: &Credential, doubts: &[Send]) -> std::result::Result<(), WatchError> {
     let Some(endpoint) = &credential.imap else { return Ok(()) };
     let server = watch::server(app, credential.id, endpoint)?;
-    let mut session = app.imap.open(&server).await?;
+    let mut session = start::open(app, &server).await?;
     let ids: Vec<String> = doubts.iter().map(|send| message_id_of(send.id, credential.message_id_domain())).collect();
-    let sent = session.sent_among(&ids).await?;
+    let sent = session.sent_among(&ids, LONGEST_LOOK).await?;
     for id in sent.into_iter().filter_map(send_id_of) {
         let Some(send) = doubts.iter().find(|send| send.id == id) else { continue };
         let mut tx = app.store.begin().await?;

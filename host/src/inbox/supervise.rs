@@ -4,36 +4,26 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::turns::Turns;
 use super::watch::{self, Watched};
 use crate::app::App;
 use crate::domain::credential::Endpoint;
 use crate::domain::ids::CredentialId;
 use crate::rounds::{self, Next};
-use crate::store::{Result, StoreError, credentials, inbox};
+use crate::store::mailboxes::{self, Hold};
+use crate::store::{Result, StoreError, credentials};
 use crate::wake::Wake;
 
 /// Mailboxes of one node.
 const MOST_MAILBOXES: i64 = 2_000;
-/// Watchers that fetch at a time: each may have a batch of messages in memory.
-const MOST_FETCHING: usize = 8;
-/// Connections that are opened at a time, so that a start of a thousand watchers is no burst of handshakes.
-const MOST_OPENING: usize = 32;
-
-/// What all watchers share.
-#[derive(Clone)]
-pub(super) struct Turns {
-    pub(super) fetching: Arc<Semaphore>,
-    pub(super) opening: Arc<Semaphore>,
-    /// Rung when messages were stored.
-    pub(super) stored: Arc<Notify>,
-}
 
 /// A running watcher. Dropped, it stops.
 struct Watcher {
+    generation: u32,
     endpoint: Endpoint,
     task: JoinHandle<()>,
 }
@@ -45,11 +35,7 @@ impl Drop for Watcher {
 }
 
 pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<Notify>) {
-    let turns = Turns {
-        fetching: Arc::new(Semaphore::new(MOST_FETCHING)),
-        opening: Arc::new(Semaphore::new(MOST_OPENING)),
-        stored: Arc::clone(stored),
-    };
+    let turns = Turns::new(Arc::clone(stored));
     let watchers = tokio::sync::Mutex::new(HashMap::new());
     let round = || async {
         reconcile(app, &turns, &mut *watchers.lock().await).await?;
@@ -71,35 +57,47 @@ pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<No
 async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId, Watcher>) -> Result<()> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    let ours = inbox::lease(&mut tx, app.node, now, now.plus(app.lease()), MOST_MAILBOXES).await?;
+    let ours = mailboxes::lease(&mut tx, app.node, now, now.plus(app.lease()), MOST_MAILBOXES).await?;
     tx.commit().await?;
 
     let mut wanted = HashMap::with_capacity(ours.len());
     let mut conn = app.store.read().await?;
     for mailbox in ours {
-        let credential = credentials::get(&mut conn, mailbox.credential_id).await?;
+        let credential = match credentials::get(&mut conn, mailbox.credential_id).await {
+            // A row that can't be read, as a newer version or a hand may leave it, is nobody else's trouble.
+            Err(error) if !error.is_passing() => {
+                tracing::warn!(credential.id = %mailbox.credential_id, error = &error as &dyn std::error::Error,
+                    "A mailbox is not watched, because its credential can't be read");
+                continue;
+            }
+            found => found?,
+        };
         if let Some(endpoint) = credential.and_then(|credential| credential.imap) {
             wanted.insert(mailbox.credential_id, (mailbox, endpoint));
         }
     }
     watchers.retain(|id, watcher| {
-        let is_wanted = wanted.get(id).is_some_and(|(_, endpoint)| *endpoint == watcher.endpoint);
+        let is_wanted = wanted.get(id).is_some_and(|(mailbox, endpoint)| {
+            mailbox.generation == watcher.generation && *endpoint == watcher.endpoint
+        });
         is_wanted && !watcher.task.is_finished()
     });
     for (id, (mailbox, endpoint)) in wanted {
         if watchers.contains_key(&id) {
             continue;
         }
-        let watched = Watched { credential_id: id, account_id: mailbox.account_id, endpoint: endpoint.clone() };
+        let generation = mailbox.generation;
+        let hold = Hold { credential_id: id, generation, owner: app.node };
+        let watched = Watched { hold, account_id: mailbox.account_id, endpoint: endpoint.clone() };
         let task = tokio::spawn(watch::run(app.clone(), watched, turns.clone()));
-        watchers.insert(id, Watcher { endpoint, task });
+        watchers.insert(id, Watcher { generation, endpoint, task });
     }
     Ok(())
 }
 
 async fn release(app: &App) -> Result<()> {
     let mut tx = app.store.begin().await?;
-    inbox::release(tx.conn(), app.node).await?;
+    mailboxes::release(tx.conn(), app.node).await?;
     tx.wake(Wake::Inbox);
     tx.commit().await
 }

@@ -1,39 +1,35 @@
 //! One mailbox: open it, store what is new, wait for more. The checkpoint moves in the transaction that stores the
 //! messages, so that a crash at any moment costs a second fetch and never a message.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::start;
-use super::supervise::Turns;
+use super::turns::{Pace, Turns};
 use crate::app::App;
-use crate::domain::Timestamp;
 use crate::domain::credential::Endpoint;
 use crate::domain::ids::{AccountId, CredentialId, InboundMessageId};
-use crate::imap::{Change, FetchBatch, FetchLimits, FetchedMessage, ImapError, ImapServer, Session};
+use crate::imap::{Change, FetchBatch, FetchedMessage, ImapError, ImapServer, Session};
 use crate::rounds;
 use crate::secrets::{SealedFor, SecretError};
-use crate::store::inbox::{self, InboundMessage, Mailbox};
+use crate::store::inbox::InboundMessage;
+use crate::store::mailboxes::{self, Hold, Mailbox};
 use crate::store::{StoreError, credentials, inbox_many};
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// A server is asked for news after so long even if it has told of none: some tell of nothing.
-const LONGEST_IDLE: Duration = Duration::from_secs(25 * 60);
-/// What is dated longer before the mailbox was watched is an old message that somebody moved here. A day, because the
-/// clocks of servers are not ours.
-const MOVED_HERE: Duration = Duration::from_secs(24 * 3600);
-/// Messages over a megabyte are kept as their beginning: text and reports come before attachments.
-const LIMITS: FetchLimits =
-    FetchLimits { messages: 500, message_bytes: 1 << 20, stub_bytes: 256 << 10, batch_bytes: 8 << 20 };
+/// A server is asked for news after so long even if it has told of none: some tell of nothing, and the routers of large
+/// clouds forget a connection that was silent for four to six minutes, and tell neither side.
+const LONGEST_IDLE: Duration = Duration::from_secs(225);
 
 /// Which mailbox.
 pub(super) struct Watched {
-    pub(super) credential_id: CredentialId,
+    pub(super) hold: Hold,
     pub(super) account_id: AccountId,
     pub(super) endpoint: Endpoint,
 }
 
-/// Why a mailbox is left alone for a while.
+/// Why a mailbox is left alone, for a while or altogether.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WatchError {
     #[error(transparent)]
@@ -42,53 +38,49 @@ pub(super) enum WatchError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Secret(#[from] SecretError),
-}
-
-/// How a session ended without an error.
-enum Ended {
-    /// The mailbox is no longer watched.
-    Unwatched,
+    /// It is not watched any more, or by another node: one that was out of reach for long has lost its lease. Or its
+    /// credential was given another mailbox.
+    #[error("the mailbox is no longer watched from here")]
+    NotOurs,
 }
 
 /// Watches until it is aborted or the mailbox is no longer to be watched.
 pub(super) async fn run(app: App, watched: Watched, turns: Turns) {
-    let mut failures = 0;
+    let mut pace = Pace::default();
     loop {
-        let error = match session(&app, &watched, &turns, &mut failures).await {
-            Ok(Ended::Unwatched) => return,
+        let error = match session(&app, &watched, &turns, &mut pace).await {
+            Err(WatchError::NotOurs) => return,
             Err(error) => error,
+            Ok(never) => match never {},
         };
-        failures += 1;
-        if failures == 1 {
+        pace.failures += 1;
+        if pace.failures == 1 {
             // Once, not at each try: a mailbox may be gone for days, and its last error stands in the API.
-            tracing::warn!(credential.id = %watched.credential_id, error = &error as &dyn std::error::Error,
+            tracing::warn!(credential.id = %watched.hold.credential_id, error = &error as &dyn std::error::Error,
                 "A mailbox can't be read");
         }
         if let Err(error) = note(&app, &watched, Some(&error.to_string())).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "A mailbox's error could not be stored");
         }
-        app.clock.sleep(pause_after(&error, failures)).await;
+        app.clock.sleep(pause_after(&error, pace.failures)).await;
     }
 }
 
 /// From the opening to the first error.
-async fn session(app: &App, watched: &Watched, turns: &Turns, failures: &mut u32) -> Result<Ended, WatchError> {
-    let Some(mailbox) = load(app, watched).await? else { return Ok(Ended::Unwatched) };
-    let server = server(app, watched.credential_id, &watched.endpoint)?;
+async fn session(app: &App, watched: &Watched, turns: &Turns, pace: &mut Pace) -> Result<Infallible, WatchError> {
+    let mailbox = load(app, watched).await?;
+    let server = server(app, watched.hold.credential_id, &watched.endpoint)?;
     let mut session = {
-        // The semaphores are never closed.
-        let _turn = turns.opening.acquire().await;
-        app.imap.open(&server).await?
+        let _place = turns.opening(pace).await;
+        start::open(app, &server).await?
     };
-    let mut last_uid = checkpoint(app, &mailbox, &mut session).await?;
+    let mut last_uid = start::checkpoint(app, watched.hold, &mailbox, &mut session).await?;
     loop {
-        last_uid = catch_up(app, watched, turns, &mailbox, &mut session, last_uid).await?;
-        if load(app, watched).await?.is_none() {
-            return Ok(Ended::Unwatched);
-        }
+        last_uid = catch_up(app, watched, turns, pace, &mailbox, &mut session, last_uid).await?;
+        load(app, watched).await?;
         note(app, watched, None).await?;
-        if std::mem::take(failures) > 0 {
-            tracing::info!(credential.id = %watched.credential_id, "A mailbox can be read again");
+        if std::mem::take(&mut pace.failures) > 0 {
+            tracing::info!(credential.id = %watched.hold.credential_id, "A mailbox can be read again");
         }
         if session.wait_for_change(LONGEST_IDLE).await? == Change::NotSupported {
             app.clock.sleep(rounds::jittered(app.config.imap_poll, rand::random())).await;
@@ -96,45 +88,37 @@ async fn session(app: &App, watched: &Watched, turns: &Turns, failures: &mut u32
     }
 }
 
-/// The UID up to which everything was seen. Where UIDs count anew (or never counted), it is found by date.
-async fn checkpoint(app: &App, mailbox: &Mailbox, session: &mut Session) -> Result<u32, WatchError> {
-    let uid_validity = session.state().uid_validity;
-    if mailbox.uid_validity == Some(uid_validity) {
-        return Ok(mailbox.last_uid);
-    }
-    let last_uid = start::last_uid_before(session, since(mailbox)).await?;
-    let mut tx = app.store.begin().await?;
-    inbox::checkpoint(tx.conn(), mailbox.credential_id, uid_validity, last_uid).await?;
-    tx.commit().await?;
-    Ok(last_uid)
-}
-
-/// From when on messages are ours: since the mailbox is watched; and where it was read before under other UIDs, since a
-/// day before that, as the same message is applied once.
-fn since(mailbox: &Mailbox) -> Timestamp {
-    let read_before = mailbox.uid_validity.and(mailbox.last_checked_at).map(|at| at.minus(MOVED_HERE));
-    // INTERNALDATE counts whole seconds.
-    let created = Timestamp::from_millis(mailbox.created_at.as_millis().div_euclid(1000) * 1000);
-    read_before.map_or(created, |read| read.max(created))
-}
-
 /// Fetches and stores until there is nothing new; gives the new checkpoint.
 async fn catch_up(
     app: &App,
     watched: &Watched,
     turns: &Turns,
+    pace: &mut Pace,
     mailbox: &Mailbox,
     session: &mut Session,
     mut last_uid: u32,
 ) -> Result<u32, WatchError> {
     loop {
-        let _turn = turns.fetching.acquire().await;
-        let batch = session.fetch_since(last_uid, LIMITS).await?;
-        let (scanned_to, more) = (batch.scanned_to, batch.more);
+        let turn = turns.fetching(pace, app.clock.now()).await;
+        let fetched = session.fetch_since(last_uid, turn.limits).await;
+        let cut_short = fetched.as_ref().map_or_else(Some, |batch| batch.cut_short.as_ref());
+        if matches!(cut_short, Some(ImapError::TimedOut { .. })) {
+            pace.was_slow(app.clock.now());
+        }
+        let mut batch = fetched?;
+        // A server that gives the one next to it does not have a message; one that gives none is out of order, and what it
+        // refuses must not be passed over.
+        if let Some(refusal) = batch.refusal.take().filter(|_| batch.messages.is_empty()) {
+            return Err(refusal.into());
+        }
+        let (scanned_to, more, cut_short) = (batch.scanned_to, batch.more, batch.cut_short.take());
         if scanned_to > last_uid {
             store(app, watched, mailbox, batch).await?;
             last_uid = scanned_to;
             turns.stored.notify_one();
+        }
+        if let Some(error) = cut_short {
+            return Err(error.into());
         }
         if !more {
             return Ok(last_uid);
@@ -144,15 +128,16 @@ async fn catch_up(
 
 async fn store(app: &App, watched: &Watched, mailbox: &Mailbox, batch: FetchBatch) -> Result<(), WatchError> {
     let now = app.clock.now();
-    let old = since(mailbox).minus(MOVED_HERE);
+    let ours_from = start::oldest_of_ours(mailbox);
     if !batch.unreadable.is_empty() {
-        tracing::warn!(credential.id = %watched.credential_id, messages = batch.unreadable.len(),
+        tracing::warn!(credential.id = %watched.hold.credential_id, messages = batch.unreadable.len(),
             "A server does not give messages that it has; they are passed over");
     }
     let row_of = |message: FetchedMessage| InboundMessage {
         id: InboundMessageId::new(now),
         account_id: watched.account_id,
-        credential_id: watched.credential_id,
+        credential_id: watched.hold.credential_id,
+        generation: watched.hold.generation,
         uid_validity: batch.uid_validity,
         uid: message.uid,
         raw: message.raw,
@@ -160,22 +145,25 @@ async fn store(app: &App, watched: &Watched, mailbox: &Mailbox, batch: FetchBatc
         truncated: message.truncated,
         received_at: message.internal_date.unwrap_or(now),
     };
-    let rows: Vec<_> = batch.messages.into_iter().map(row_of).filter(|row| row.received_at >= old).collect();
+    let rows: Vec<_> = batch.messages.into_iter().map(row_of).filter(|row| row.received_at >= ours_from).collect();
     let mut tx = app.store.begin().await?;
     inbox_many::insert(&mut tx, &rows, now).await?;
-    inbox::checkpoint(tx.conn(), watched.credential_id, batch.uid_validity, batch.scanned_to).await?;
+    if !mailboxes::checkpoint(tx.conn(), watched.hold, batch.uid_validity, batch.scanned_to).await? {
+        // The messages go with the transaction: they are another node's, or a mailbox's that nobody reads any more.
+        return Err(WatchError::NotOurs);
+    }
     tx.commit().await?;
     Ok(())
 }
 
-/// None: it is no longer watched, or another node's: one that was out of reach for long has lost its lease.
-async fn load(app: &App, watched: &Watched) -> Result<Option<Mailbox>, StoreError> {
-    inbox::mailbox_held_by(&mut *app.store.read().await?, watched.credential_id, app.node).await
+async fn load(app: &App, watched: &Watched) -> Result<Mailbox, WatchError> {
+    let mailbox = mailboxes::held(&mut *app.store.read().await?, watched.hold).await?;
+    mailbox.ok_or(WatchError::NotOurs)
 }
 
 async fn note(app: &App, watched: &Watched, error: Option<&str>) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
-    inbox::checked(tx.conn(), watched.credential_id, error, app.clock.now()).await?;
+    mailboxes::checked(tx.conn(), watched.hold, error, app.clock.now()).await?;
     tx.commit().await
 }
 
@@ -196,7 +184,7 @@ pub(super) fn server(app: &App, credential: CredentialId, endpoint: &Endpoint) -
 fn pause_after(error: &WatchError, failures: u32) -> Duration {
     let needs_a_person = match error {
         WatchError::Imap(error) => !error.is_temporary(),
-        WatchError::Store(_) => false,
+        WatchError::Store(_) | WatchError::NotOurs => false,
         WatchError::Secret(_) => true,
     };
     let pause = if needs_a_person { LONGEST_PAUSE } else { rounds::pause(failures, SHORTEST_PAUSE, LONGEST_PAUSE) };

@@ -35,6 +35,7 @@ async fn message(app: &TestApp, sender: Sender, uid: u32, subject: &str) -> Inbo
         id,
         account_id: sender.account,
         credential_id: sender.credential,
+        generation: 1,
         uid_validity: 1,
         uid,
         size: raw.len() as u64,

@@ -1,33 +1,11 @@
-//! Watched mailboxes and the messages that came into them.
+//! Messages that came into watched mailboxes.
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::row::RowExt;
-use super::{Conn, Result, Tx};
+use super::{Conn, Result};
 use crate::domain::Timestamp;
-use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, InboundMessageId, NodeId, SendId};
-
-/// How far a mailbox has been read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mailbox {
-    /// Whose mailbox.
-    pub credential_id: CredentialId,
-    /// Its owner.
-    pub account_id: AccountId,
-    /// None until it was first opened.
-    pub uid_validity: Option<u32>,
-    /// The highest UID that is stored (or was there before we watched).
-    pub last_uid: u32,
-    /// When it was last looked into.
-    pub last_checked_at: Option<Timestamp>,
-    /// How often in a row that failed.
-    pub failures: u32,
-    /// Why it failed.
-    pub last_error: Option<String>,
-    /// Since when it is watched: what arrived before is not ours.
-    pub created_at: Timestamp,
-}
+use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, InboundMessageId, SendId};
 
 /// A message of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +16,8 @@ pub struct InboundMessage {
     pub account_id: AccountId,
     /// The mailbox's credential.
     pub credential_id: CredentialId,
+    /// Which of its credential's mailboxes it came into.
+    pub generation: u32,
     /// The mailbox's UIDVALIDITY when it was fetched.
     pub uid_validity: u32,
     /// Its UID there.
@@ -88,112 +68,6 @@ pub struct ReadMessage {
     pub verdict: Option<String>,
     /// When it arrived.
     pub received_at: Timestamp,
-}
-
-/// Begins to watch a credential's mailbox; nothing happens when it is watched.
-pub async fn watch(conn: &mut Conn, credential: CredentialId, account: AccountId, now: Timestamp) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO mailboxes (credential_id, account_id, last_uid, created_at) VALUES ($1, $2, 0, $3)
-         ON CONFLICT (credential_id) DO NOTHING",
-    )
-    .bind(credential.to_string())
-    .bind(account.to_string())
-    .bind(now.as_millis())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Stops watching it.
-pub async fn unwatch(conn: &mut Conn, credential: CredentialId) -> Result<()> {
-    sqlx::query("DELETE FROM mailboxes WHERE credential_id = $1").bind(credential.to_string()).execute(conn).await?;
-    Ok(())
-}
-
-/// Takes mailboxes that nobody watches while `owner` has less than `limit`, holds on to those that it watches, and gives
-/// all that it has now: one node at a time watches a mailbox.
-pub async fn lease(tx: &mut Tx, owner: NodeId, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Mailbox>> {
-    let sql = format!(
-        "UPDATE mailboxes SET lease_owner = $1, lease_until = $3 WHERE credential_id IN
-            (SELECT credential_id FROM mailboxes
-             WHERE lease_owner IS NULL OR lease_owner = $1 OR lease_until IS NULL OR lease_until < $2
-             ORDER BY CASE WHEN lease_owner = $1 THEN 0 ELSE 1 END, credential_id LIMIT $4{})",
-        tx.dialect().skip_locked()
-    );
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(owner.to_string())
-        .bind(now.as_millis())
-        .bind(until.as_millis())
-        .bind(limit)
-        .execute(tx.conn())
-        .await?;
-    // A mailbox whose watcher is just writing was passed over above, and is ours nevertheless.
-    let rows = sqlx::query("SELECT * FROM mailboxes WHERE lease_owner = $1 AND lease_until >= $2")
-        .bind(owner.to_string())
-        .bind(now.as_millis())
-        .fetch_all(tx.conn())
-        .await?;
-    rows.iter().map(mailbox_of).collect()
-}
-
-/// Lets go of what `owner` watches, for another node to take at once.
-pub async fn release(conn: &mut Conn, owner: NodeId) -> Result<()> {
-    sqlx::query("UPDATE mailboxes SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1")
-        .bind(owner.to_string())
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// All watched mailboxes.
-pub async fn mailboxes(conn: &mut Conn) -> Result<Vec<Mailbox>> {
-    let rows = sqlx::query("SELECT * FROM mailboxes ORDER BY credential_id").fetch_all(conn).await?;
-    rows.iter().map(mailbox_of).collect()
-}
-
-/// One watched mailbox.
-pub async fn mailbox(conn: &mut Conn, credential: CredentialId) -> Result<Option<Mailbox>> {
-    let row = sqlx::query("SELECT * FROM mailboxes WHERE credential_id = $1")
-        .bind(credential.to_string())
-        .fetch_optional(conn)
-        .await?;
-    row.as_ref().map(mailbox_of).transpose()
-}
-
-/// One watched mailbox, as long as `owner` has the lease of it.
-pub async fn mailbox_held_by(conn: &mut Conn, credential: CredentialId, owner: NodeId) -> Result<Option<Mailbox>> {
-    let row = sqlx::query("SELECT * FROM mailboxes WHERE credential_id = $1 AND lease_owner = $2")
-        .bind(credential.to_string())
-        .bind(owner.to_string())
-        .fetch_optional(conn)
-        .await?;
-    row.as_ref().map(mailbox_of).transpose()
-}
-
-/// Moves the checkpoint; a changed UIDVALIDITY sets it anew.
-pub async fn checkpoint(conn: &mut Conn, credential: CredentialId, uid_validity: u32, last_uid: u32) -> Result<()> {
-    sqlx::query("UPDATE mailboxes SET uid_validity = $2, last_uid = $3 WHERE credential_id = $1")
-        .bind(credential.to_string())
-        .bind(i64::from(uid_validity))
-        .bind(i64::from(last_uid))
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// It was looked into, with success or with an error.
-pub async fn checked(conn: &mut Conn, credential: CredentialId, error: Option<&str>, now: Timestamp) -> Result<()> {
-    sqlx::query(
-        "UPDATE mailboxes SET last_checked_at = $2, last_error = $3,
-                failures = CASE WHEN $3 IS NULL THEN 0 ELSE failures + 1 END
-         WHERE credential_id = $1",
-    )
-    .bind(credential.to_string())
-    .bind(now.as_millis())
-    .bind(error)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Messages that are stored and not yet read, oldest first: at most `limit`, and only so many that the sizes of all but
@@ -282,25 +156,21 @@ pub async fn of_enrollment(conn: &mut Conn, enrollment: EnrollmentId) -> Result<
         .collect()
 }
 
-fn mailbox_of(row: &AnyRow) -> Result<Mailbox> {
-    Ok(Mailbox {
-        credential_id: row.id("credential_id")?,
-        account_id: row.id("account_id")?,
-        uid_validity: row.opt_int("uid_validity")?.and_then(|n| u32::try_from(n).ok()),
-        last_uid: row.small("last_uid")?,
-        last_checked_at: row.opt_time("last_checked_at")?,
-        failures: row.small("failures")?,
-        last_error: row.opt_text("last_error")?,
-        created_at: row.time("created_at")?,
-    })
+/// What UIDs belong to, as one number: the server's UIDVALIDITY, and above it which mailbox of the credential that is. Two
+/// mailboxes may have the same UIDVALIDITY and the same UIDs.
+pub(super) fn numbering(generation: u32, uid_validity: u32) -> i64 {
+    (i64::from(generation) << 32) | i64::from(uid_validity)
 }
 
 fn message_of(row: &AnyRow) -> Result<InboundMessage> {
+    let numbering = row.count("uid_validity")?;
+    let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
     Ok(InboundMessage {
         id: row.id("id")?,
         account_id: row.id("account_id")?,
         credential_id: row.id("credential_id")?,
-        uid_validity: row.small("uid_validity")?,
+        generation: half(numbering >> 32),
+        uid_validity: half(numbering),
         uid: row.small("uid")?,
         raw: row.bytes("raw")?,
         size: row.count("size")?,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::AssertSqlSafe;
 
 use super::dialect::{BytesOfRows, json_of};
-use super::inbox::{InboundMessage, Reading};
+use super::inbox::{InboundMessage, Reading, numbering};
 use super::row::RowExt;
 use super::{Result, Tx};
 use crate::domain::Timestamp;
@@ -36,7 +36,7 @@ pub async fn insert(tx: &mut Tx, messages: &[InboundMessage], now: Timestamp) ->
                 message.id.to_string(),
                 message.account_id.to_string(),
                 message.credential_id.to_string(),
-                message.uid_validity.to_string(),
+                numbering(message.generation, message.uid_validity).to_string(),
                 message.uid.to_string(),
                 from,
                 length,

@@ -28,6 +28,7 @@ pub mod inbound_fates;
 pub mod inbound_many;
 pub mod inbox;
 pub mod inbox_many;
+pub mod mailboxes;
 pub mod meta;
 pub mod migrations;
 pub mod notices;

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::test_support::{TestApi, campaign, credential};
-use crate::store::credentials;
+use crate::store::{credentials, mailboxes};
 
 #[tokio::test]
 async fn a_campaign_is_made_with_its_credentials_and_steps() {
@@ -100,6 +100,32 @@ async fn another_accounts_campaign_is_not_there() {
     let outreach = api.post(&ours, "/outreaches", json!({"outreach": {"name": "o"}})).await.json()["id"].clone();
     let body = json!({ "campaign": campaign(json!({"outreach_id": outreach})) });
     api.post(&theirs, "/campaigns", body).await.expect_error(404, "outreach_not_found");
+}
+
+#[tokio::test]
+async fn another_server_or_user_is_another_mailbox_and_a_password_is_not() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let id = api.campaign(&key, json!({})).await;
+    let mut given = credential();
+    let imap =
+        json!({ "imap_host": "imap.example.org", "imap_port": 993, "imap_username": "ada", "imap_password": "x" });
+    given.as_object_mut().unwrap().extend(imap.as_object().unwrap().clone());
+    let path = format!("/campaigns/{id}/smtp_credentials");
+    let made = api.post(&key, &path, json!({ "smtp_credential": given })).await.expect(StatusCode::CREATED);
+    let credential = made["id"].as_str().unwrap().to_owned();
+    let change = async |fields: Value| {
+        let body = json!({ "smtp_credential": fields });
+        api.call("PATCH", &key, &format!("{path}/{credential}"), Some(body)).await.expect(StatusCode::OK);
+        let mut conn = api.app.store.read().await.unwrap();
+        let mailbox = mailboxes::mailbox(&mut conn, credential.parse().unwrap()).await.unwrap();
+        mailbox.map(|mailbox| mailbox.generation)
+    };
+    assert_eq!(change(json!({ "imap_password": "y", "imap_host": "IMAP.example.org" })).await, Some(1));
+    assert_eq!(change(json!({ "imap_username": "grace" })).await, Some(2));
+    assert_eq!(change(json!({ "imap_host": "imap.example.net" })).await, Some(3));
+    assert_eq!(change(json!({ "imap_host": null })).await, None);
+    assert_eq!(change(imap).await, Some(4));
 }
 
 #[tokio::test]

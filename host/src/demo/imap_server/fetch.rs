@@ -12,8 +12,11 @@ use imap_codec::imap_types::response::{Data, Response};
 use super::mailbox::StoredMessage;
 use crate::domain::Timestamp;
 
-/// The value of `name`, or `None` for an item that this server doesn't serve.
+/// The value of `name`, or `None` for an item that this server doesn't serve, or not at present.
 pub(super) fn item(message: &StoredMessage, name: &MessageDataItemName<'_>) -> Option<MessageDataItem<'static>> {
+    if message.withheld && *name != MessageDataItemName::Uid {
+        return None;
+    }
     let raw = &message.raw[..];
     Some(match name {
         MessageDataItemName::Uid => MessageDataItem::Uid(NonZeroU32::new(message.uid)?),

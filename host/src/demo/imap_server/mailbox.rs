@@ -15,6 +15,8 @@ pub(super) struct StoredMessage {
     pub(super) uid: u32,
     pub(super) arrived: Timestamp,
     pub(super) seen: bool,
+    /// It can't be given at present.
+    pub(super) withheld: bool,
     pub(super) raw: Arc<[u8]>,
 }
 
@@ -44,7 +46,7 @@ impl Mailbox {
         }
         let uid = self.next_uid;
         self.next_uid = self.next_uid.saturating_add(1);
-        self.messages.push(StoredMessage { uid, arrived, seen: false, raw: raw.into() });
+        self.messages.push(StoredMessage { uid, arrived, seen: false, withheld: false, raw: raw.into() });
         uid
     }
 
@@ -58,6 +60,12 @@ impl Mailbox {
         for message in &mut self.messages {
             message.uid = self.next_uid;
             self.next_uid = self.next_uid.saturating_add(1);
+        }
+    }
+
+    pub(super) fn withhold(&mut self, uids: &[u32]) {
+        for message in &mut self.messages {
+            message.withheld = uids.contains(&message.uid);
         }
     }
 

@@ -153,6 +153,12 @@ impl ImapServer {
         Ok(())
     }
 
+    /// Refuses these messages, and none but these, from now on.
+    pub fn withhold(&self, username: &str, uids: &[u32]) -> Result<(), DeliveryError> {
+        lock(&self.mailbox(username)?.mailbox).withhold(uids);
+        Ok(())
+    }
+
     /// How many messages of the INBOX carry `\Seen`.
     pub fn seen(&self, username: &str) -> Result<usize, DeliveryError> {
         Ok(lock(&self.mailbox(username)?.mailbox).messages().iter().filter(|message| message.seen).count())

@@ -12,11 +12,14 @@ use crate::demo::imap_server::{ImapServer, ImapServerOptions, ImapUser};
 use crate::domain::ids::{AccountId, SendId};
 use crate::domain::message_id::message_id_of;
 use crate::domain::status::{EnrollmentStatus, SendState};
-use crate::store::inbox::{Mailbox, ReadMessage};
+use crate::secrets::SealedFor;
+use crate::store::inbox::ReadMessage;
+use crate::store::mailboxes::{self, Mailbox};
 use crate::store::page::Page;
 use crate::store::sends::Send;
-use crate::store::{contacts, counters, decisions, enrollments, sends};
+use crate::store::{contacts, counters, credentials, decisions, enrollments, sends};
 use crate::test_support::{PASSWORD, START, Sender, TestApp};
+use crate::wake::Wake;
 
 /// An engine, a mailbox that it watches, and the campaign whose answers arrive there.
 struct Room {
@@ -27,6 +30,8 @@ struct Room {
 }
 
 const USER: &str = "ada";
+/// Whose mailbox the credential may be given instead.
+const OTHER_USER: &str = "grace";
 
 impl Room {
     async fn open(idle: bool) -> Self {
@@ -37,7 +42,8 @@ impl Room {
     async fn with_old_mail(idle: bool, old: usize) -> Self {
         let app = TestApp::start().await;
         app.extensions.load_shipped().await.unwrap();
-        let users = vec![ImapUser { username: USER.to_owned(), password: PASSWORD.into() }];
+        let user = |name: &str| ImapUser { username: name.to_owned(), password: PASSWORD.into() };
+        let users = vec![user(USER), user(OTHER_USER)];
         let clock = app.clock.clone();
         let server = ImapServer::start(ImapServerOptions { users, idle, clock, ..Default::default() }).await.unwrap();
         for n in 0..old {
@@ -50,6 +56,22 @@ impl Room {
         Self { app, server, sender, shutdown: CancellationToken::new() }
     }
 
+    /// Changes the account on the IMAP server, as a PATCH does.
+    async fn change_account(&self, username: &str, password: &str) {
+        let mut tx = self.app.store.begin().await.unwrap();
+        let mut credential = credentials::get(tx.conn(), self.sender.credential).await.unwrap().unwrap();
+        let row = credential.id.to_string();
+        let place = SealedFor { column: credentials::IMAP_PASSWORD, row: &row };
+        let endpoint = credential.imap.as_mut().unwrap();
+        let before = endpoint.clone();
+        endpoint.username = username.to_owned();
+        endpoint.sealed_password = self.app.sealer.seal(&password.into(), place);
+        mailboxes::follow(tx.conn(), &credential, Some(&before), self.app.clock.now()).await.unwrap();
+        credentials::update(tx.conn(), &credential).await.unwrap();
+        tx.wake(Wake::Inbox);
+        tx.commit().await.unwrap();
+    }
+
     /// Lets the room run, as the engine does.
     fn run(&self) -> tokio::task::JoinHandle<()> {
         tokio::spawn(super::run(self.app.app.clone(), self.shutdown.clone()))
@@ -57,7 +79,7 @@ impl Room {
 
     async fn mailbox(&self) -> Mailbox {
         let mut conn = self.app.store.read().await.unwrap();
-        inbox::mailbox(&mut conn, self.sender.credential).await.unwrap().unwrap()
+        mailboxes::mailbox(&mut conn, self.sender.credential).await.unwrap().unwrap()
     }
 
     /// Waits until the mailbox is watched and all that is there was looked at.
@@ -75,7 +97,11 @@ impl Room {
     }
 
     fn deliver(&self, raw: String) {
-        self.server.deliver(USER, raw.replace('\n', "\r\n")).unwrap();
+        self.deliver_to(USER, raw);
+    }
+
+    fn deliver_to(&self, user: &str, raw: String) {
+        self.server.deliver(user, raw.replace('\n', "\r\n")).unwrap();
     }
 
     /// Delivers a message and waits until it is applied: what is in the timeline of `send` then.

@@ -39,6 +39,118 @@ async fn after_a_change_of_uidvalidity_nothing_is_told_twice_and_nothing_is_lost
 }
 
 #[tokio::test]
+async fn what_came_while_a_mailbox_could_not_be_read_for_days_is_read_when_it_is_mended() {
+    for renumbered in [false, true] {
+        let room = Room::open(true).await;
+        let send = room.app.sent(room.sender, "bob@example.com").await;
+        let _running = room.run();
+        room.watched().await;
+        room.change_account(USER, "not it").await;
+        room.until(async || room.mailbox().await.last_error.is_some()).await;
+        room.deliver(human("bob@example.com", "r1", Some(send.id)));
+        if renumbered {
+            room.server.renumber(USER).unwrap();
+        }
+        let days = Duration::from_secs(5 * 24 * 3600);
+        let later = room.app.clock.now().plus(days);
+        room.app.clock.advance(days);
+        // It failed again meanwhile.
+        room.until(async || room.mailbox().await.last_checked_at.is_some_and(|at| at >= later)).await;
+        room.change_account(USER, PASSWORD).await;
+        room.until(async || room.answers(&send).await.len() == 1).await;
+        assert_eq!(room.app.enrollment(send.enrollment_id).await.status, EnrollmentStatus::Replied);
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_that_takes_the_place_of_another_is_read_from_then_on_whatever_its_uids_are() {
+    let room = Room::open(true).await;
+    let (a, b) = (room.app.sent(room.sender, "a@example.com").await, room.app.sent(room.sender, "b@example.com").await);
+    // Long there when the mailbox becomes the credential's.
+    room.deliver_to(OTHER_USER, out_of_office("a@example.com", "old", a.id));
+    room.app.clock.advance(Duration::from_secs(3600));
+    let _running = room.run();
+    room.answer(&a, out_of_office("a@example.com", "v1", a.id)).await;
+    room.answer(&a, out_of_office("a@example.com", "v2", a.id)).await;
+    room.until(async || room.mailbox().await.last_read_at == Some(room.app.clock.now())).await;
+
+    room.change_account(OTHER_USER, PASSWORD).await;
+    // The same UID under the same UIDVALIDITY as a message of the other mailbox.
+    room.deliver_to(OTHER_USER, human("b@example.com", "r1", Some(b.id)));
+    room.until(async || room.answers(&b).await.len() == 1).await;
+    assert_eq!((room.mailbox().await.last_uid, room.answers(&a).await.len()), (2, 2));
+
+    // Back again it is one that was not read before, and what is known is not told twice.
+    room.change_account(USER, PASSWORD).await;
+    room.deliver(human("a@example.com", "r2", Some(a.id)));
+    room.until(async || room.app.enrollment(a.enrollment_id).await.status == EnrollmentStatus::Replied).await;
+    let told = ["enrollment.sent", "enrollment.auto_replied", "enrollment.auto_replied", "enrollment.replied"];
+    assert_eq!(room.app.told(a.enrollment_id).await, told);
+}
+
+#[tokio::test]
+async fn who_watched_the_mailbox_before_writes_nothing_of_it_any_more() {
+    let room = Room::open(true).await;
+    let hold = |mailbox: &Mailbox| mailboxes::Hold {
+        credential_id: room.sender.credential,
+        generation: mailbox.generation,
+        owner: room.app.node,
+    };
+    let moved = async |hold| {
+        let mut tx = room.app.store.begin().await.unwrap();
+        let moved = mailboxes::checkpoint(tx.conn(), hold, 1, 70).await.unwrap();
+        tx.commit().await.unwrap();
+        moved
+    };
+    let mut tx = room.app.store.begin().await.unwrap();
+    let now = room.app.clock.now();
+    mailboxes::lease(&mut tx, room.app.node, now, now.plus(Duration::from_secs(30)), 10).await.unwrap();
+    tx.commit().await.unwrap();
+    let first = hold(&room.mailbox().await);
+    assert!(moved(first).await);
+    room.change_account(OTHER_USER, PASSWORD).await;
+    assert!(!moved(first).await);
+    assert_eq!((room.mailbox().await.uid_validity, room.mailbox().await.last_uid), (None, 0));
+    assert!(moved(hold(&room.mailbox().await)).await);
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_for_a_while_is_read_later_and_what_it_never_gives_holds_up_nothing() {
+    let room = Room::open(true).await;
+    let (a, b) = (room.app.sent(room.sender, "a@example.com").await, room.app.sent(room.sender, "b@example.com").await);
+    room.server.deliver(USER, "broken").unwrap();
+    room.deliver(human("a@example.com", "r1", Some(a.id)));
+    room.server.withhold(USER, &[1, 2]).unwrap();
+    let _running = room.run();
+    room.until(async || room.mailbox().await.last_error.is_some()).await;
+    let mailbox = room.mailbox().await;
+    assert!(mailbox.last_error.clone().unwrap().contains("refused UID FETCH"), "{mailbox:?}");
+    assert_eq!(mailbox.last_uid, 0);
+
+    room.server.withhold(USER, &[1]).unwrap();
+    room.until(async || {
+        room.app.clock.advance(Duration::from_secs(30));
+        room.answers(&a).await.len() == 1
+    })
+    .await;
+    room.answer(&b, human("b@example.com", "r2", Some(b.id))).await;
+    room.until(async || room.mailbox().await.last_error.is_none()).await;
+    assert_eq!(room.mailbox().await.last_uid, 3);
+}
+
+#[tokio::test]
+async fn one_credential_that_can_t_be_read_keeps_no_other_mailbox_from_being_watched() {
+    let room = Room::open(true).await;
+    let odd = room.app.sender(room.sender.account, Some(room.server.address().port())).await;
+    let mut tx = room.app.store.begin().await.unwrap();
+    let statement = format!("UPDATE smtp_credentials SET imap_tls = 'odd' WHERE id = '{}'", odd.credential);
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(tx.conn()).await.unwrap();
+    tx.commit().await.unwrap();
+    let _running = room.run();
+    room.watched().await;
+}
+
+#[tokio::test]
 async fn a_mailbox_without_idle_is_polled() {
     let room = Room::open(false).await;
     let send = room.app.sent(room.sender, "bob@example.com").await;
@@ -66,24 +178,12 @@ async fn a_backlog_is_read_to_its_end() {
 #[tokio::test]
 async fn a_mailbox_that_can_t_be_opened_says_why_and_is_tried_again_when_it_is_mended() {
     let room = Room::open(true).await;
-    let mut conn = room.app.store.read().await.unwrap();
-    let mut credential = crate::store::credentials::get(&mut conn, room.sender.credential).await.unwrap().unwrap();
-    drop(conn);
-    let right = credential.imap.clone();
-    credential.imap.as_mut().unwrap().username = "nobody".to_owned();
-    let write = async |credential: &crate::domain::credential::Credential| {
-        let mut tx = room.app.store.begin().await.unwrap();
-        crate::store::credentials::update(tx.conn(), credential).await.unwrap();
-        tx.wake(crate::wake::Wake::Inbox);
-        tx.commit().await.unwrap();
-    };
-    write(&credential).await;
+    room.change_account(USER, "not it").await;
     let _running = room.run();
     room.until(async || room.mailbox().await.last_error.is_some()).await;
     let mailbox = room.mailbox().await;
     assert!(mailbox.last_error.clone().unwrap().contains("refused the user or password"), "{mailbox:?}");
-    credential.imap = right;
-    write(&credential).await;
+    room.change_account(USER, PASSWORD).await;
     room.until(async || room.mailbox().await.last_error.is_none()).await;
     assert_eq!(room.mailbox().await.failures, 0);
 }
@@ -95,7 +195,7 @@ async fn one_node_at_a_time_watches_a_mailbox() {
     let (one, two) = (crate::domain::ids::NodeId::new(now), crate::domain::ids::NodeId::new(now));
     let lease = async |node, now: crate::domain::Timestamp| {
         let mut tx = room.app.store.begin().await.unwrap();
-        let got = inbox::lease(&mut tx, node, now, now.plus(Duration::from_secs(30)), 10).await.unwrap().len();
+        let got = mailboxes::lease(&mut tx, node, now, now.plus(Duration::from_secs(30)), 10).await.unwrap().len();
         tx.commit().await.unwrap();
         got
     };
