@@ -64,7 +64,7 @@ impl ScriptProgram {
         let compiled = catch_unwind(AssertUnwindSafe(|| engine.engine.compile(source)));
         let compiled = compiled.map_err(|_| LoadError::Script(fault(name, source, Position::NONE, PANICKED)))?;
         let ast = compiled.map_err(|error| {
-            LoadError::Script(fault(name, source, error.position(), &syntax_message(error.err_type())))
+            LoadError::Script(fault(name, source, error.position(), &syntax_message(error.err_type(), source)))
         })?;
         let constants = ast.iter_literal_variables(true, false).next().is_some();
         let program = Compiled {
@@ -213,13 +213,26 @@ fn beginning(source: &str, function: &str) -> Option<Position> {
     Some(Position::new(u16::try_from(line + 1).ok()?, 1))
 }
 
-fn syntax_message(error: &ParseErrorType) -> String {
+fn syntax_message(error: &ParseErrorType, source: &str) -> String {
     let message = error.to_string();
+    // Nothing else makes the interpreter miss what the script has: as far as a look at the text can tell.
+    if matches!(error, ParseErrorType::VariableUndefined(name) if is_captured(name, source)) {
+        return format!("{message}; a function between bars sees its arguments alone: write a loop in its place");
+    }
+    if matches!(error, ParseErrorType::PropertyExpected) && source.contains(".curry") {
+        return format!("{message}; there is no curry: a function is given what it needs as arguments");
+    }
     // The answer of a gate has the key `until`, which is a word of the language.
     if matches!(error, ParseErrorType::PropertyExpected) || message.contains("object map literal") {
         return format!("{message}; a key that is a word of the language, such as \"until\", must be quoted");
     }
     message
+}
+
+/// Whether the script makes this variable, and has functions between bars, which may not see it.
+fn is_captured(name: &str, source: &str) -> bool {
+    let words: Vec<&str> = source.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
+    source.contains('|') && words.iter().filter(|word| **word == name).count() > 1
 }
 
 /// The function of a hook and its parameters.

@@ -119,7 +119,7 @@ impl ComponentProgram {
         let ended = tokio::time::timeout(self.wall_time(), self.ask(&mut store, export, input)).await;
         let answer = self.judge(&store, ended);
         record.instructions = self.engine.instructions(&store);
-        record.memory_bytes = u64::try_from(store.data().guard.peak_bytes).ok();
+        record.memory_bytes = u64::try_from(store.data().guard.granted_bytes).ok();
         record.logs = store.into_data().into_logs();
         answer?.map_err(CallError::BadAnswer)
     }
