@@ -90,7 +90,9 @@ impl Catalog {
                 }
             }
         }
-        let bindings: Vec<Binding> = stored_bindings.iter().filter_map(|binding| in_force(binding, &loaded)).collect();
+        let rows: HashMap<ExtensionId, &StoredExtension> = in_use.iter().map(|stored| (stored.id, stored)).collect();
+        let bindings: Vec<Binding> =
+            stored_bindings.iter().filter_map(|binding| in_force(binding, &rows, &loaded)).collect();
         self.0.app.extensions.set_bindings(&bindings);
         *self.loaded() = loaded;
         *self.0.errors.lock().unwrap_or_else(PoisonError::into_inner) = errors;
@@ -119,7 +121,11 @@ fn is_bound(bindings: &[StoredBinding], id: ExtensionId) -> bool {
     bindings.iter().any(|binding| binding.extension_id == id)
 }
 
-fn in_force(stored: &StoredBinding, loaded: &HashMap<ExtensionId, Arc<LoadedExtension>>) -> Option<Binding> {
+fn in_force(
+    stored: &StoredBinding,
+    rows: &HashMap<ExtensionId, &StoredExtension>,
+    loaded: &HashMap<ExtensionId, Arc<LoadedExtension>>,
+) -> Option<Binding> {
     let scope = match ScopeKind::parse(&stored.scope)? {
         ScopeKind::System => Scope::System,
         ScopeKind::Account => Scope::Account(stored.scope_id.parse().ok()?),
@@ -131,6 +137,7 @@ fn in_force(stored: &StoredBinding, loaded: &HashMap<ExtensionId, Arc<LoadedExte
         hook: stored.hook,
         position: u32::try_from(stored.position).unwrap_or(u32::MAX),
         mode: Mode::parse(&stored.mode)?,
+        owner: rows.get(&stored.extension_id)?.account_id,
         extension: Arc::clone(loaded.get(&stored.extension_id)?),
     })
 }

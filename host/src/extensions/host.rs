@@ -26,6 +26,7 @@ use super::signature::Signer;
 use super::wasm::{ComponentEngine, Purpose};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::domain::ids::AccountId;
 use crate::domain::status::Hook;
 use crate::http_client::HttpClient;
 
@@ -240,6 +241,16 @@ impl ExtensionHost {
 
     pub(super) fn line(&self, hook: Hook, scope: &CallScope) -> Line {
         self.0.table.load().line(hook, scope)
+    }
+
+    pub(super) fn line_with(
+        &self,
+        hook: Hook,
+        scope: &CallScope,
+        owner: Option<AccountId>,
+        extension: &Arc<LoadedExtension>,
+    ) -> Vec<Arc<LoadedExtension>> {
+        self.0.table.load().line_with(hook, scope, owner, extension)
     }
 
     pub(super) fn tell(&self, news: Suspension) {

@@ -20,7 +20,7 @@ fn classifier(verdict: &str) -> String {
 
 fn bind(scope: Scope, extension: &Arc<LoadedExtension>) -> Binding {
     let hook = extension.hooks()[0];
-    Binding { scope, hook, position: 0, mode: Mode::Active, extension: Arc::clone(extension) }
+    Binding { scope, hook, position: 0, mode: Mode::Active, owner: None, extension: Arc::clone(extension) }
 }
 
 async fn classify(host: &ExtensionHost, scope: &CallScope) -> (String, Option<String>, usize) {

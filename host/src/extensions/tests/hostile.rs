@@ -81,7 +81,7 @@ async fn check(hostile: Hostile) {
     // Five in a row suspend it; the next in line is asked from then on.
     let bind = |extension, position| {
         let (scope, hook, mode) = (Scope::System, Hook::ReplyClassifier, Mode::Active);
-        Binding { scope, hook, position, mode, extension }
+        Binding { scope, hook, position, mode, owner: None, extension }
     };
     host.set_bindings(&[bind(Arc::clone(&guest), 0), bind(Arc::clone(&good), 1)]);
     let HookInput::ReplyClassifier(facts) = facts else { panic!("a classifier is asked") };
