@@ -26,6 +26,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (17, "work in order", include_str!("../../migrations/0017_work_in_order.sql")),
     (18, "fewer writes a message", include_str!("../../migrations/0018_fewer_writes_a_message.sql")),
     (19, "once a message", include_str!("../../migrations/0019_once_a_message.sql")),
+    (21, "last obeyed", include_str!("../../migrations/0021_last_obeyed.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.
