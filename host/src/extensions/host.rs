@@ -186,6 +186,9 @@ impl ExtensionHost {
                 }
                 Err(error) => return Called { answer: Err(CallError::Engine { reason: error.to_string() }), record },
             },
+            Program::Unloadable(_, reason) => {
+                return Called { answer: Err(CallError::NotLoaded { reason: reason.clone() }), record };
+            }
             _ => extension,
         };
         let turn = tokio::time::timeout(self.0.options.limits.queue_wait, self.turn(extension)).await;
@@ -196,7 +199,9 @@ impl ExtensionHost {
         let answer = match &extension.program {
             Program::Component(program) => program.call(input, now, access, &mut record).await,
             Program::Script(program) => program.call(&self.0.scripts, input, now, &mut record).await,
-            Program::Later(_) => Err(CallError::Engine { reason: "it was not loaded".to_owned() }),
+            Program::Later(_) | Program::Unloadable(..) => {
+                Err(CallError::Engine { reason: "it was not loaded".to_owned() })
+            }
         };
         record.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         Called { answer, record }

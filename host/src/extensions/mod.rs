@@ -37,6 +37,7 @@ mod wasm;
 mod tests;
 
 pub use asking::Ingested;
+pub use breaker::Failure;
 pub use chain::{Binding, CallScope, Scope};
 pub use decision::{Author, Decided, DecisionRecord, Mode, Suspension};
 pub use error::{CallError, LoadError, ScriptError, StartError};

@@ -206,13 +206,6 @@ pub async fn count_of(conn: &mut Conn, account: AccountId) -> Result<u64> {
     row.count("stored")
 }
 
-/// All rows with this content, whoever owns them.
-pub async fn by_content(conn: &mut Conn, sha256: &str) -> Result<Vec<StoredExtension>> {
-    let rows =
-        sqlx::query("SELECT * FROM extensions WHERE sha256 = $1 ORDER BY id").bind(sha256).fetch_all(conn).await?;
-    rows.iter().map(extension_of).collect()
-}
-
 /// Makes the statuses follow the bindings: `active` or `shadow` while bound, `retired` once it was. What becomes active by
 /// this is remembered with the version of the bindings.
 pub async fn refresh_statuses(conn: &mut Conn) -> Result<()> {

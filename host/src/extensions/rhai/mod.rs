@@ -187,8 +187,15 @@ impl Compiled {
         let position = if position.is_none() { self.place_of(hook) } else { position };
         if stopped.is_some() {
             let message = format!("ran past its limit of {:?}", limits.time);
-            return fault(&self.name, &self.source, position, &message);
+            return ScriptError { is_limit: true, ..fault(&self.name, &self.source, position, &message) };
         }
+        let is_limit = matches!(
+            inner,
+            EvalAltResult::ErrorTooManyOperations(_)
+                | EvalAltResult::ErrorStackOverflow(_)
+                | EvalAltResult::ErrorTooManyVariables(_)
+                | EvalAltResult::ErrorDataTooLarge(..)
+        );
         let message = match inner {
             EvalAltResult::ErrorTooManyOperations(_) => format!("took over {} operations", limits.operations),
             EvalAltResult::ErrorStackOverflow(_) => format!("calls went over {} deep", limits.call_depth),
@@ -200,7 +207,7 @@ impl Compiled {
                 text.rsplit_once(" (line ").map_or(text.clone(), |(message, _)| message.to_owned())
             }
         };
-        fault(&self.name, &self.source, position, &message)
+        ScriptError { is_limit, ..fault(&self.name, &self.source, position, &message) }
     }
 }
 
@@ -253,6 +260,7 @@ fn fault(script: &str, source: &str, position: Position, message: &str) -> Scrip
         line,
         column: position.position().unwrap_or(if line == 0 { 0 } else { 1 }),
         text: text.chars().take(LONGEST_LINE_SHOWN).collect(),
+        is_limit: false,
         message: message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_MESSAGE).collect(),
     }
 }
