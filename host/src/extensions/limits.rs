@@ -1,4 +1,4 @@
-//! What one call may cost. The defaults are the contract's; an operator may raise them.
+//! What one call may cost. The defaults are the contract's; an operator may raise them by extension, see `raised.rs`.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ use crate::domain::status::Hook;
 const LONGEST_LINE_SHOWN: usize = 120;
 const LONGEST_MESSAGE: usize = 400;
 
-/// The interpreter of all scripts of one host. Cheap to clone.
+/// An interpreter with its limits; nearly all scripts of a host share one. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ScriptEngine {
     engine: Arc<Engine>,
@@ -43,6 +43,8 @@ pub(super) struct ScriptEngine {
 pub(super) struct ScriptProgram(Arc<Compiled>);
 
 struct Compiled {
+    /// What it is asked with: the interpreter of all, or one with limits of its own.
+    engine: ScriptEngine,
     ast: AST,
     name: String,
     source: String,
@@ -68,6 +70,7 @@ impl ScriptProgram {
         })?;
         let constants = ast.iter_literal_variables(true, false).next().is_some();
         let program = Compiled {
+            engine: engine.clone(),
             ast,
             name: name.to_owned(),
             source: source.to_owned(),
@@ -90,26 +93,25 @@ impl ScriptProgram {
     /// Asks the script. The record is filled whatever the outcome.
     pub(super) async fn call(
         &self,
-        engine: &ScriptEngine,
         input: &HookInput,
         now: Timestamp,
         record: &mut CallRecord,
     ) -> Result<HookDecision, CallError> {
-        let limits = &engine.limits;
+        let ScriptEngine { engine, limits } = &self.0.engine;
         if !self.0.slow.load(Ordering::Relaxed) {
             let budget = Budget { time: limits.inline_time.min(limits.time), now, may_hand_over: true };
-            let (answer, spent) = self.0.evaluate(&engine.engine, input, budget, limits);
+            let (answer, spent) = self.0.evaluate(engine, input, budget, limits);
             if spent.stopped.is_none() || limits.time <= limits.inline_time {
                 return finish(answer, spent, record);
             }
             self.0.slow.store(true, Ordering::Relaxed);
         }
-        let (program, engine, input) = (Arc::clone(&self.0), engine.clone(), input.clone());
+        let (program, input) = (Arc::clone(&self.0), input.clone());
         let begun = tokio::task::spawn_blocking(move || {
-            let limits = &engine.limits;
+            let ScriptEngine { engine, limits } = &program.engine;
             let began = std::time::Instant::now();
             let budget = Budget { time: limits.time, now, may_hand_over: false };
-            let ended = program.evaluate(&engine.engine, &input, budget, limits);
+            let ended = program.evaluate(engine, &input, budget, limits);
             program.slow.store(began.elapsed() > limits.inline_time / 2, Ordering::Relaxed);
             ended
         });
