@@ -66,7 +66,12 @@ impl ScriptProgram {
         let compiled = catch_unwind(AssertUnwindSafe(|| engine.engine.compile(source)));
         let compiled = compiled.map_err(|_| LoadError::Script(fault(name, source, Position::NONE, PANICKED)))?;
         let ast = compiled.map_err(|error| {
-            LoadError::Script(fault(name, source, error.position(), &syntax_message(error.err_type(), source)))
+            LoadError::Script(fault(
+                name,
+                source,
+                error.position(),
+                &syntax_message(error.err_type(), source, error.position()),
+            ))
         })?;
         let constants = ast.iter_literal_variables(true, false).next().is_some();
         let program = Compiled {
@@ -222,10 +227,9 @@ fn beginning(source: &str, function: &str) -> Option<Position> {
     Some(Position::new(u16::try_from(line + 1).ok()?, 1))
 }
 
-fn syntax_message(error: &ParseErrorType, source: &str) -> String {
+fn syntax_message(error: &ParseErrorType, source: &str, position: Position) -> String {
     let message = error.to_string();
-    // Nothing else makes the interpreter miss what the script has: as far as a look at the text can tell.
-    if matches!(error, ParseErrorType::VariableUndefined(name) if is_captured(name, source)) {
+    if matches!(error, ParseErrorType::VariableUndefined(name) if is_captured(name, source, position)) {
         return format!("{message}; a function between bars sees its arguments alone: write a loop in its place");
     }
     if matches!(error, ParseErrorType::PropertyExpected) && source.contains(".curry") {
@@ -238,10 +242,22 @@ fn syntax_message(error: &ParseErrorType, source: &str) -> String {
     message
 }
 
-/// Whether the script makes this variable, and has functions between bars, which may not see it.
-fn is_captured(name: &str, source: &str) -> bool {
-    let words: Vec<&str> = source.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
-    source.contains('|') && words.iter().filter(|word| **word == name).count() > 1
+/// Whether a variable that is not found here is one that a function between bars does not see: the script has the name
+/// elsewhere, and such a function began before this place. A bar that begins one stands where no operand is before it.
+fn is_captured(name: &str, source: &str, position: Position) -> bool {
+    let mut words = source.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    let is_elsewhere = words.by_ref().filter(|word| *word == name).nth(1).is_some();
+    let (Some(line), column) = (position.line(), position.position().unwrap_or(1)) else { return false };
+    let mut before: String = source.split_inclusive('\n').take(line - 1).collect();
+    before.extend(source.lines().nth(line - 1).unwrap_or_default().chars().take(column.saturating_sub(1)));
+    let function = &before[before.rfind("fn ").unwrap_or(0)..];
+    let mut last = ' ';
+    let begins = |letter: char| {
+        let begins = letter == '|' && "(,=[{:;".contains(last);
+        last = if letter.is_whitespace() { last } else { letter };
+        begins
+    };
+    is_elsewhere && function.chars().any(begins)
 }
 
 /// The function of a hook and its parameters.

@@ -211,6 +211,11 @@ async fn a_function_that_would_hold_values_is_refused_with_the_mend() {
         let mend = "a function between bars sees its arguments alone: write a loop in its place";
         assert!(error.starts_with("test.rhai:5:") && error.contains(mend), "{error}");
     }
+    // A name that is misspelt is told as that.
+    for body in ["let lines = 1; lines || line", "let text = \"(a|b)\"; text2", "let f = |x| x; f.call(nothing)"] {
+        let error = load_script(&host(), Hook::ReplyClassifier, &format!("fn classify(message) {{ {body} }}")).await;
+        assert!(!error.unwrap_err().contains("between bars"), "{body}");
+    }
     for body in ["Fn(\"g\").curry(1)", "curry(Fn(\"g\"), 1)"] {
         let body = format!("fn g(x) {{ x }} fn classify(message) {{ {body} }}");
         let error = load_script(&host(), Hook::ReplyClassifier, &body).await.unwrap_err();
