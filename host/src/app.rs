@@ -93,6 +93,7 @@ impl App {
             cache_folder,
             http: Some(http.clone()),
             grants: config.extension_hosts.clone(),
+            raised: config.extension_limits.clone(),
             trusted_signers: config.trusted_signers.clone(),
             ..HostOptions::new(clock.clone())
         })?;

@@ -27,6 +27,8 @@ const AT_A_TIME: usize = 8;
 pub struct Replay {
     /// The version.
     pub extension: Arc<LoadedExtension>,
+    /// Whose it is; none: the system's.
+    pub owner: Option<AccountId>,
     /// The hook it is asked at: reply classification or provider ingestion.
     pub hook: Hook,
     /// Whose messages or requests; none for everybody's.
@@ -153,7 +155,7 @@ async fn compare(app: &App, replay: &Replay, mut subjects: Vec<Subject>, replaye
     subjects.truncate(room);
     replayed.examined += subjects.len() as u64;
     let asking = futures_util::stream::iter(subjects).map(|subject| async move {
-        let after = app.extensions.would_decide(&subject.scope, &replay.extension, &subject.input).await;
+        let after = app.extensions.would_decide(&subject.scope, replay.owner, &replay.extension, &subject.input).await;
         (subject.id, after)
     });
     let answers: Vec<_> = asking.buffered(AT_A_TIME).collect().await;

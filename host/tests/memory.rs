@@ -42,7 +42,7 @@ async fn round(host: &ExtensionHost, number: usize) {
     ];
     for extension in guests {
         let (scope, hook, mode) = (Scope::System, Hook::ReplyClassifier, Mode::Active);
-        host.set_bindings(&[Binding { scope, hook, position: 0, mode, extension }]);
+        host.set_bindings(&[Binding { scope, hook, position: 0, mode, owner: None, extension }]);
         let calls = (0..8).map(|_| {
             let host = host.clone();
             tokio::spawn(async move { ask(&host, "print").await })

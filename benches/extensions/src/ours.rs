@@ -215,7 +215,7 @@ fn host() -> anyhow::Result<ExtensionHost> {
 
 fn binding(extension: Arc<LoadedExtension>) -> Binding {
     let hook = extension.hooks().first().copied().unwrap_or(Hook::ReplyClassifier);
-    Binding { scope: Scope::System, hook, position: 0, mode: Mode::Active, extension }
+    Binding { scope: Scope::System, hook, position: 0, mode: Mode::Active, owner: None, extension }
 }
 
 fn shipped(file: &str) -> anyhow::Result<Vec<u8>> {

@@ -96,13 +96,8 @@ pub(super) async fn list(
     MayRead(caller): MayRead,
     mut parameters: Parameters,
 ) -> Result<Answer> {
-    let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
-    let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
+    let asked = asked_scope(&mut parameters, &caller);
     parameters.finish()?;
-    let asked = match scope {
-        None => None,
-        Some(scope) => Some(scope_of(&caller, scope, scope_id.as_deref())?),
-    };
     let mut conn = api.app.store.read().await?;
     let version = extensions::bindings_version(&mut conn).await?;
     let mut bindings = extensions::all_bindings(&mut conn).await?;
@@ -126,8 +121,7 @@ pub(super) async fn replace(
     headers: HeaderMap,
     body::Json(body): body::Json,
 ) -> Result<Answer> {
-    let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
-    let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
+    let asked = asked_scope(&mut parameters, &caller);
     parameters.finish()?;
     let if_match = if_match(&headers)?;
     let named = read(body, |fields| {
@@ -137,9 +131,9 @@ pub(super) async fn replace(
         }
         Some(named)
     })?;
-    let scope = match (scope, named.first()) {
-        (Some(scope), _) => scope_of(&caller, scope, scope_id.as_deref())?,
-        (None, Some(first)) => scope_of(&caller, first.scope.unwrap_or(ScopeKind::Account), first.scope_id.as_deref())?,
+    let scope = match (asked, named.first()) {
+        (Some(scope), _) => scope,
+        (None, Some(first)) => named_scope(&caller, 0, first.scope.unwrap_or(ScopeKind::Account), first)?,
         (None, None) => BindingScope::Account(caller.account),
     };
     check_same_scope(&caller, &named, scope)?;
@@ -166,21 +160,46 @@ fn named_binding(fields: &mut Fields<'_>) -> Option<Named> {
     Some(Named { scope, scope_id, binding: NewBinding { hook: hook?, extension_id: extension_id?, mode } })
 }
 
-fn scope_of(caller: &Caller, scope: ScopeKind, scope_id: Option<&str>) -> Result<BindingScope> {
-    let missing = |what: &str| ApiError::invalid_field("scope_id", format!("must be the id of a {what}"));
+/// The scope that the query names, if it does; what is wrong with it is noted.
+fn asked_scope(parameters: &mut Parameters, caller: &Caller) -> Option<BindingScope> {
+    let scope = parameters.optional("scope", ScopeKind::parse, SCOPES);
+    let scope_id = parameters.optional("scope_id", |text| Some(text.to_owned()), "an id");
+    let Some(scope) = scope else {
+        if scope_id.is_some() && !parameters.is_given("scope") {
+            parameters
+                .note("scope_id", "needs scope beside it, which says what it is the id of: campaign or credential");
+        }
+        return None;
+    };
+    scope_of(caller, scope, scope_id.as_deref()).map_err(|problem| parameters.note("scope_id", problem)).ok()
+}
+
+/// The scope that one binding of the body names.
+fn named_scope(caller: &Caller, index: usize, scope: ScopeKind, named: &Named) -> Result<BindingScope> {
+    let told = |problem| ApiError::invalid_field(format!("bindings.{index}.scope_id"), problem);
+    scope_of(caller, scope, named.scope_id.as_deref()).map_err(told)
+}
+
+/// The error says what is wrong with the id.
+fn scope_of(
+    caller: &Caller,
+    scope: ScopeKind,
+    scope_id: Option<&str>,
+) -> std::result::Result<BindingScope, &'static str> {
     match scope {
+        ScopeKind::System if scope_id.is_some() => Err("must be left out: there is one system"),
         ScopeKind::System => Ok(BindingScope::System),
         ScopeKind::Account => match scope_id.map(str::parse::<AccountId>) {
             None => Ok(BindingScope::Account(caller.account)),
             Some(Ok(id)) if id == caller.account => Ok(BindingScope::Account(id)),
-            Some(_) => Err(ApiError::invalid_field("scope_id", "is not your account's id")),
+            Some(_) => Err("is not your account's id"),
         },
         ScopeKind::Campaign => {
-            let id = scope_id.and_then(|id| id.parse().ok()).ok_or_else(|| missing("campaign"))?;
+            let id = scope_id.and_then(|id| id.parse().ok()).ok_or("must be the id of a campaign")?;
             Ok(BindingScope::Campaign(caller.account, id))
         }
         ScopeKind::Credential => {
-            let id = scope_id.and_then(|id| id.parse().ok()).ok_or_else(|| missing("credential"))?;
+            let id = scope_id.and_then(|id| id.parse().ok()).ok_or("must be the id of a credential")?;
             Ok(BindingScope::Credential(caller.account, id))
         }
     }
@@ -189,7 +208,7 @@ fn scope_of(caller: &Caller, scope: ScopeKind, scope_id: Option<&str>) -> Result
 fn check_same_scope(caller: &Caller, named: &[Named], scope: BindingScope) -> Result<()> {
     for (index, one) in named.iter().enumerate() {
         let Some(word) = one.scope else { continue };
-        if scope_of(caller, word, one.scope_id.as_deref())? != scope {
+        if named_scope(caller, index, word, one)? != scope {
             let problem = "is another scope than the list's; a list is replaced for one scope at a time";
             return Err(ApiError::invalid_field(format!("bindings.{index}.scope"), problem));
         }
@@ -239,6 +258,8 @@ fn not_bound(error: BindError) -> ApiError {
         BindError::UnknownExtension { index } | BindError::NotLoadable { index, .. } => {
             ApiError::invalid_field(format!("bindings.{index}.extension_id"), problem)
         }
-        BindError::NotServed { index, .. } => ApiError::invalid_field(format!("bindings.{index}.hook"), problem),
+        BindError::NotServed { index, .. } | BindError::NeverAsked { index, .. } => {
+            ApiError::invalid_field(format!("bindings.{index}.hook"), problem)
+        }
     }
 }

@@ -49,7 +49,8 @@ pub(super) struct ExtensionShown {
     owner: &'static str,
     /// `checked`, `active`, `shadow`, `suspended` or `retired`
     status: String,
-    /// Why it is not loaded or rests, or why newer content of its file is not taken.
+    /// Why it is not loaded or rests, or why newer content of its file is not taken. Of one of the system's that rests it
+    /// is the kind of its failure; the operator's log has the text.
     last_error: Option<String>,
     created_at: Timestamp,
 }
@@ -307,8 +308,8 @@ fn not_loaded(error: CatalogError) -> ApiError {
 fn shown(catalog: &Catalog, stored: StoredExtension) -> ExtensionShown {
     let is_suspended = catalog.loaded_by_id(stored.id).is_some_and(|extension| extension.is_suspended());
     let owner = if stored.account_id.is_some() { "account" } else { "system" };
+    let last_error = catalog.last_error(&stored);
     let StoredExtension { id, name, version, engine, hooks, sha256, origin, status, created_at, .. } = stored;
     let status = if is_suspended { "suspended".to_owned() } else { status };
-    let last_error = catalog.last_error(id);
     ExtensionShown { id, name, version, engine, hooks, sha256, origin, owner, status, last_error, created_at }
 }

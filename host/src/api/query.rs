@@ -135,6 +135,16 @@ impl Parameters {
         Asked { limit: limit.unwrap_or(DEFAULT_LIMIT), after, path: self.path.clone(), others }
     }
 
+    /// Whether the caller gave it.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, _)| given == name)
+    }
+
+    /// Tells of a parameter that is wrong beside the others.
+    pub(super) fn note(&mut self, name: &str, problem: impl Into<String>) {
+        self.problems.entry(name.to_owned()).or_default().push(problem.into());
+    }
+
     /// Tells of wrong and unknown parameters.
     pub(super) fn finish(mut self) -> Result<(), ApiError> {
         for name in self.left.keys() {

@@ -72,6 +72,16 @@ pub enum BindError {
         /// What it was to be bound to.
         hook: Hook,
     },
+    /// Nobody would ask it there.
+    #[error("a {hook} is asked for an account's endpoints, never for a {scope}; bind it to the account or the system")]
+    NeverAsked {
+        /// Its place in the list.
+        index: usize,
+        /// What it was to be bound to.
+        hook: Hook,
+        /// The scope in which nobody asks that.
+        scope: ScopeKind,
+    },
     /// The extension does not load any more.
     #[error("{reason}")]
     NotLoadable {
@@ -147,8 +157,9 @@ impl Catalog {
     ) -> Result<(Tx, i64), BindError> {
         self.check_extensions(scope, list).await?;
         let mut tx = self.0.app.store.begin().await?;
+        // Locked before it is compared: of two callers with the same version one finds it changed.
+        let found = extensions::lock_bindings(&mut tx).await?;
         check_scope(tx.conn(), scope).await?;
-        let found = extensions::bindings_version(tx.conn()).await?;
         if let Some(expected) = if_match.filter(|expected| *expected != found) {
             return Err(BindError::Changed { expected, found });
         }
@@ -160,6 +171,11 @@ impl Catalog {
 
     async fn check_extensions(&self, scope: BindingScope, list: &[NewBinding]) -> Result<(), BindError> {
         for (index, binding) in list.iter().enumerate() {
+            let is_narrow = matches!(scope, BindingScope::Campaign(..) | BindingScope::Credential(..));
+            // A request comes in at an endpoint of the account; neither campaign nor credential is known of it.
+            if is_narrow && binding.hook == Hook::ProviderAdapter {
+                return Err(BindError::NeverAsked { index, hook: binding.hook, scope: scope.kind() });
+            }
             let mut conn = self.0.app.store.read().await?;
             let stored = extensions::get(&mut conn, binding.extension_id).await?;
             drop(conn);

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use serde_json::json;
 
 use super::{Catalog, CatalogError, ScopeKind};
 use crate::domain::ids::{AccountId, ExtensionId};
-use crate::extensions::{Binding, EngineKind, LoadError, LoadedExtension, Mode, Scope, shipped};
+use crate::extensions::{Binding, EngineKind, LoadError, LoadedExtension, Manifest, Mode, Scope, shipped};
 use crate::store::extensions::{self, StoredBinding, StoredExtension};
 use crate::store::{Result, StoreError};
 
@@ -20,9 +21,23 @@ impl Catalog {
         }
         let engine = engine_of(stored)?;
         let (bytes, file) = (self.content_of(stored).await?, file_name(&stored.name, engine));
-        let extension = self.0.app.extensions.load(bytes, engine, &file).await?;
+        let extension = self.load_for(stored.account_id, bytes, engine, &file).await?;
         self.check_signature(&extension, stored.account_id, &stored.origin)?;
         Ok(extension)
+    }
+
+    /// Loads a file that belongs to this account, or to the system.
+    pub(super) async fn load_for(
+        &self,
+        owner: Option<AccountId>,
+        bytes: Bytes,
+        engine: EngineKind,
+        file: &str,
+    ) -> std::result::Result<Arc<LoadedExtension>, LoadError> {
+        match owner {
+            Some(_) => self.0.app.extensions.load_of_account(bytes, engine, file).await,
+            None => self.0.app.extensions.load(bytes, engine, file).await,
+        }
     }
 
     /// The bytes of a row: the store's, or those in the binary.
@@ -53,14 +68,15 @@ impl Catalog {
         extension.require_signature()
     }
 
-    /// Keeps a program under its row's id.
+    /// Keeps a program under its row's id; one that is there stays, as it may be bound and be known by who it is.
     pub(super) fn keep(&self, id: ExtensionId, extension: Arc<LoadedExtension>) {
-        self.loaded().insert(id, extension);
+        self.loaded().entry(id).or_insert(extension);
     }
 
-    /// Loads what is bound, puts the bindings in force and drops what is bound no more. A version that can't be loaded is
-    /// logged; the next in its line answers.
-    pub(super) async fn reload(&self) -> Result<()> {
+    /// Loads what is bound, puts the bindings in force and drops what is bound no more; true when all of it was loaded. A
+    /// version that can't be loaded is logged, and fails at its place as long as it is not: a gate that is not there would
+    /// let everything leave.
+    pub(super) async fn reload(&self) -> Result<bool> {
         // Version, bindings and rows belong together, and a transaction would hold the one writer of SQLite: the version
         // is read first, so that a change in between is seen again at the next look.
         let mut conn = self.0.app.store.read().await?;
@@ -80,23 +96,49 @@ impl Catalog {
                 // Rows of older releases stay for the record; only a binding makes their absence worth a line.
                 Err(CatalogError::NotInThisRelease { .. }) if !is_bound(&stored_bindings, stored.id) => {}
                 Err(error) => {
-                    tracing::error!(
-                        extension.name = stored.name,
-                        extension.version = stored.version,
-                        error = &error as &dyn std::error::Error,
-                        "A stored extension is not loaded"
-                    );
-                    errors.insert(stored.id, error.to_string());
+                    let reason = error.to_string();
+                    if self.load_error(stored.id).as_ref() != Some(&reason) {
+                        tracing::error!(
+                            extension.name = stored.name,
+                            extension.version = stored.version,
+                            error = reason,
+                            "A stored extension is not loaded; where it is bound, each call of it fails until it is"
+                        );
+                    }
+                    errors.insert(stored.id, reason);
                 }
             }
         }
-        let bindings: Vec<Binding> = stored_bindings.iter().filter_map(|binding| in_force(binding, &loaded)).collect();
+        let rows: HashMap<ExtensionId, &StoredExtension> = in_use.iter().map(|stored| (stored.id, stored)).collect();
+        let unloadable: HashMap<ExtensionId, Arc<LoadedExtension>> =
+            errors.iter().filter_map(|(id, reason)| Some((*id, unloadable(rows.get(id)?, reason)?))).collect();
+        let is_whole = !errors.keys().any(|id| is_bound(&stored_bindings, *id));
+        let program = |id: ExtensionId| loaded.get(&id).or_else(|| unloadable.get(&id));
+        let bindings: Vec<Binding> =
+            stored_bindings.iter().filter_map(|binding| in_force(binding, &rows, program)).collect();
         self.0.app.extensions.set_bindings(&bindings);
         *self.loaded() = loaded;
         *self.0.errors.lock().unwrap_or_else(PoisonError::into_inner) = errors;
         self.0.version.store(version, Ordering::Release);
-        Ok(())
+        Ok(is_whole)
     }
+
+    fn load_error(&self, id: ExtensionId) -> Option<String> {
+        self.0.errors.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+}
+
+/// What stands in the place of a version that can't be loaded. Its manifest is the row's; of one that can't be read either,
+/// what the row says beside it is enough to be asked and to fail.
+fn unloadable(stored: &StoredExtension, reason: &str) -> Option<Arc<LoadedExtension>> {
+    let engine = engine_of(stored).ok()?;
+    let manifest = serde_json::from_value(stored.manifest.clone()).or_else(|_| {
+        let (name, version, hooks) = (&stored.name, &stored.version, &stored.hooks);
+        serde_json::from_value::<Manifest>(json!({ "name": name, "version": version, "hooks": hooks }))
+    });
+    let (sha256, file) = (stored.sha256.clone(), file_name(&stored.name, engine));
+    let extension = LoadedExtension::unloadable(manifest.ok()?, engine, sha256, file, reason.to_owned());
+    Some(Arc::new(extension))
 }
 
 /// The file name that messages about an extension use.
@@ -119,7 +161,11 @@ fn is_bound(bindings: &[StoredBinding], id: ExtensionId) -> bool {
     bindings.iter().any(|binding| binding.extension_id == id)
 }
 
-fn in_force(stored: &StoredBinding, loaded: &HashMap<ExtensionId, Arc<LoadedExtension>>) -> Option<Binding> {
+fn in_force<'a>(
+    stored: &StoredBinding,
+    rows: &HashMap<ExtensionId, &StoredExtension>,
+    program: impl Fn(ExtensionId) -> Option<&'a Arc<LoadedExtension>>,
+) -> Option<Binding> {
     let scope = match ScopeKind::parse(&stored.scope)? {
         ScopeKind::System => Scope::System,
         ScopeKind::Account => Scope::Account(stored.scope_id.parse().ok()?),
@@ -131,6 +177,7 @@ fn in_force(stored: &StoredBinding, loaded: &HashMap<ExtensionId, Arc<LoadedExte
         hook: stored.hook,
         position: u32::try_from(stored.position).unwrap_or(u32::MAX),
         mode: Mode::parse(&stored.mode)?,
-        extension: Arc::clone(loaded.get(&stored.extension_id)?),
+        owner: rows.get(&stored.extension_id)?.account_id,
+        extension: Arc::clone(program(stored.extension_id)?),
     })
 }

@@ -15,6 +15,8 @@ mod upload;
 mod versions;
 
 #[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
@@ -25,9 +27,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
-use crate::extensions::{CallScope, Called, HookInput, LoadedExtension};
+use crate::extensions::{CallScope, Called, Failure, HookInput, LoadedExtension};
 use crate::store::extensions::StoredExtension;
 use crate::store::{self, StoreError};
 use crate::wake::Wake;
@@ -41,6 +44,9 @@ use folder::Listing;
 
 /// How often a node looks for changed bindings and files. A swap is to be seen everywhere within two seconds.
 const POLL: Duration = Duration::from_secs(1);
+/// What is bound and could not be loaded is tried again after this, and then after twice as long each time.
+const FIRST_TRY_AFTER: Duration = Duration::from_secs(2);
+const LONGEST_BETWEEN_TRIES: Duration = Duration::from_secs(300);
 
 /// The catalog. Cheap to clone; clones are the same catalog.
 #[derive(Clone)]
@@ -52,13 +58,22 @@ struct Inner {
     loaded: Mutex<HashMap<ExtensionId, Arc<LoadedExtension>>>,
     /// The version of the bindings that are in force here.
     version: AtomicI64,
-    /// One reload at a time: an older table must not take the place of a newer one.
-    reloading: tokio::sync::Mutex<()>,
+    /// One reload at a time: an older table must not take the place of a newer one. With it stands when what is bound and
+    /// could not be loaded is tried again.
+    reloading: tokio::sync::Mutex<Option<NextTry>>,
     /// What the folders held when they were last read.
     folders: tokio::sync::Mutex<Listing>,
     /// Why versions could not be loaded here, and why newer content of their files was not.
     errors: Mutex<HashMap<ExtensionId, String>>,
     file_errors: Mutex<HashMap<ExtensionId, String>>,
+}
+
+/// When what could not be loaded is tried again.
+#[derive(Debug, Clone, Copy)]
+struct NextTry {
+    at: Timestamp,
+    /// How long it was waited for this; the next wait is twice as long.
+    after: Duration,
 }
 
 /// How many extensions a node has loaded.
@@ -92,8 +107,8 @@ pub async fn run(app: App, catalog: Catalog, shutdown: CancellationToken) {
 impl Catalog {
     /// Loads what is shipped, what is bound and what lies in the operator's folders, and puts the bindings in force.
     ///
-    /// A stored version or a file that can't be loaded is logged and left out; only a shipped extension that can't be
-    /// loaded, or a store that does not answer, is an error.
+    /// A stored version that can't be loaded keeps its place and fails there, and a file that can't be is left out; both are
+    /// logged. Only a shipped extension that can't be loaded, or a store that does not answer, is an error.
     pub async fn start(app: &App) -> Result<Self, CatalogError> {
         let catalog = Self(Arc::new(Inner {
             app: app.clone(),
@@ -111,16 +126,22 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Puts the bindings in force anew where another node (or this one) has changed them; true when they were.
+    /// Puts the bindings in force anew where another node (or this one) has changed them, or where something that is bound
+    /// could not be loaded and it is time to try again; true when what is in force changed.
     pub async fn refresh_if_changed(&self) -> Result<bool, StoreError> {
-        let _one_at_a_time = self.0.reloading.lock().await;
+        let mut next_try = self.0.reloading.lock().await;
         let mut conn = self.0.app.store.read().await?;
-        if store::extensions::bindings_version(&mut conn).await? == self.0.version.load(Ordering::Acquire) {
+        let is_same = store::extensions::bindings_version(&mut conn).await? == self.0.version.load(Ordering::Acquire);
+        drop(conn);
+        let now = self.0.app.clock.now();
+        let due = next_try.filter(|next_try| next_try.at <= now);
+        if is_same && due.is_none() {
             return Ok(false);
         }
-        drop(conn);
-        self.reload().await?;
-        Ok(true)
+        let is_whole = self.reload().await?;
+        let after = due.map_or(FIRST_TRY_AFTER, |due| (due.after * 2).min(LONGEST_BETWEEN_TRIES));
+        *next_try = (!is_whole).then(|| NextTry { at: now.plus(after), after });
+        Ok(!is_same || is_whole)
     }
 
     /// Asks one version, whatever is bound; nothing is recorded.
@@ -149,12 +170,24 @@ impl Catalog {
     }
 
     /// What is wrong with a version: why it is not loaded, why it rests, or why newer content of its file is not taken.
-    pub fn last_error(&self, id: ExtensionId) -> Option<String> {
+    ///
+    /// Why one of the system's rests is told by the kind of its failure: the text may quote one account's mail.
+    pub fn last_error(&self, stored: &StoredExtension) -> Option<String> {
+        let id = stored.id;
         let of = |errors: &Mutex<HashMap<ExtensionId, String>>| {
             errors.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
         };
-        let failure = || self.loaded_by_id(id).and_then(|extension| extension.last_failure());
+        let told = |failure: Failure| match stored.account_id {
+            Some(_) => failure.text,
+            None => news::told_to_all(&failure),
+        };
+        let failure = || self.loaded_by_id(id).and_then(|extension| extension.last_failure()).map(told);
         of(&self.0.errors).or_else(failure).or_else(|| of(&self.0.file_errors))
+    }
+
+    /// The row of a program that this node has loaded.
+    fn row_of(&self, extension: &Arc<LoadedExtension>) -> Option<ExtensionId> {
+        self.loaded().iter().find(|(_, loaded)| Arc::ptr_eq(loaded, extension)).map(|(id, _)| *id)
     }
 
     /// How many are loaded and how many of them rest.

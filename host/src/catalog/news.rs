@@ -1,46 +1,62 @@
 //! Telling of extensions that failed so often that they were suspended: the owner's app, or everybody's for the system's.
+//!
+//! The text of a failure may quote the mail that the extension was asked about. It goes to the operator's log and to the
+//! account whose extension it is; of the system's everybody is told the kind of failure alone.
+
+use serde_json::json;
 
 use super::Catalog;
 use crate::domain::event::EventType;
-use crate::domain::ids::AccountId;
-use crate::extensions::Suspension;
+use crate::extensions::{Author, Failure, Suspension, shipped};
 use crate::store::{Result, accounts, events, extensions};
 
 impl Catalog {
     /// Writes `extension.suspended` for what was suspended since the last time; what was brought back is logged.
     pub(super) async fn tell_suspensions(&self) -> Result<()> {
         for news in self.0.app.extensions.drain_suspensions() {
-            let (name, version) = (&news.author.extension, &news.author.version);
-            match &news.error {
+            let (name, version) = (news.extension.name(), news.extension.version().to_string());
+            match &news.failure {
                 None => tracing::info!(extension.name = name, extension.version = version, "An extension is back"),
-                Some(error) => {
+                Some(failure) => {
                     tracing::warn!(
                         extension.name = name,
                         extension.version = version,
-                        error,
+                        error = failure.text,
                         "An extension is suspended"
                     );
-                    self.tell(&news).await?;
+                    self.tell(&news, failure).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn tell(&self, news: &Suspension) -> Result<()> {
+    async fn tell(&self, news: &Suspension, failure: &Failure) -> Result<()> {
         let app = &self.0.app;
         let mut tx = app.store.begin().await?;
-        let data = serde_json::to_value(news).unwrap_or_default();
-        let owners = extensions::by_content(tx.conn(), &news.author.sha256).await?;
-        let mut told: Vec<AccountId> = owners.iter().filter_map(|stored| stored.account_id).collect();
-        // What no account owns is the system's, and everybody is asked by it.
-        if told.len() < owners.len() || owners.is_empty() {
-            told = accounts::list(tx.conn()).await?;
+        let stored = match self.row_of(&news.extension) {
+            Some(id) => extensions::get(tx.conn(), id).await?,
+            None => None,
+        };
+        if stored.is_none() && shipped::bytes_of(news.extension.sha256()).is_none() {
+            // It is bound no more, and nobody is asked by it. A shipped one may have no row.
+            return Ok(());
         }
-        let subject = owners.first().map(|stored| stored.id.to_string()).unwrap_or_default();
+        let (told, error) = match stored.as_ref().and_then(|row| row.account_id) {
+            Some(owner) => (vec![owner], failure.text.clone()),
+            None => (accounts::list(tx.conn()).await?, told_to_all(failure)),
+        };
+        let subject = stored.map(|row| row.id.to_string()).unwrap_or_default();
+        let Author { extension, version, sha256 } = Author::of(&news.extension);
+        let data = json!({ "extension": extension, "version": version, "sha256": sha256, "hook": news.hook, "at": news.at, "error": error });
         for account in told {
             events::insert(&mut tx, account, EventType::ExtensionSuspended, &subject, &data, app.clock.now()).await?;
         }
         tx.commit().await
     }
+}
+
+/// What everybody may read of a failure.
+pub(super) fn told_to_all(failure: &Failure) -> String {
+    format!("it failed five times in a row: {}", failure.kind)
 }

@@ -62,6 +62,7 @@ pub(super) fn row_of(
         origin: origin.to_owned(),
         status: status.to_owned(),
         manifest: extension.manifest().to_json(),
+        obeyed_in: None,
         created_at: now,
     }
 }

@@ -16,20 +16,20 @@ use crate::extensions::hooks::reply::Message;
 use crate::extensions::{CallScope, EngineKind, Mode};
 use crate::store::accounts;
 
-fn script(version: &str, verdict: &str) -> String {
+pub(super) fn script(version: &str, verdict: &str) -> String {
     format!(
         "//! name: folder-filter\n//! version: {version}\n//! hooks: reply-classifier\n//! description: A test.\n\n\
          fn classify(message) {{\n    #{{ verdict: \"{verdict}\" }}\n}}\n"
     )
 }
 
-async fn app(data: &Path, scripts: &Path) -> App {
+pub(super) async fn app(data: &Path, scripts: &Path) -> App {
     let settings = [("data_dir", data.display().to_string()), ("scripts_dir", scripts.display().to_string())];
     let config = Config::from_settings(&settings).unwrap();
     App::start(config, Clock::manual(Timestamp::from_millis(1_795_420_800_000)), "http://ampout.example").await.unwrap()
 }
 
-async fn account(app: &App) -> AccountId {
+pub(super) async fn account(app: &App) -> AccountId {
     let now = app.clock.now();
     let id = AccountId::new(now);
     let mut tx = app.store.begin().await.unwrap();
@@ -38,7 +38,7 @@ async fn account(app: &App) -> AccountId {
     id
 }
 
-async fn verdict(app: &App, scope: CallScope) -> String {
+pub(super) async fn verdict(app: &App, scope: CallScope) -> String {
     let decided = app.extensions.classify(&scope, Arc::new(Message::default())).await;
     decided.decision.verdict.word().to_owned()
 }
@@ -65,12 +65,12 @@ async fn a_file_is_bound_swapped_when_it_changes_and_unbound_when_it_goes() {
         std::fs::write(&file, content).unwrap();
         catalog.look_for_changes().await;
         assert_eq!(verdict(&app, CallScope::default()).await, "unsubscribe-request");
-        let told = catalog.last_error(active.id).unwrap();
+        let told = catalog.last_error(&active).unwrap();
         assert!(told.contains(why), "{told}");
     }
     std::fs::write(&file, script("1.1.0", "unsubscribe-request")).unwrap();
     catalog.look_for_changes().await;
-    assert_eq!(catalog.last_error(active.id), None);
+    assert_eq!(catalog.last_error(&active), None);
 
     std::fs::remove_file(&file).unwrap();
     catalog.look_for_changes().await;
@@ -254,7 +254,7 @@ async fn an_extension_that_keeps_failing_is_told_of_to_its_owner() {
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].account_id, told[0].data["extension"].as_str()), (account, Some("folder-filter")));
     assert_eq!(catalog.sizes().suspended, 1);
-    assert!(catalog.last_error(stored.id).unwrap().contains("folder-filter.rhai:7:5: no"));
+    assert!(catalog.last_error(&stored).unwrap().contains("folder-filter.rhai:7:5: no"));
 }
 
 fn adapter(name: &str) -> bytes::Bytes {

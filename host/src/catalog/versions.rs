@@ -32,8 +32,8 @@ pub struct RolledBack {
 /// Why a version could not take another's place.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
-    /// Nothing of this name is bound for the system.
-    #[error("no version of {name} is bound for the whole system")]
+    /// No version of this name is obeyed by the system.
+    #[error("no version of {name} is bound and active for the whole system")]
     NotBound {
         /// The name.
         name: String,
@@ -69,32 +69,42 @@ impl Catalog {
         Ok(stored.into_iter().find(|stored| version.is_none_or(|version| stored.version == version)))
     }
 
-    /// Binds a version for the whole system: in the place of other versions of its name, or before all others.
+    /// Binds a version for the whole system: in the place of other versions of its name, or before all others. A shadow
+    /// stands beside the active one.
     pub async fn bind_for_system(&self, stored: &StoredExtension, mode: Mode) -> std::result::Result<i64, BindError> {
         self.change_system_bindings(|bound| with_version(bound, stored, Some(mode), Else::First)).await
     }
 
-    /// Binds the version that was bound before, in the place of the one that is.
+    /// Binds the version that was active before, in the place of the one that is. One that was only checked, or only in the
+    /// shadow, was never obeyed; one that was rolled back from is no more to be returned to, so that a second roll back leads
+    /// further back.
     pub async fn roll_back(&self, name: &str) -> std::result::Result<RolledBack, MoveError> {
         let mut conn = self.0.app.store.read().await?;
         let versions = extensions::of_name(&mut conn, None, name).await?;
         let bindings = extensions::all_bindings(&mut conn).await?;
         drop(conn);
-        let is_bound = |stored: &&StoredExtension| {
-            let of_it = |binding: &extensions::StoredBinding| binding.extension_id == stored.id;
-            bindings.iter().any(|binding| binding.scope == ScopeKind::System.as_str() && of_it(binding))
+        let is_active = |stored: &&StoredExtension| {
+            bindings.iter().any(|binding| {
+                let is_of_system = binding.scope == ScopeKind::System.as_str();
+                is_of_system && binding.mode == Mode::Active.as_str() && binding.extension_id == stored.id
+            })
         };
-        let from = versions.iter().find(is_bound).ok_or_else(|| MoveError::NotBound { name: name.to_owned() })?;
-        // One that was only checked was never in force. The shipped one is behind all others, whenever it was stored.
-        let was_bound = |stored: &&StoredExtension| stored.id < from.id && stored.status == "retired";
-        let to = versions.iter().find(|stored| was_bound(stored) && stored.origin != "shipped");
-        let to = to.or_else(|| versions.iter().find(|stored| stored.origin == "shipped" && stored.id != from.id));
+        let from = versions.iter().find(is_active).ok_or_else(|| MoveError::NotBound { name: name.to_owned() })?;
+        let others = versions.iter().filter(|stored| stored.id != from.id);
+        let obeyed = others.clone().filter(|stored| stored.origin != "shipped" && stored.obeyed_in.is_some());
+        // Of what an older release left without an order, the latest stored.
+        let to = obeyed.max_by_key(|stored| (stored.obeyed_in, stored.id));
+        // The shipped one is behind all others, whenever it was stored.
+        let to = to.or_else(|| others.clone().find(|stored| stored.origin == "shipped"));
         let to = to.ok_or_else(|| MoveError::NoneBefore { name: name.to_owned(), version: from.version.clone() })?;
         self.change_system_bindings(|bound| match to.origin.as_str() {
             "shipped" => without(bound, |stored| stored.name == name),
             _ => with_version(bound, to, None, Else::Nowhere),
         })
         .await?;
+        let mut tx = self.0.app.store.begin().await?;
+        extensions::forget_obeyed(tx.conn(), from.id).await?;
+        tx.commit().await?;
         Ok(RolledBack { from: from.clone(), to: to.clone() })
     }
 
@@ -136,30 +146,48 @@ impl Catalog {
     }
 }
 
-/// The bindings with `version` where other versions of its name are, and at its other hooks where `or_else` says. It is
-/// bound in this mode; without one it keeps that of the place.
+/// The bindings with `version` where other versions of its name are, and at its other hooks where `or_else` says.
+///
+/// An active one takes the place of the active one, and ends what stood in the shadow. A shadow takes that of another shadow,
+/// or stands behind the active one, which stays. Without a mode it is what the name's place is: active where there is one.
 pub(super) fn with_version(
     bound: Vec<Bound>,
     version: &StoredExtension,
     mode: Option<Mode>,
     or_else: Else,
 ) -> Vec<Bound> {
-    let at = |hook: Hook, mode: Mode| (version.clone(), NewBinding { hook, extension_id: version.id, mode });
-    let mut placed = Vec::new();
+    let of_name = |(stored, _): &Bound| stored.name == version.name;
+    let mode_at = |hook: Hook| {
+        let mut modes = bound.iter().filter(|one| of_name(one) && one.1.hook == hook).map(|(_, binding)| binding.mode);
+        mode.or_else(|| modes.clone().find(|mode| *mode == Mode::Active))
+            .or_else(|| modes.next())
+            .unwrap_or(Mode::Active)
+    };
+    let new = |hook: Hook| (version.clone(), NewBinding { hook, extension_id: version.id, mode: mode_at(hook) });
+    // Of a shadow the other active versions stay.
+    let stays = |(stored, binding): &Bound| {
+        mode_at(binding.hook) == Mode::Shadow && binding.mode == Mode::Active && stored.id != version.id
+    };
+    let place_at = |hook: Hook| {
+        let here: Vec<usize> =
+            (0..bound.len()).filter(|at| of_name(&bound[*at]) && bound[*at].1.hook == hook).collect();
+        let with = |mode: Mode| here.iter().find(|at| bound[**at].1.mode == mode).copied();
+        with(mode_at(hook)).or_else(|| here.first().copied())
+    };
     let mut list = Vec::with_capacity(bound.len() + 1);
-    for (stored, binding) in bound {
-        if stored.name != version.name {
-            list.push((stored, binding));
-        } else if version.hooks.contains(&binding.hook) && !placed.contains(&binding.hook) {
-            placed.push(binding.hook);
-            list.push(at(binding.hook, mode.unwrap_or(binding.mode)));
+    for (at, one) in bound.iter().enumerate() {
+        let hook = one.1.hook;
+        let is_place = version.hooks.contains(&hook) && place_at(hook) == Some(at);
+        if !of_name(one) || stays(one) {
+            list.push(one.clone());
         }
+        list.extend(is_place.then(|| new(hook)));
     }
-    let missing = version.hooks.iter().filter(|hook| !placed.contains(hook));
-    let new: Vec<Bound> = missing.map(|hook| at(*hook, mode.unwrap_or(Mode::Active))).collect();
+    let missing: Vec<Bound> =
+        version.hooks.iter().filter(|hook| place_at(**hook).is_none()).map(|hook| new(*hook)).collect();
     match or_else {
-        Else::First => new.into_iter().chain(list).collect(),
-        Else::Last => list.into_iter().chain(new).collect(),
+        Else::First => missing.into_iter().chain(list).collect(),
+        Else::Last => list.into_iter().chain(missing).collect(),
         Else::Nowhere => list,
     }
 }

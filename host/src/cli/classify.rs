@@ -100,6 +100,7 @@ async fn host(with: &[PathBuf]) -> anyhow::Result<ExtensionHost> {
             hook: Hook::ReplyClassifier,
             position,
             mode: Mode::Active,
+            owner: None,
             extension,
         });
     }

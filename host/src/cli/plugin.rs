@@ -69,7 +69,7 @@ pub(super) struct CheckArgs {
 pub(super) struct InstallArgs {
     /// A .wasm or .rhai file
     file: PathBuf,
-    /// Ask it and record what it says, without obeying it
+    /// Ask it beside the active version and record what it says, without obeying it
     #[arg(long)]
     shadow: bool,
     /// Print JSON

@@ -47,7 +47,7 @@ pub(super) async fn run(args: &ReplayArgs, config: Config) -> anyhow::Result<()>
     let Some(hook) = args.hook.or(replayed).filter(|hook| extension.hooks().contains(hook)) else {
         bail!("{} is asked about nothing that is stored; messages and provider requests are", extension.name());
     };
-    let asked = Replay { extension, hook, account: args.account, since, limit: args.limit };
+    let asked = Replay { extension, owner: None, hook, account: args.account, since, limit: args.limit };
     let replayed = replay::run(&app, &asked).await?;
     app.store.close().await;
     if args.json {

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
-use crate::extensions::{Grant, Signer};
+use crate::extensions::{Grant, RaisedLimit, Signer};
 use crate::secrets::SecretString;
 use crate::store::DatabaseUrl;
 
@@ -65,6 +65,8 @@ pub struct Config {
     pub scripts_dir: Option<PathBuf>,
     /// Who of the extensions may fetch from where.
     pub extension_hosts: Vec<Grant>,
+    /// What some of the system's extensions may use beyond the limits of all.
+    pub extension_limits: Vec<RaisedLimit>,
     /// Whose signatures of extensions count.
     pub trusted_signers: Vec<Signer>,
     /// Whether the system's extensions must be signed.
@@ -172,6 +174,7 @@ struct Written {
     plugins_dir: String,
     scripts_dir: String,
     extension_hosts: String,
+    extension_limits: String,
     trusted_signers: String,
     require_signatures: bool,
     rate_limit_per_minute: u32,
@@ -223,6 +226,7 @@ impl Config {
             plugins_dir: path(&written.plugins_dir),
             scripts_dir: path(&written.scripts_dir),
             extension_hosts: read.told("extension_hosts", &written.extension_hosts)?,
+            extension_limits: read.told("extension_limits", &written.extension_limits)?,
             trusted_signers: read.told("trusted_signers", &written.trusted_signers)?,
             require_signatures: written.require_signatures,
             rate_limit_per_minute: read.positive("rate_limit_per_minute", written.rate_limit_per_minute)?,
@@ -360,6 +364,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "egress_allow = \"nonsense\" (from --set egress_allow): write CIDRs such as 10.1.0.0/16"
+        );
+        let error = Config::from_settings(&[("extension_limits", "heavy.time_ms=1".to_owned())]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "extension_limits = \"heavy.time_ms=1\" (from --extension-limits): time_ms must be a whole number from 50 to 10000"
         );
         let error = Config::from_settings(&[("lease_seconds", "0".to_owned())]).unwrap_err();
         assert!(error.to_string().ends_with("must be at least 1"), "{error}");

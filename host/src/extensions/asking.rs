@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::breaker::{Change, Permission};
+use super::breaker::{Change, Failure, Permission};
 use super::chain::{CallScope, Line};
 use super::decision::{Author, Decided, DecisionRecord, Mode, Suspension};
 use super::error::CallError;
@@ -170,7 +170,7 @@ impl ExtensionHost {
 
     async fn ask_one(
         &self,
-        extension: &LoadedExtension,
+        extension: &Arc<LoadedExtension>,
         input: &HookInput,
         permission: Permission,
         mode: Mode,
@@ -183,8 +183,8 @@ impl ExtensionHost {
             Err(_) => Change::None,
         };
         if change != Change::None {
-            let error = answer.as_ref().err().map(ToString::to_string);
-            self.tell(Suspension { author: Author::of(extension), hook: input.hook(), at: self.now(), error });
+            let failure = answer.as_ref().err().map(|error| Failure { text: error.to_string(), kind: error.kind() });
+            self.tell(Suspension { extension: Arc::clone(extension), hook: input.hook(), at: self.now(), failure });
         }
         records.push(DecisionRecord::of(extension, input.hook(), mode, &answer, record));
         (answer, change)

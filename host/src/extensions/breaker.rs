@@ -19,7 +19,16 @@ struct State {
     failures: u32,
     next_probe: Option<Timestamp>,
     /// The failure that suspended it.
-    why: Option<String>,
+    why: Option<Failure>,
+}
+
+/// A failure that suspended an extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The whole text, which may quote what the extension was asked about.
+    pub text: String,
+    /// The kind, which quotes nothing.
+    pub kind: &'static str,
 }
 
 /// Whether an extension may be asked.
@@ -85,12 +94,12 @@ impl Breaker {
             return Change::None;
         }
         state.next_probe = Some(now.plus(BETWEEN_PROBES));
-        state.why = Some(why.to_string());
+        state.why = Some(Failure { text: why.to_string(), kind: why.kind() });
         Change::Suspended
     }
 
     /// The failure that suspended it; none while it is well.
-    pub(super) fn why(&self) -> Option<String> {
+    pub(super) fn why(&self) -> Option<Failure> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).why.clone()
     }
 

@@ -33,6 +33,8 @@ pub struct Binding {
     pub position: u32,
     /// Whether it is obeyed.
     pub mode: Mode,
+    /// Whose version it is; none: the system's.
+    pub owner: Option<AccountId>,
     /// The version.
     pub extension: Arc<LoadedExtension>,
 }
@@ -87,23 +89,64 @@ impl BindingTable {
 
     /// Who is asked at `hook`, the narrowest scope first.
     pub(super) fn line(&self, hook: Hook, scope: &CallScope) -> Line {
+        let mut line = Line::default();
+        for binding in self.bound_for(hook, scope) {
+            match binding.mode {
+                Mode::Active => line.active.push(Arc::clone(&binding.extension)),
+                Mode::Shadow => line.shadows.push(Arc::clone(&binding.extension)),
+            }
+        }
+        line.active.extend(self.shipped_for(hook).cloned());
+        line
+    }
+
+    /// Who would be asked if `extension`, a version of `owner`'s, were bound: in the place of what its owner has bound of its
+    /// name, or before all that is bound where its owner binds. A shipped one stands where it is shipped.
+    pub(super) fn line_with(
+        &self,
+        hook: Hook,
+        scope: &CallScope,
+        owner: Option<AccountId>,
+        extension: &Arc<LoadedExtension>,
+    ) -> Vec<Arc<LoadedExtension>> {
+        let bound: Vec<&Binding> = self.bound_for(hook, scope).collect();
+        let is_of_it = |binding: &Binding| binding.owner == owner && binding.extension.name() == extension.name();
+        let is_shipped =
+            owner.is_none() && self.shipped_for(hook).any(|shipped| shipped.sha256() == extension.sha256());
+        let is_where_it_would_be_bound = |binding: &Binding| match owner {
+            Some(_) => matches!(binding.scope, Scope::Account(_) | Scope::System),
+            None => binding.scope == Scope::System,
+        };
+        let obeyed = bound.iter().position(|binding| is_of_it(binding) && binding.mode == Mode::Active);
+        let place =
+            obeyed.or_else(|| bound.iter().position(|binding| is_of_it(binding))).unwrap_or_else(|| match is_shipped {
+                true => usize::MAX,
+                false => bound.iter().position(|binding| is_where_it_would_be_bound(binding)).unwrap_or(bound.len()),
+            });
+        let mut line: Vec<Arc<LoadedExtension>> = Vec::with_capacity(bound.len() + 1);
+        for (index, binding) in bound.iter().enumerate() {
+            line.extend((index == place).then(|| Arc::clone(extension)));
+            let stays = binding.mode == Mode::Active && !is_of_it(binding);
+            line.extend(stays.then(|| Arc::clone(&binding.extension)));
+        }
+        line.extend((place == bound.len()).then(|| Arc::clone(extension)));
+        line.extend(self.shipped_for(hook).cloned());
+        line
+    }
+
+    /// The bindings that cover a call, the narrowest first.
+    fn bound_for(&self, hook: Hook, scope: &CallScope) -> impl Iterator<Item = &Binding> {
         let scopes = [
             scope.credential.map(Scope::Credential),
             scope.campaign.map(Scope::Campaign),
             scope.account.map(Scope::Account),
             Some(Scope::System),
         ];
-        let mut line = Line::default();
-        let bound = scopes.into_iter().flatten().filter_map(|scope| self.bound.get(&(hook, scope))).flatten();
-        for binding in bound {
-            match binding.mode {
-                Mode::Active => line.active.push(Arc::clone(&binding.extension)),
-                Mode::Shadow => line.shadows.push(Arc::clone(&binding.extension)),
-            }
-        }
-        let serving = self.shipped.iter().filter(|extension| extension.hooks().contains(&hook));
-        line.active.extend(serving.cloned());
-        line
+        scopes.into_iter().flatten().filter_map(move |scope| self.bound.get(&(hook, scope))).flatten()
+    }
+
+    fn shipped_for(&self, hook: Hook) -> impl Iterator<Item = &Arc<LoadedExtension>> {
+        self.shipped.iter().filter(move |extension| extension.hooks().contains(&hook))
     }
 }
 

@@ -1,8 +1,11 @@
 //! A decision with the record of who was asked and what each said. The caller stores the records in its own transaction.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use super::breaker::Failure;
 use super::error::CallError;
 use super::extension::LoadedExtension;
 use super::hooks::HookDecision;
@@ -63,21 +66,21 @@ pub struct DecisionRecord {
 }
 
 /// An extension was suspended by its breaker, or brought back by a probe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Suspension {
-    /// Which.
-    #[serde(flatten)]
-    pub author: Author,
+    /// Which: the very one that is bound, as another account may have a script of the same content.
+    pub extension: Arc<LoadedExtension>,
     /// Where it was asked.
     pub hook: Hook,
     /// When.
     pub at: Timestamp,
     /// The last failure; none where it was brought back.
-    pub error: Option<String>,
+    pub failure: Option<Failure>,
 }
 
 impl Author {
-    pub(super) fn of(extension: &LoadedExtension) -> Self {
+    /// Of a version that is loaded.
+    pub fn of(extension: &LoadedExtension) -> Self {
         Self {
             extension: extension.name().to_owned(),
             version: extension.version().to_string(),

@@ -26,6 +26,12 @@ pub enum CallError {
         /// The engine's words.
         reason: String,
     },
+    /// It is bound and can't be loaded; not the fault of a call.
+    #[error("it can't be loaded: {reason}")]
+    NotLoaded {
+        /// Why, with the mend.
+        reason: String,
+    },
     /// It used up its time.
     #[error("it ran past its limit of {limit:?}")]
     OutOfTime {
@@ -61,7 +67,25 @@ pub enum CallError {
 impl CallError {
     /// Whether the breaker counts it.
     pub fn is_the_extensions_fault(&self) -> bool {
-        !matches!(self, Self::Busy | Self::NotServed { .. } | Self::Engine { .. })
+        !matches!(self, Self::Busy | Self::NotServed { .. } | Self::Engine { .. } | Self::NotLoaded { .. })
+    }
+
+    /// What kind of failure it is, in words that quote nothing: the text of an error may have some of the mail in it that the
+    /// extension was asked about, which belongs to one account alone.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Busy => "no slot was free",
+            Self::NotServed { .. } => "it does not serve the hook",
+            Self::Engine { .. } => "the engine could not start it",
+            Self::NotLoaded { .. } => "it could not be loaded",
+            Self::OutOfTime { .. } => "the limit of time",
+            Self::OutOfMemory { .. } => "the limit of memory",
+            Self::TooLarge { .. } => "the limit of what is copied at once",
+            Self::Trapped { .. } => "it trapped",
+            Self::Script(error) if error.is_limit => "a limit of time or size",
+            Self::Script(_) => "it raised an error",
+            Self::BadAnswer(_) => "its answer was wrong",
+        }
     }
 }
 
@@ -78,6 +102,8 @@ pub struct ScriptError {
     pub text: String,
     /// What is wrong.
     pub message: String,
+    /// One of the limits of a call ended it.
+    pub is_limit: bool,
 }
 
 impl std::error::Error for ScriptError {}

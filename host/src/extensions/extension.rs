@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Failure};
 use super::error::LoadError;
 use super::later::Later;
 use super::manifest::Manifest;
@@ -36,9 +36,18 @@ pub(super) enum Program {
     Script(ScriptProgram),
     /// A shipped component that nobody has asked yet.
     Later(Later),
+    /// A version that is bound and can't be loaded, and why. It keeps its place and fails there: without it a gate would be
+    /// open, and a message would be classified by whoever comes next.
+    Unloadable(EngineKind, String),
 }
 
 impl LoadedExtension {
+    /// A version that is bound and can't be loaded for this reason; each call of it fails.
+    pub fn unloadable(manifest: Manifest, engine: EngineKind, sha256: String, file: String, reason: String) -> Self {
+        let program = Program::Unloadable(engine, reason);
+        Self { manifest, sha256, file, vouched: Vouched::default(), program, breaker: Breaker::default() }
+    }
+
     /// Its name; an adapter's is its provider.
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -54,6 +63,7 @@ impl LoadedExtension {
         match self.program {
             Program::Component(_) | Program::Later(_) => EngineKind::Component,
             Program::Script(_) => EngineKind::Script,
+            Program::Unloadable(engine, _) => engine,
         }
     }
 
@@ -104,7 +114,7 @@ impl LoadedExtension {
     pub(super) fn may_fetch(&self) -> bool {
         match &self.program {
             Program::Component(program) => program.may_fetch(),
-            Program::Script(_) | Program::Later(_) => false,
+            Program::Script(_) | Program::Later(_) | Program::Unloadable(..) => false,
         }
     }
 
@@ -114,7 +124,7 @@ impl LoadedExtension {
     }
 
     /// The failure for which it rests.
-    pub fn last_failure(&self) -> Option<String> {
+    pub fn last_failure(&self) -> Option<Failure> {
         self.breaker.why()
     }
 }

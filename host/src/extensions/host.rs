@@ -20,12 +20,14 @@ use super::grants::Grant;
 use super::hooks::{HookDecision, HookInput};
 use super::limits::Limits;
 use super::load;
+use super::raised::{self, RaisedLimit};
 use super::record::CallRecord;
 use super::rhai::ScriptEngine;
 use super::signature::Signer;
 use super::wasm::{ComponentEngine, Purpose};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::domain::ids::AccountId;
 use crate::domain::status::Hook;
 use crate::http_client::HttpClient;
 
@@ -37,6 +39,8 @@ const MOST_SUSPENSIONS: usize = 256;
 pub struct HostOptions {
     /// What a call may cost.
     pub limits: Limits,
+    /// What some of the system's extensions get beyond that.
+    pub raised: Vec<RaisedLimit>,
     /// A folder of our own for compiled components; none compiles at every start.
     pub cache_folder: Option<PathBuf>,
     /// What time it is.
@@ -54,6 +58,7 @@ impl HostOptions {
     pub fn new(clock: Clock) -> Self {
         Self {
             limits: Limits::default(),
+            raised: Vec::new(),
             cache_folder: None,
             clock,
             http: None,
@@ -81,6 +86,15 @@ pub(super) struct Inner {
     suspended: Notify,
 }
 
+/// Whose extension is loaded, as far as its limits go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Raising {
+    /// The system's: it gets what the operator gives its name.
+    AsGiven,
+    /// An account's.
+    Nothing,
+}
+
 /// One call: the answer and what it took.
 #[derive(Debug)]
 pub struct Called {
@@ -102,8 +116,9 @@ impl Inner {
 impl ExtensionHost {
     /// Starts both engines. Nothing is bound.
     pub fn start(options: HostOptions) -> Result<Self, StartError> {
-        let HostOptions { limits, cache_folder, clock, .. } = &options;
-        let components = ComponentEngine::start(limits, cache_folder.as_deref(), Purpose::Asking)?;
+        let HostOptions { limits, raised, cache_folder, clock, .. } = &options;
+        let pool_limits = raised::of_pool(limits, raised);
+        let components = ComponentEngine::start(&pool_limits, cache_folder.as_deref(), Purpose::Asking)?;
         if !components.is_pooled() {
             tracing::warn!(
                 "Addresses are too few for a pool of plugins' memory, so each call takes about twice the time"
@@ -141,7 +156,27 @@ impl ExtensionHost {
         engine: EngineKind,
         file: &str,
     ) -> Result<Arc<LoadedExtension>, LoadError> {
-        let extension = self.load_untried(bytes.into(), engine, file).await?;
+        self.load_with(bytes.into(), engine, file, Raising::AsGiven).await
+    }
+
+    /// The same of an account's script, which has the limits of all: its name is its own affair.
+    pub async fn load_of_account(
+        &self,
+        bytes: impl Into<Bytes>,
+        engine: EngineKind,
+        file: &str,
+    ) -> Result<Arc<LoadedExtension>, LoadError> {
+        self.load_with(bytes.into(), engine, file, Raising::Nothing).await
+    }
+
+    async fn load_with(
+        &self,
+        bytes: Bytes,
+        engine: EngineKind,
+        file: &str,
+        raising: Raising,
+    ) -> Result<Arc<LoadedExtension>, LoadError> {
+        let extension = self.load_untried(bytes, engine, file, raising).await?;
         load::run_examples(self, &extension).await?;
         Ok(Arc::new(extension))
     }
@@ -152,9 +187,10 @@ impl ExtensionHost {
         bytes: Bytes,
         engine: EngineKind,
         file: &str,
+        raising: Raising,
     ) -> Result<LoadedExtension, LoadError> {
         let (inner, name) = (Arc::clone(&self.0), file.to_owned());
-        let compile = move || load::compile(&inner, &inner.components, bytes, engine, &name);
+        let compile = move || load::compile(&inner, &inner.components, bytes, engine, &name, raising);
         let compiled = tokio::task::spawn_blocking(compile).await;
         let extension =
             compiled.map_err(|error| LoadError::Engine { file: file.to_owned(), reason: error.to_string() })??;
@@ -185,6 +221,9 @@ impl ExtensionHost {
                 }
                 Err(error) => return Called { answer: Err(CallError::Engine { reason: error.to_string() }), record },
             },
+            Program::Unloadable(_, reason) => {
+                return Called { answer: Err(CallError::NotLoaded { reason: reason.clone() }), record };
+            }
             _ => extension,
         };
         let turn = tokio::time::timeout(self.0.options.limits.queue_wait, self.turn(extension)).await;
@@ -194,8 +233,10 @@ impl ExtensionHost {
         let began = Instant::now();
         let answer = match &extension.program {
             Program::Component(program) => program.call(input, now, access, &mut record).await,
-            Program::Script(program) => program.call(&self.0.scripts, input, now, &mut record).await,
-            Program::Later(_) => Err(CallError::Engine { reason: "it was not loaded".to_owned() }),
+            Program::Script(program) => program.call(input, now, &mut record).await,
+            Program::Later(_) | Program::Unloadable(..) => {
+                Err(CallError::Engine { reason: "it was not loaded".to_owned() })
+            }
         };
         record.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         Called { answer, record }
@@ -240,6 +281,16 @@ impl ExtensionHost {
 
     pub(super) fn line(&self, hook: Hook, scope: &CallScope) -> Line {
         self.0.table.load().line(hook, scope)
+    }
+
+    pub(super) fn line_with(
+        &self,
+        hook: Hook,
+        scope: &CallScope,
+        owner: Option<AccountId>,
+        extension: &Arc<LoadedExtension>,
+    ) -> Vec<Arc<LoadedExtension>> {
+        self.0.table.load().line_with(hook, scope, owner, extension)
     }
 
     pub(super) fn tell(&self, news: Suspension) {

@@ -1,4 +1,4 @@
-//! What one call may cost. The defaults are the contract's; an operator may raise them.
+//! What one call may cost. The defaults are the contract's; an operator may raise them by extension, see `raised.rs`.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Limits {
 pub struct ComponentLimits {
     /// The file, in bytes.
     pub file_bytes: usize,
-    /// Linear memory of one instance, in bytes, unless the manifest asks for more.
+    /// Linear memory of one call, all memories together, in bytes, unless the manifest asks for more.
     pub memory_bytes: usize,
     /// The most that a manifest may ask for, in bytes.
     pub max_memory_bytes: usize,

@@ -10,9 +10,10 @@ use super::error::{CallError, LoadError};
 use super::extension::{EngineKind, LoadedExtension, Program};
 use super::fetch::{Access, Reach};
 use super::hooks::HookInput;
-use super::host::{Called, ExtensionHost, Inner};
+use super::host::{Called, ExtensionHost, Inner, Raising};
 use super::manifest::{Example, Manifest};
-use super::rhai::ScriptProgram;
+use super::raised;
+use super::rhai::{ScriptEngine, ScriptProgram};
 use super::signature::{self, Vouched};
 use super::wasm::{ComponentEngine, ComponentProgram, read_manifest};
 use crate::domain::Timestamp;
@@ -29,6 +30,7 @@ pub(super) fn compile(
     bytes: Bytes,
     engine: EngineKind,
     file: &str,
+    raising: Raising,
 ) -> Result<LoadedExtension, LoadError> {
     let limit = host.largest_file(engine);
     if bytes.len() > limit {
@@ -41,7 +43,7 @@ pub(super) fn compile(
     }
     let (manifest, program) = match engine {
         EngineKind::Component => component(host, components, &bytes, file)?,
-        EngineKind::Script => script(host, &bytes, file)?,
+        EngineKind::Script => script(host, &bytes, file, raising)?,
     };
     let sha256 = hex::encode(Sha256::digest(&bytes));
     let breaker = Default::default();
@@ -84,18 +86,22 @@ fn component(
 ) -> Result<(Manifest, Program), LoadError> {
     let refused = |reason: String| LoadError::Component { file: file.to_owned(), reason };
     let manifest = manifest_of(bytes, EngineKind::Component, file)?;
-    let limits = &host.options.limits.component;
-    let memory_bytes = match manifest.limits.memory_mib {
-        None => limits.memory_bytes,
-        Some(mib) if mib.saturating_mul(MIB) <= limits.max_memory_bytes => mib * MIB,
-        Some(mib) => {
-            let most = limits.max_memory_bytes / MIB;
-            return Err(refused(format!("asks for {mib} MiB of memory; the operator gives at most {most}")));
+    let mut limits = raised::of_component(&host.options.limits.component, &host.options.raised, &manifest.name);
+    if let Some(mib) = manifest.limits.memory_mib {
+        let most = limits.max_memory_bytes / MIB;
+        if mib > most {
+            let asked = format!("asks for {mib} MiB of memory; the operator gives at most {most}");
+            return Err(refused(match mib <= raised::MOST_MEMORY_MIB {
+                true => format!("{asked}, and more with {} = \"{}.memory_mib={mib}\"", raised::SETTING, manifest.name),
+                false => format!("{asked}, and {} may raise it to {}", raised::SETTING, raised::MOST_MEMORY_MIB),
+            }));
         }
-    };
+        // What the operator gives by name is not less than what it asks for.
+        let is_raised = limits.memory_bytes > host.options.limits.component.memory_bytes;
+        limits.memory_bytes = if is_raised { limits.memory_bytes.max(mib * MIB) } else { mib * MIB };
+    }
     let reach = Reach::of(&manifest, &host.options.grants, host.options.http.clone(), host.options.limits.fetch);
-    let program =
-        ComponentProgram::compile(components, bytes, &manifest.hooks, memory_bytes, reach).map_err(refused)?;
+    let program = ComponentProgram::compile(components, bytes, &manifest.hooks, limits, reach).map_err(refused)?;
     Ok((manifest, Program::Component(program)))
 }
 
@@ -119,10 +125,16 @@ fn source_of<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, LoadError> {
     })
 }
 
-fn script(host: &Inner, bytes: &[u8], file: &str) -> Result<(Manifest, Program), LoadError> {
+fn script(host: &Inner, bytes: &[u8], file: &str, raising: Raising) -> Result<(Manifest, Program), LoadError> {
     let manifest = manifest_of(bytes, EngineKind::Script, file)?;
     let source = source_of(bytes, file)?;
-    let program = ScriptProgram::compile(&host.scripts, source, &manifest.hooks, file)?;
+    let raised = match raising {
+        Raising::AsGiven => raised::of_script(&host.options.limits.script, &host.options.raised, &manifest.name),
+        Raising::Nothing => None,
+    };
+    // An interpreter of its own: the number of operations is the interpreter's.
+    let engine = raised.map_or_else(|| host.scripts.clone(), |limits| ScriptEngine::start(&limits));
+    let program = ScriptProgram::compile(&engine, source, &manifest.hooks, file)?;
     Ok((manifest, Program::Script(program)))
 }
 

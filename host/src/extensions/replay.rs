@@ -1,5 +1,5 @@
-//! What would a version have decided? It is asked as if it stood first in its line, in the place of other versions of its
-//! name. Nothing is recorded, no breaker is told, and the network is only read.
+//! What would a version have decided? It is asked where it would stand if its owner bound it: in the place of what is bound
+//! of its name, see [`super::chain`]. Nothing is recorded, no breaker is told, and the network is only read.
 
 use std::sync::Arc;
 
@@ -10,17 +10,25 @@ use super::extension::LoadedExtension;
 use super::fetch::Access;
 use super::hooks::{HookDecision, HookInput, reply};
 use super::host::ExtensionHost;
+use crate::domain::ids::AccountId;
 use crate::domain::status::Hook;
 
 impl ExtensionHost {
-    /// The decision that would be in force, in the contract's words, had `extension` been bound for all that `scope` covers.
-    pub async fn would_decide(&self, scope: &CallScope, extension: &Arc<LoadedExtension>, input: &HookInput) -> Value {
-        let line = self.line(input.hook(), scope).active;
-        let others = line.iter().filter(|other| {
+    /// The decision that would be in force, in the contract's words, had `extension`, a version of `owner`'s, been bound for
+    /// all that `scope` covers.
+    pub async fn would_decide(
+        &self,
+        scope: &CallScope,
+        owner: Option<AccountId>,
+        extension: &Arc<LoadedExtension>,
+        input: &HookInput,
+    ) -> Value {
+        let line = match input.hook() {
             // An adapter answers for its provider alone, and nobody passes to another's.
-            other.name() != extension.name() && input.hook() != Hook::ProviderAdapter
-        });
-        for asked in std::iter::once(extension).chain(others) {
+            Hook::ProviderAdapter => vec![Arc::clone(extension)],
+            hook => self.line_with(hook, scope, owner, extension),
+        };
+        for asked in &line {
             let called = self.call_at(asked, input, input.time(), Access::Reading).await;
             match called.answer {
                 Ok(HookDecision::ReplyClassifier(reply::Answer::Pass)) => {}

@@ -55,9 +55,10 @@ struct Claim<'a> {
 }
 
 /// Whose word there is for a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Vouched {
     /// Nobody's.
+    #[default]
     Unsigned,
     /// Somebody's whom the operator does not know.
     Unknown(String),

@@ -9,9 +9,10 @@ use super::error::LoadError;
 use super::extension::{EngineKind, LoadedExtension};
 use super::fetch::Access;
 use super::hooks::HookInput;
-use super::host::{Called, ExtensionHost, Inner};
+use super::host::{Called, ExtensionHost, Inner, Raising};
 use super::load;
 use super::manifest::Example;
+use super::raised;
 use super::wasm::{ComponentEngine, Purpose};
 
 /// A version and its twin that counts.
@@ -44,7 +45,8 @@ impl ExtensionHost {
         let compile = move || {
             let engine =
                 counting_engine(host.inner()).map_err(|reason| LoadError::Engine { file: name.clone(), reason })?;
-            load::compile(host.inner(), &engine, bytes, EngineKind::Component, &name)
+            // Components are the system's.
+            load::compile(host.inner(), &engine, bytes, EngineKind::Component, &name, Raising::AsGiven)
         };
         let compiled = tokio::task::spawn_blocking(compile).await;
         let counting = compiled.map_err(|error| LoadError::Engine { file, reason: error.to_string() })??;
@@ -53,7 +55,7 @@ impl ExtensionHost {
 
     /// The same of a file whose examples were not run: a trial tells what comes of each of them.
     pub async fn trial_of_file(&self, bytes: Bytes, engine: EngineKind, file: &str) -> Result<Trial, LoadError> {
-        let extension = self.load_untried(bytes.clone(), engine, file).await?;
+        let extension = self.load_untried(bytes.clone(), engine, file, Raising::AsGiven).await?;
         self.trial(Arc::new(extension), bytes).await
     }
 }
@@ -99,7 +101,8 @@ fn counting_engine(host: &Inner) -> Result<Arc<ComponentEngine>, String> {
         return Ok(Arc::clone(engine));
     }
     let options = &host.options;
-    let engine = ComponentEngine::start(&options.limits, options.cache_folder.as_deref(), Purpose::Counting);
+    let limits = raised::of_pool(&options.limits, &options.raised);
+    let engine = ComponentEngine::start(&limits, options.cache_folder.as_deref(), Purpose::Counting);
     let engine = Arc::new(engine.map_err(|error| error.to_string())?);
     *made = Some(Arc::clone(&engine));
     Ok(engine)

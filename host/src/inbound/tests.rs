@@ -52,6 +52,7 @@ pub(super) async fn start() -> (TestApp, AccountId) {
         hook: Hook::ProviderAdapter,
         position: 0,
         mode: crate::extensions::Mode::Active,
+        owner: None,
         extension: Arc::clone(&adapter),
     };
     app.extensions.set_bindings(&[binding]);

@@ -23,7 +23,8 @@ async fn load(app: &TestApp, source: &str) -> Arc<LoadedExtension> {
 async fn bind(app: &TestApp, extension: &Arc<LoadedExtension>) {
     let hook = extension.hooks()[0];
     let (scope, mode) = (Scope::System, Mode::Active);
-    app.extensions.set_bindings(&[Binding { scope, hook, position: 0, mode, extension: Arc::clone(extension) }]);
+    let extension = Arc::clone(extension);
+    app.extensions.set_bindings(&[Binding { scope, hook, position: 0, mode, owner: None, extension }]);
 }
 
 /// A message that was stored and read; its id.
@@ -52,7 +53,7 @@ async fn message(app: &TestApp, sender: Sender, uid: u32, subject: &str) -> Inbo
 
 fn over(extension: &Arc<LoadedExtension>, account: AccountId) -> Replay {
     let (extension, hook) = (Arc::clone(extension), extension.hooks()[0]);
-    Replay { extension, hook, account: Some(account), since: START, limit: 100 }
+    Replay { extension, owner: None, hook, account: Some(account), since: START, limit: 100 }
 }
 
 #[tokio::test]
@@ -113,6 +114,40 @@ async fn a_version_that_passes_leaves_the_decision_to_the_others_of_its_line() {
         assert_eq!(replayed.changed[0].after["verdict"], "unclassified");
     }
     assert!(!failing.is_suspended(), "a replay tells no breaker");
+}
+
+#[tokio::test]
+async fn a_version_is_asked_where_it_would_stand_and_takes_nobody_elses_place() {
+    let app = TestApp::start().await;
+    let account = app.account().await;
+    let sender = app.sender(account, None).await;
+    let first =
+        load(&app, &classifier("1.0.0", "#{ verdict: \"ignore\" }").replace("name: filter", "name: first")).await;
+    let shipped = load(&app, &classifier("1.0.0", "#{ verdict: \"challenge\" }")).await;
+    let (hook, mode) = (Hook::ReplyClassifier, Mode::Active);
+    let binding = |position, extension: &Arc<LoadedExtension>| {
+        let (scope, extension) = (Scope::System, Arc::clone(extension));
+        Binding { scope, hook, position, mode, owner: None, extension }
+    };
+    app.extensions.set_shipped(&[Arc::clone(&shipped)]);
+    app.extensions.set_bindings(&[binding(0, &first)]);
+    message(&app, sender, 1, "Hello").await;
+    let after = async |replay: &Replay| run(&app, replay).await.unwrap().changed.pop().map(|change| change.after);
+
+    // An account's own of the same name stands before the system's, and passes on to the shipped one.
+    let passing = load(&app, &classifier("2.0.0", "#{ verdict: \"pass\" }")).await;
+    let of_account = Replay { owner: Some(account), ..over(&passing, account) };
+    app.extensions.set_bindings(&[]);
+    assert_eq!(after(&of_account).await, Some(json!({ "verdict": "challenge" })));
+    app.extensions.set_bindings(&[binding(0, &first)]);
+    assert_eq!(after(&of_account).await, None, "the first of the system's decides as before");
+
+    // A version stands where its name is bound: behind the first, which decides all.
+    let old = load(&app, &classifier("1.1.0", "#{ verdict: \"complaint\" }")).await;
+    app.extensions.set_bindings(&[binding(0, &first), binding(1, &old)]);
+    let new = load(&app, &classifier("1.2.0", "#{ verdict: \"human-reply\" }")).await;
+    assert_eq!(after(&over(&new, account)).await, None);
+    assert_eq!(after(&over(&shipped, account)).await, None);
 }
 
 const ADAPTER: &str = r#"//! name: test-provider

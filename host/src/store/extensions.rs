@@ -35,6 +35,8 @@ pub struct StoredExtension {
     pub status: String,
     /// As JSON.
     pub manifest: serde_json::Value,
+    /// The version of the bindings with which it was last made active; none: it never was, or it was rolled back from.
+    pub obeyed_in: Option<i64>,
     /// When it was stored.
     pub created_at: Timestamp,
 }
@@ -204,15 +206,18 @@ pub async fn count_of(conn: &mut Conn, account: AccountId) -> Result<u64> {
     row.count("stored")
 }
 
-/// All rows with this content, whoever owns them.
-pub async fn by_content(conn: &mut Conn, sha256: &str) -> Result<Vec<StoredExtension>> {
-    let rows =
-        sqlx::query("SELECT * FROM extensions WHERE sha256 = $1 ORDER BY id").bind(sha256).fetch_all(conn).await?;
-    rows.iter().map(extension_of).collect()
-}
-
-/// Makes the statuses follow the bindings: `active` or `shadow` while bound, `retired` once it was.
+/// Makes the statuses follow the bindings: `active` or `shadow` while bound, `retired` once it was. What becomes active by
+/// this is remembered with the version of the bindings.
 pub async fn refresh_statuses(conn: &mut Conn) -> Result<()> {
+    let version = bindings_version(conn).await?;
+    sqlx::query(
+        "UPDATE extensions SET obeyed_in = $1
+         WHERE origin <> 'shipped' AND status <> 'active'
+           AND EXISTS (SELECT 1 FROM bindings b WHERE b.extension_id = extensions.id AND b.mode = 'active')",
+    )
+    .bind(version)
+    .execute(&mut *conn)
+    .await?;
     sqlx::query(
         "UPDATE extensions SET status = CASE
              WHEN EXISTS (SELECT 1 FROM bindings b WHERE b.extension_id = extensions.id AND b.mode = 'active') THEN 'active'
@@ -226,14 +231,22 @@ pub async fn refresh_statuses(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
+/// Forgets that a version was obeyed: one that was rolled back from is none to roll back to.
+pub async fn forget_obeyed(conn: &mut Conn, id: ExtensionId) -> Result<()> {
+    sqlx::query("UPDATE extensions SET obeyed_in = NULL WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
 /// All bindings of the installation.
 pub async fn all_bindings(conn: &mut Conn) -> Result<Vec<StoredBinding>> {
     let rows = sqlx::query("SELECT * FROM bindings ORDER BY scope, scope_id, hook, position").fetch_all(conn).await?;
     rows.iter().map(binding_of).collect()
 }
 
-/// Replaces the bindings of a scope, and counts the installation's version up.
+/// Replaces the bindings of a scope, and counts the installation's version up. Who changes bindings at the same time waits
+/// here: two changes with one version would be one that a node never sees.
 pub async fn replace_bindings(tx: &mut Tx, scope: &str, scope_id: &str, bindings: &[StoredBinding]) -> Result<()> {
+    let version = lock_bindings(tx).await? + 1;
     sqlx::query("DELETE FROM bindings WHERE scope = $1 AND scope_id = $2")
         .bind(scope)
         .bind(scope_id)
@@ -254,7 +267,6 @@ pub async fn replace_bindings(tx: &mut Tx, scope: &str, scope_id: &str, bindings
         .execute(tx.conn())
         .await?;
     }
-    let version = bindings_version(tx.conn()).await? + 1;
     meta::set(tx.conn(), BINDINGS_VERSION, &version.to_string()).await?;
     tx.wake(Wake::Bindings);
     Ok(())
@@ -272,6 +284,11 @@ pub async fn unbind(tx: &mut Tx, scope: &str, scope_id: &str) -> Result<()> {
         refresh_statuses(tx.conn()).await?;
     }
     Ok(())
+}
+
+/// The version, which nobody else changes before this transaction ends.
+pub async fn lock_bindings(tx: &mut Tx) -> Result<i64> {
+    Ok(meta::lock(tx, BINDINGS_VERSION, "0").await?.parse().unwrap_or(0))
 }
 
 /// Counts up with every change of a binding; nodes poll it.
@@ -299,6 +316,7 @@ fn extension_of(row: &AnyRow) -> Result<StoredExtension> {
         origin: row.text("origin")?,
         status: row.text("status")?,
         manifest: row.json("manifest")?,
+        obeyed_in: row.opt_int("obeyed_in")?,
         created_at: row.time("created_at")?,
     })
 }

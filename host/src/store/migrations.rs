@@ -27,6 +27,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (18, "fewer writes a message", include_str!("../../migrations/0018_fewer_writes_a_message.sql")),
     (19, "once a message", include_str!("../../migrations/0019_once_a_message.sql")),
     (20, "domains of Message-IDs", include_str!("../../migrations/0020_domains_of_message_ids.sql")),
+    (21, "last obeyed", include_str!("../../migrations/0021_last_obeyed.sql")),
     (22, "mailboxes that change", include_str!("../../migrations/0022_mailboxes_that_change.sql")),
 ];
 

@@ -36,8 +36,8 @@ struct ReplayAsked {
 
 /// Replay an extension
 ///
-/// Asks the version about the account's stored messages or provider requests, as if it were bound, and tells which
-/// decisions would be others. Nothing is recorded, applied or sent.
+/// Asks the version about the account's stored messages or provider requests, as if it were bound in the place of what is
+/// bound of its name, and tells which decisions would be others. Nothing is recorded, applied or sent.
 #[utoipa::path(post, path = "/extensions/{id}/replay", operation_id = "replay_extension", tag = "Extensions",
     request_body = ReplayAsked,
     responses((status = OK, description = "What would be decided otherwise.", body = Replayed)))]
@@ -66,7 +66,7 @@ pub(in crate::api) async fn run(
         Some((hook?, since?, limit))
     })?;
     let extension = api.catalog.program(&stored).await.map_err(not_loaded)?;
-    let asked = Replay { extension, hook, account: Some(caller.account), since, limit };
+    let asked = Replay { extension, owner: stored.account_id, hook, account: Some(caller.account), since, limit };
     match replay::run(&api.app, &asked).await {
         Ok(replayed) => Ok(Json(replayed)),
         Err(ReplayError::Store(error)) => Err(error.into()),

@@ -109,6 +109,44 @@ async fn anothers_script_is_neither_seen_nor_bound() {
 }
 
 #[tokio::test]
+async fn an_adapter_is_bound_only_where_it_is_asked() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let adapter = "//! name: our-mailer\n//! version: 1.0.0\n//! hooks: provider-adapter\n\nfn ingest(request, settings) { #{ events: [] } }\n";
+    let made = upload(&api, &key, "text/rhai", adapter).await.expect(StatusCode::CREATED);
+    let list = Some(json!({"bindings": [{"hook": "provider-adapter", "extension_id": made["id"]}]}));
+    let campaign = api.campaign(&key, json!({})).await;
+    let path = format!("/bindings?scope=campaign&scope_id={campaign}");
+    let details = api.call("PUT", &key, &path, list.clone()).await.expect_error(422, "validation_failed");
+    assert!(details["bindings.0.hook"][0].as_str().unwrap().contains("never for a campaign"), "{details}");
+    api.call("PUT", &key, "/bindings", list).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_scope_that_is_wrong_in_the_query_is_told_by_its_parameter() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    for (query, parameter) in [
+        ("scope=everybody", "scope"),
+        ("scope=campaign", "scope_id"),
+        ("scope=campaign&scope_id=7", "scope_id"),
+        ("scope=account&scope_id=019ab7c0-0000-7000-8000-000000000000", "scope_id"),
+        ("scope=system&scope_id=019ab7c0-0000-7000-8000-000000000000", "scope_id"),
+        ("scope_id=019ab7c0-0000-7000-8000-000000000000", "scope_id"),
+        ("scopes=account", "scopes"),
+    ] {
+        for (method, body) in [("GET", None), ("PUT", Some(json!({"bindings": []})))] {
+            let told = api.call(method, &key, &format!("/bindings?{query}"), body).await;
+            let details = told.expect_error(400, "bad_request");
+            assert_eq!(details.as_object().unwrap().keys().collect::<Vec<_>>(), [parameter], "{method} {query}");
+        }
+    }
+    let list = json!({"bindings": [{"scope": "campaign", "hook": "send-gate", "extension_id": "019ab7c0-0000-7000-8000-000000000000"}]});
+    let details = api.call("PUT", &key, "/bindings", Some(list)).await.expect_error(422, "validation_failed");
+    assert_eq!(details["bindings.0.scope_id"], json!(["must be the id of a campaign"]));
+}
+
+#[tokio::test]
 async fn the_shipped_extensions_are_listed() {
     let api = TestApi::start().await;
     let key = api.key().await;

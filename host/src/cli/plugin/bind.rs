@@ -13,7 +13,7 @@ use crate::store::extensions::StoredExtension;
 pub(in crate::cli) struct BindArgs {
     /// NAME, or NAME@VERSION; without a version the one that was stored last
     version: String,
-    /// Ask it and record what it says, without obeying it
+    /// Ask it beside the active version and record what it says, without obeying it
     #[arg(long)]
     shadow: bool,
     /// Print JSON

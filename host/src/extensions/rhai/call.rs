@@ -137,6 +137,17 @@ pub(super) fn after_some_work() {
     CALL.with(|call| call.look_now.set(true));
 }
 
+/// Called by a helper between the steps of work that may take milliseconds: once the time is over the evaluation ends here.
+pub(super) fn amid_long_work() -> Result<(), Box<EvalAltResult>> {
+    CALL.with(|call| {
+        if !call.is_over() {
+            return Ok(());
+        }
+        call.stopped.set(Some(Stop::Deadline));
+        Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into())
+    })
+}
+
 /// Called by a helper before work that may take milliseconds: on an asynchronous thread the evaluation ends here, and is
 /// begun again elsewhere.
 pub(super) fn before_long_work() -> Result<(), Box<EvalAltResult>> {

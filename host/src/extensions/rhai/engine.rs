@@ -44,11 +44,14 @@ pub(super) fn build(limits: &ScriptLimits) -> Engine {
         .set_fail_on_invalid_map_property(true)
         .disable_symbol("eval")
         .disable_symbol("import")
+        // A function pointer with values bound to it nests where no limit sees it. Closures that capture are left out of
+        // the interpreter for the same reason (its feature `no_closure`): they share what they capture under a lock.
+        .disable_symbol("curry")
         .set_module_resolver(DummyModuleResolver::new());
     engine.on_progress(call::progress);
     engine.on_print(|message| call::log(LogLevel::Info, message));
     engine.on_debug(|message, _, _| call::log(LogLevel::Debug, message));
-    text::register(&mut engine, limits.string_bytes);
+    text::register(&mut engine, limits);
     bytes::register(&mut engine, limits.string_bytes);
     helpers::register(&mut engine);
     views::register(&mut engine);

@@ -31,7 +31,7 @@ use crate::domain::status::Hook;
 const LONGEST_LINE_SHOWN: usize = 120;
 const LONGEST_MESSAGE: usize = 400;
 
-/// The interpreter of all scripts of one host. Cheap to clone.
+/// An interpreter with its limits; nearly all scripts of a host share one. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ScriptEngine {
     engine: Arc<Engine>,
@@ -43,6 +43,8 @@ pub(super) struct ScriptEngine {
 pub(super) struct ScriptProgram(Arc<Compiled>);
 
 struct Compiled {
+    /// What it is asked with: the interpreter of all, or one with limits of its own.
+    engine: ScriptEngine,
     ast: AST,
     name: String,
     source: String,
@@ -64,10 +66,16 @@ impl ScriptProgram {
         let compiled = catch_unwind(AssertUnwindSafe(|| engine.engine.compile(source)));
         let compiled = compiled.map_err(|_| LoadError::Script(fault(name, source, Position::NONE, PANICKED)))?;
         let ast = compiled.map_err(|error| {
-            LoadError::Script(fault(name, source, error.position(), &syntax_message(error.err_type())))
+            LoadError::Script(fault(
+                name,
+                source,
+                error.position(),
+                &syntax_message(error.err_type(), source, error.position()),
+            ))
         })?;
         let constants = ast.iter_literal_variables(true, false).next().is_some();
         let program = Compiled {
+            engine: engine.clone(),
             ast,
             name: name.to_owned(),
             source: source.to_owned(),
@@ -90,26 +98,25 @@ impl ScriptProgram {
     /// Asks the script. The record is filled whatever the outcome.
     pub(super) async fn call(
         &self,
-        engine: &ScriptEngine,
         input: &HookInput,
         now: Timestamp,
         record: &mut CallRecord,
     ) -> Result<HookDecision, CallError> {
-        let limits = &engine.limits;
+        let ScriptEngine { engine, limits } = &self.0.engine;
         if !self.0.slow.load(Ordering::Relaxed) {
             let budget = Budget { time: limits.inline_time.min(limits.time), now, may_hand_over: true };
-            let (answer, spent) = self.0.evaluate(&engine.engine, input, budget, limits);
+            let (answer, spent) = self.0.evaluate(engine, input, budget, limits);
             if spent.stopped.is_none() || limits.time <= limits.inline_time {
                 return finish(answer, spent, record);
             }
             self.0.slow.store(true, Ordering::Relaxed);
         }
-        let (program, engine, input) = (Arc::clone(&self.0), engine.clone(), input.clone());
+        let (program, input) = (Arc::clone(&self.0), input.clone());
         let begun = tokio::task::spawn_blocking(move || {
-            let limits = &engine.limits;
+            let ScriptEngine { engine, limits } = &program.engine;
             let began = std::time::Instant::now();
             let budget = Budget { time: limits.time, now, may_hand_over: false };
-            let ended = program.evaluate(&engine.engine, &input, budget, limits);
+            let ended = program.evaluate(engine, &input, budget, limits);
             program.slow.store(began.elapsed() > limits.inline_time / 2, Ordering::Relaxed);
             ended
         });
@@ -187,8 +194,15 @@ impl Compiled {
         let position = if position.is_none() { self.place_of(hook) } else { position };
         if stopped.is_some() {
             let message = format!("ran past its limit of {:?}", limits.time);
-            return fault(&self.name, &self.source, position, &message);
+            return ScriptError { is_limit: true, ..fault(&self.name, &self.source, position, &message) };
         }
+        let is_limit = matches!(
+            inner,
+            EvalAltResult::ErrorTooManyOperations(_)
+                | EvalAltResult::ErrorStackOverflow(_)
+                | EvalAltResult::ErrorTooManyVariables(_)
+                | EvalAltResult::ErrorDataTooLarge(..)
+        );
         let message = match inner {
             EvalAltResult::ErrorTooManyOperations(_) => format!("took over {} operations", limits.operations),
             EvalAltResult::ErrorStackOverflow(_) => format!("calls went over {} deep", limits.call_depth),
@@ -200,7 +214,7 @@ impl Compiled {
                 text.rsplit_once(" (line ").map_or(text.clone(), |(message, _)| message.to_owned())
             }
         };
-        fault(&self.name, &self.source, position, &message)
+        ScriptError { is_limit, ..fault(&self.name, &self.source, position, &message) }
     }
 }
 
@@ -213,13 +227,37 @@ fn beginning(source: &str, function: &str) -> Option<Position> {
     Some(Position::new(u16::try_from(line + 1).ok()?, 1))
 }
 
-fn syntax_message(error: &ParseErrorType) -> String {
+fn syntax_message(error: &ParseErrorType, source: &str, position: Position) -> String {
     let message = error.to_string();
+    if matches!(error, ParseErrorType::VariableUndefined(name) if is_captured(name, source, position)) {
+        return format!("{message}; a function between bars sees its arguments alone: write a loop in its place");
+    }
+    if matches!(error, ParseErrorType::PropertyExpected) && source.contains(".curry") {
+        return format!("{message}; there is no curry: a function is given what it needs as arguments");
+    }
     // The answer of a gate has the key `until`, which is a word of the language.
     if matches!(error, ParseErrorType::PropertyExpected) || message.contains("object map literal") {
         return format!("{message}; a key that is a word of the language, such as \"until\", must be quoted");
     }
     message
+}
+
+/// Whether a variable that is not found here is one that a function between bars does not see: the script has the name
+/// elsewhere, and such a function began before this place. A bar that begins one stands where no operand is before it.
+fn is_captured(name: &str, source: &str, position: Position) -> bool {
+    let mut words = source.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    let is_elsewhere = words.by_ref().filter(|word| *word == name).nth(1).is_some();
+    let (Some(line), column) = (position.line(), position.position().unwrap_or(1)) else { return false };
+    let mut before: String = source.split_inclusive('\n').take(line - 1).collect();
+    before.extend(source.lines().nth(line - 1).unwrap_or_default().chars().take(column.saturating_sub(1)));
+    let function = &before[before.rfind("fn ").unwrap_or(0)..];
+    let mut last = ' ';
+    let begins = |letter: char| {
+        let begins = letter == '|' && "(,=[{:;".contains(last);
+        last = if letter.is_whitespace() { last } else { letter };
+        begins
+    };
+    is_elsewhere && function.chars().any(begins)
 }
 
 /// The function of a hook and its parameters.
@@ -240,6 +278,7 @@ fn fault(script: &str, source: &str, position: Position, message: &str) -> Scrip
         line,
         column: position.position().unwrap_or(if line == 0 { 0 } else { 1 }),
         text: text.chars().take(LONGEST_LINE_SHOWN).collect(),
+        is_limit: false,
         message: message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_MESSAGE).collect(),
     }
 }

@@ -8,15 +8,20 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 use rhai::{Array, Engine, EvalAltResult, ImmutableString};
 
 use super::call;
+use crate::extensions::limits::ScriptLimits;
 
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
 const LONGEST_PATTERN: usize = 1024;
-/// A compiled pattern; `\w` alone has 10 KiB, as Unicode has many letters.
+/// A compiled pattern; `\w` alone has 50 KiB, as Unicode has many letters.
 const PATTERN_BYTES: usize = 256 * 1024;
+/// Places of a pattern: the characters and classes that it has once its repetitions are written out. A match takes at most
+/// this times the length of the text, and nobody can stop it: with so many places and the longest text, half a second.
+const MOST_PLACES: u64 = 1024;
 /// A pattern below this is thought to be quick, whatever the text, until it is not.
 const SMALL_PATTERN_BYTES: usize = 16 * 1024;
 /// A text below this is short: any pattern is matched on it at once.
@@ -24,6 +29,8 @@ const SHORT_TEXT_BYTES: usize = 1024;
 /// A match on a long text that is over in this time was quick.
 const QUICK: Duration = Duration::from_micros(200);
 const PATTERNS_KEPT: usize = 256;
+/// So many texts are looked for between two looks at the clock.
+const WORDS_BETWEEN_LOOKS: usize = 16;
 
 /// A pattern, and whether it was quick the last time that it met a long text. A match takes no more than the size of the
 /// pattern times that of the text, which may be many milliseconds; nearly always it takes a few microseconds.
@@ -37,7 +44,8 @@ struct Pattern {
 #[derive(Default)]
 struct Patterns(ArcSwap<HashMap<ImmutableString, Arc<Pattern>>>);
 
-pub(super) fn register(engine: &mut Engine, string_bytes: usize) {
+pub(super) fn register(engine: &mut Engine, limits: &ScriptLimits) {
+    let (string_bytes, array_items) = (limits.string_bytes, limits.array_items);
     let patterns = Arc::new(Patterns::default());
     let (matching, finding) = (Arc::clone(&patterns), patterns);
     engine
@@ -45,7 +53,7 @@ pub(super) fn register(engine: &mut Engine, string_bytes: usize) {
         .register_fn("upper", |text: &str| text.to_uppercase())
         .register_fn("trim", |text: &str| text.trim().to_owned())
         .register_fn("contains_any", |text: &str, words: Array| contains_any(text, &words))
-        .register_fn("lines", |text: &str| -> Array { text.lines().map(|line| line.to_owned().into()).collect() })
+        .register_fn("lines", move |text: &str| lines(text, array_items))
         .register_fn("matches", move |text: &str, pattern: ImmutableString| matching.matches(text, &pattern))
         .register_fn("find", move |text: &str, pattern: ImmutableString| finding.find(text, &pattern))
         .register_fn("replace", move |text: &mut ImmutableString, from: &str, to: &str| -> Fallible<()> {
@@ -113,6 +121,12 @@ impl Pattern {
 }
 
 fn compile(pattern: &str) -> Result<Pattern, String> {
+    let places = regex_syntax::parse(pattern).map_or(0, |parsed| places(&parsed));
+    if places > MOST_PLACES {
+        return Err(format!(
+            "it has {places} places once its repetitions are written out; at most {MOST_PLACES} are taken"
+        ));
+    }
     let sized = |bytes: usize| RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(4 * PATTERN_BYTES).build();
     if let Ok(regex) = sized(SMALL_PATTERN_BYTES) {
         return Ok(Pattern { regex, quick: AtomicBool::new(true) });
@@ -125,9 +139,49 @@ fn compile(pattern: &str) -> Result<Pattern, String> {
     }
 }
 
-fn contains_any(text: &str, words: &Array) -> bool {
+/// How many places of a pattern a match may stand at together.
+fn places(pattern: &Hir) -> u64 {
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(text) => text.0.len() as u64,
+        HirKind::Class(_) => 1,
+        HirKind::Capture(group) => places(&group.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().map(places).fold(0, u64::saturating_add),
+        HirKind::Repetition(repeated) => {
+            let times = repeated.max.unwrap_or(repeated.min.max(1));
+            places(&repeated.sub).saturating_mul(u64::from(times))
+        }
+    }
+}
+
+fn contains_any(text: &str, words: &Array) -> Fallible<bool> {
     call::after_some_work();
-    words.iter().any(|word| word.read_lock::<ImmutableString>().is_some_and(|word| text.contains(word.as_str())))
+    for words in words.chunks(WORDS_BETWEEN_LOOKS) {
+        let is_there = |word: &ImmutableString| text.contains(word.as_str());
+        if words.iter().any(|word| word.read_lock::<ImmutableString>().is_some_and(|word| is_there(&word))) {
+            return Ok(true);
+        }
+        call::amid_long_work()?;
+    }
+    Ok(false)
+}
+
+/// The lines of a text. Where it has more than a list may hold, the last one is all the rest: a long mail is read as far as
+/// can be, in the place of an error that its sender could cause at will.
+fn lines(text: &str, most: usize) -> Array {
+    call::after_some_work();
+    let mut lines = Array::new();
+    let mut rest = text;
+    while lines.len() + 1 < most {
+        let Some((line, after)) = rest.split_once('\n') else { break };
+        lines.push(line.strip_suffix('\r').unwrap_or(line).to_owned().into());
+        rest = after;
+    }
+    if !rest.is_empty() {
+        let ended = rest.strip_suffix('\n').map(|rest| rest.strip_suffix('\r').unwrap_or(rest));
+        lines.push(ended.unwrap_or(rest).to_owned().into());
+    }
+    lines
 }
 
 fn replaced(text: &str, from: &str, to: &str, limit: usize) -> Fallible<String> {

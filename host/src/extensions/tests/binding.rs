@@ -20,7 +20,7 @@ fn classifier(verdict: &str) -> String {
 
 fn bind(scope: Scope, extension: &Arc<LoadedExtension>) -> Binding {
     let hook = extension.hooks()[0];
-    Binding { scope, hook, position: 0, mode: Mode::Active, extension: Arc::clone(extension) }
+    Binding { scope, hook, position: 0, mode: Mode::Active, owner: None, extension: Arc::clone(extension) }
 }
 
 async fn classify(host: &ExtensionHost, scope: &CallScope) -> (String, Option<String>, usize) {
@@ -139,7 +139,7 @@ async fn five_failures_in_a_row_suspend_and_a_probe_brings_back() {
     assert!(host.drain_suspensions().is_empty());
     assert_eq!(ask("bad").await, ("human-reply", 2));
     let news = host.drain_suspensions();
-    assert_eq!((news.len(), news[0].author.extension.as_str(), news[0].error.is_some()), (1, "fragile", true));
+    assert_eq!((news.len(), news[0].extension.name(), news[0].failure.is_some()), (1, "fragile", true));
     assert!(fragile.is_suspended());
 
     assert_eq!(ask("good").await, ("human-reply", 1));
@@ -152,7 +152,7 @@ async fn five_failures_in_a_row_suspend_and_a_probe_brings_back() {
     assert_eq!(ask("good").await, ("ignore", 1), "the probe brings it back");
     assert_eq!(ask("good").await, ("ignore", 1));
     let news = host.drain_suspensions();
-    assert_eq!((news.len(), news[0].error.is_none()), (1, true));
+    assert_eq!((news.len(), news[0].failure.is_none()), (1, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -92,7 +92,7 @@ async fn what_is_no_extension_is_refused_with_the_mend() {
         ),
         (
             guest_with(hook, 2, "", "i32.const 0", json!({ "limits": { "memory_mib": 1024 } })),
-            "asks for 1024 MiB of memory; the operator gives at most 256",
+            "asks for 1024 MiB of memory; the operator gives at most 256, and more with extension_limits = \"test-guest.memory_mib=1024\"",
         ),
         (guest(hook, 300, "i32.const 0"), "an instance can't be made: it asked for more than its 16777216 bytes"),
         (

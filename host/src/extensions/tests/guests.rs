@@ -2,6 +2,8 @@
 //! `ampout plugin build` does.
 
 use serde_json::json;
+use wasm_encoder::{ComponentSection, InstanceSection, ModuleArg, RawSection};
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -55,4 +57,17 @@ pub(super) fn component(hook: Hook, pages: u32, declarations: &str, body: &str) 
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+}
+
+/// The same component with a second core module, which has a memory of its own and does nothing.
+pub(super) fn with_second_memory(mut component: Vec<u8>, pages: u32) -> Vec<u8> {
+    let is_module = |payload: &Payload<'_>| matches!(payload, Payload::ModuleSection { .. });
+    let modules = Parser::new(0).parse_all(&component).filter(|payload| is_module(payload.as_ref().unwrap())).count();
+    let module = wat::parse_str(format!("(module (memory {pages}))")).unwrap();
+    // Section 1 of a component is a core module.
+    RawSection { id: 1, data: &module }.append_to_component(&mut component);
+    let mut instances = InstanceSection::new();
+    instances.instantiate(u32::try_from(modules).unwrap(), Vec::<(&str, ModuleArg)>::new());
+    instances.append_to_component(&mut component);
+    component
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::guests::{guest, guest_with};
+use super::guests::{guest, guest_with, with_second_memory};
 use super::*;
 use crate::extensions::hooks::reply;
 use crate::extensions::{Binding, CallScope, Limits, Mode, Scope};
@@ -81,7 +81,7 @@ async fn check(hostile: Hostile) {
     // Five in a row suspend it; the next in line is asked from then on.
     let bind = |extension, position| {
         let (scope, hook, mode) = (Scope::System, Hook::ReplyClassifier, Mode::Active);
-        Binding { scope, hook, position, mode, extension }
+        Binding { scope, hook, position, mode, owner: None, extension }
     };
     host.set_bindings(&[bind(Arc::clone(&guest), 0), bind(Arc::clone(&good), 1)]);
     let HookInput::ReplyClassifier(facts) = facts else { panic!("a classifier is asked") };
@@ -150,8 +150,23 @@ hostile! {
     a_list_bomb: Script("fn classify(message) { let a = []; loop { a.push(1); } }"), "Size of array/BLOB too large";
     a_map_bomb: Script("fn classify(message) { let m = #{}; let i = 0; loop { i += 1; m[`k${i}`] = 1; } }"), "test.rhai:5:";
     a_bomb_of_parsed_json: Script("fn classify(message) { let s = \"[\"; s.pad(60000, \"[],\"); s += \"0]\"; let a = []; loop { a.push(parse_json(s)); } }"), "test.rhai:5:";
-    a_pattern_bomb: Script("fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }"), "over 262144 bytes when compiled";
+    a_pattern_bomb: Script("fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }"), "it has 1000000 places once its repetitions are written out; at most 1024 are taken";
+    a_pattern_of_many_letters: Script("fn classify(message) { message.text.matches(\"\\\\w{100}\") }"), "over 262144 bytes when compiled";
     a_word_outside_a_scripts_vocabulary: Script("fn classify(message) { #{ verdict: \"spam\" } }"), "expected one of pass, human-reply";
+}
+
+/// Several memories are one: each of these alone is under the limit.
+#[tokio::test]
+async fn memories_are_counted_together() {
+    let guest = |pages: u32, body: &str| with_second_memory(self::guest(Hook::ReplyClassifier, pages, body), pages);
+    let error = load_guest(&host(), guest(144, "i32.const 0")).await.unwrap_err();
+    assert!(error.contains("more than its 16777216 bytes of memory"), "{error}");
+    let host = host();
+    let called = host.call(&load_guest(&host, guest(100, "i32.const 0")).await.unwrap(), &message()).await;
+    assert_eq!(called.record.memory_bytes, Some(200 * 65536));
+    let growing = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then (unreachable))) (i32.const 0)";
+    let error = answer(&host, &load_guest(&host, guest(100, growing)).await.unwrap(), &message()).await.unwrap_err();
+    assert!(error.contains("more than its 16777216 bytes of memory"), "{error}");
 }
 
 /// Linear, but wide: no lazy automaton can hold its states. Here time is the limit, and it is the thread's own.
@@ -161,6 +176,51 @@ async fn a_pattern_that_is_wide_is_stopped_by_time() {
     let host = host();
     let script = load_script(&host, Hook::ReplyClassifier, wide).await.unwrap();
     assert!(answer(&host, &script, &message()).await.unwrap_err().contains("limit of 50ms"));
+}
+
+/// One match can't be stopped: on the longest text this one would take seconds.
+#[tokio::test]
+async fn a_pattern_that_is_wider_than_time_could_bound_is_refused() {
+    let body = "fn classify(message) { message.text.matches(\"([ab]*a){1100}c\") }";
+    let script = load_script(&host(), Hook::ReplyClassifier, body).await.unwrap();
+    let error = answer(&host(), &script, &message()).await.unwrap_err();
+    assert!(error.contains("it has 2201 places once its repetitions are written out"), "{error}");
+}
+
+/// Many words in a long text are stopped between two of them.
+#[tokio::test]
+async fn many_words_in_a_long_text_are_stopped_by_time() {
+    let body = "fn classify(message) { let s = \"\"; s.pad(60000, 'a'); let words = []; words.pad(4000, \"aaaaaaaab\");
+        loop { s.contains_any(words); } }";
+    let host = host();
+    let script = load_script(&host, Hook::ReplyClassifier, body).await.unwrap();
+    assert!(answer(&host, &script, &message()).await.unwrap_err().contains("limit of 50ms"));
+}
+
+/// What a function holds is seen by no limit: chains of them end in a full stack, cycles are never free again, and what two
+/// share is waited for.
+#[tokio::test]
+async fn a_function_that_would_hold_values_is_refused_with_the_mend() {
+    for body in [
+        "let f = || 0; loop { let g = [[[[[[f]]]]]]; f = || g; }",
+        "let a = [1]; loop { try { a.map(|x| a) } catch { } }",
+        "let m = message; let f = 0; f = || [f, m];",
+    ] {
+        let body = format!("fn classify(message) {{ {body} }}");
+        let error = load_script(&host(), Hook::ReplyClassifier, &body).await.unwrap_err();
+        let mend = "a function between bars sees its arguments alone: write a loop in its place";
+        assert!(error.starts_with("test.rhai:5:") && error.contains(mend), "{error}");
+    }
+    // A name that is misspelt is told as that.
+    for body in ["let lines = 1; lines || line", "let text = \"(a|b)\"; text2", "let f = |x| x; f.call(nothing)"] {
+        let error = load_script(&host(), Hook::ReplyClassifier, &format!("fn classify(message) {{ {body} }}")).await;
+        assert!(!error.unwrap_err().contains("between bars"), "{body}");
+    }
+    for body in ["Fn(\"g\").curry(1)", "curry(Fn(\"g\"), 1)"] {
+        let body = format!("fn g(x) {{ x }} fn classify(message) {{ {body} }}");
+        let error = load_script(&host(), Hook::ReplyClassifier, &body).await.unwrap_err();
+        assert!(error.contains("curry"), "{error}");
+    }
 }
 
 /// What a source is refused for before it ever runs.

@@ -8,6 +8,7 @@ mod fetch;
 mod frozen;
 mod guests;
 mod hostile;
+mod raised;
 mod script;
 mod trial;
 mod wasi;

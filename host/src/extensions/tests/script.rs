@@ -237,6 +237,35 @@ async fn nobody_sleeps() {
 }
 
 #[tokio::test]
+async fn a_function_between_bars_works_on_what_it_is_given() {
+    let body = r#"
+        const LEAST = 2;
+        fn classify(message) {
+            let found = [1, 2, 3].filter(|n| n >= global::LEAST).map(|n| n * 10);
+            #{ verdict: "human-reply", reason: `${found[0]} ${found[1]}` }
+        }"#;
+    decides(Hook::ReplyClassifier, body, json!({}), json!({ "verdict": "human-reply", "reason": "20 30" })).await;
+}
+
+#[tokio::test]
+async fn a_message_of_more_lines_than_a_list_holds_is_read_to_its_end() {
+    let body = r#"fn classify(message) {
+        let lines = message.text.lines();
+        let is_whole = lines[4095].starts_with("4095") && lines[4095].ends_with("4999");
+        #{ verdict: "human-reply", reason: `${lines.len()} ${lines[4094]} ${is_whole}` }
+    }"#;
+    let text: String = (0..5000).map(|n| format!("{n}\r\n")).collect();
+    let told = json!({ "verdict": "human-reply", "reason": "4096 4094 true" });
+    decides(Hook::ReplyClassifier, body, json!({ "text": text }), told).await;
+    let body = r#"fn classify(message) {
+        let lines = message.text.lines();
+        #{ verdict: "human-reply", reason: `${lines.len()}:${lines[0]}:${lines[1]}:${lines[2]}` }
+    }"#;
+    let told = json!({ "verdict": "human-reply", "reason": "3:one::three" });
+    decides(Hook::ReplyClassifier, body, json!({ "text": "one\r\n\nthree\n" }), told).await;
+}
+
+#[tokio::test]
 async fn a_pattern_that_is_wrong_is_told() {
     check("fn classify(message) { message.text.matches(\"(unclosed\") }", "unclosed group").await;
 }

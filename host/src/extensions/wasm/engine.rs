@@ -17,7 +17,7 @@ use super::{cache_folder, check};
 use crate::domain::Timestamp;
 use crate::extensions::error::StartError;
 use crate::extensions::fetch::Fetcher;
-use crate::extensions::limits::Limits;
+use crate::extensions::limits::{ComponentLimits, Limits};
 
 /// How often the epoch moves: the guest's own time is counted in it, and other work has its turn at each.
 const TICK: Duration = Duration::from_millis(10);
@@ -72,17 +72,21 @@ impl ComponentEngine {
         let mut wasi_linker = linker.clone();
         wasmtime_wasi::p2::add_to_linker_async(&mut wasi_linker).map_err(refused)?;
         tick(&engine)?;
-        let mut limits = limits.clone();
-        if purpose == Purpose::Counting {
-            limits.component.own_time *= PATIENCE_WHILE_COUNTING;
-            limits.component.wall_time *= PATIENCE_WHILE_COUNTING;
-        }
-        Ok(Self { engine, linker, wasi_linker, limits, pooled, purpose })
+        Ok(Self { engine, linker, wasi_linker, limits: limits.clone(), pooled, purpose })
     }
 
     /// Whether memory comes from a pool.
     pub(in crate::extensions) fn is_pooled(&self) -> bool {
         self.pooled
+    }
+
+    /// The limits of a component here: counting takes longer.
+    pub(super) fn patient(&self, mut limits: ComponentLimits) -> ComponentLimits {
+        if self.purpose == Purpose::Counting {
+            limits.own_time *= PATIENCE_WHILE_COUNTING;
+            limits.wall_time *= PATIENCE_WHILE_COUNTING;
+        }
+        limits
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -111,9 +115,8 @@ impl ComponentEngine {
 
     /// The one place that makes stores, so that none is without limits.
     #[expect(clippy::disallowed_methods, reason = "this is the door: the limits are set below")]
-    pub(super) fn fresh_store(&self, memory_bytes: usize, now: Timestamp, fetcher: Fetcher) -> Store<State> {
-        let limits = &self.limits.component;
-        let state = State::new(memory_bytes, limits.table_elements, limits.handles, now, fetcher);
+    pub(super) fn fresh_store(&self, limits: &ComponentLimits, now: Timestamp, fetcher: Fetcher) -> Store<State> {
+        let state = State::new(limits.memory_bytes, limits.table_elements, limits.handles, now, fetcher);
         let mut store = Store::new(&self.engine, state);
         if self.purpose == Purpose::Counting {
             // Fails only where nothing counts.

@@ -22,6 +22,7 @@ use self::state::State;
 use super::error::CallError;
 use super::fetch::{Access, Fetcher, Reach};
 use super::hooks::{HookDecision, HookInput};
+use super::limits::ComponentLimits;
 use super::record::CallRecord;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
@@ -35,7 +36,7 @@ pub(super) struct ComponentProgram {
     reach: Arc<Reach>,
     instance: InstancePre<State>,
     exports: Vec<(Hook, ComponentExportIndex)>,
-    memory_bytes: usize,
+    limits: ComponentLimits,
 }
 
 impl ComponentProgram {
@@ -44,14 +45,15 @@ impl ComponentProgram {
         engine: &Arc<ComponentEngine>,
         bytes: &[u8],
         hooks: &[Hook],
-        memory_bytes: usize,
+        limits: ComponentLimits,
         reach: Reach,
     ) -> Result<Self, String> {
         let component = engine.compile(bytes).map_err(|error| check::one_line(&error))?;
         check::imports(engine.engine(), &component)?;
         let exports = check::exports(engine.engine(), &component, hooks)?;
         let instance = engine.link(&component).map_err(|error| check::one_line(&error))?;
-        Ok(Self { engine: Arc::clone(engine), reach: Arc::new(reach), instance, exports, memory_bytes })
+        let limits = engine.patient(limits);
+        Ok(Self { engine: Arc::clone(engine), reach: Arc::new(reach), instance, exports, limits })
     }
 
     /// Whether a call may have to wait for the network.
@@ -60,17 +62,13 @@ impl ComponentProgram {
     }
 
     fn wall_time(&self) -> Duration {
-        let limits = self.engine.limits();
-        if self.may_fetch() {
-            limits.fetch.wall_time.max(limits.component.wall_time)
-        } else {
-            limits.component.wall_time
-        }
+        let fetching = self.engine.limits().fetch.wall_time;
+        if self.may_fetch() { fetching.max(self.limits.wall_time) } else { self.limits.wall_time }
     }
 
     fn fresh_store(&self, now: Timestamp, access: Access) -> Store<State> {
         let fetcher = Fetcher::new(&self.reach, access, self.wall_time());
-        self.engine.fresh_store(self.memory_bytes, now, fetcher)
+        self.engine.fresh_store(&self.limits, now, fetcher)
     }
 
     /// Makes an instance and checks the types of its exports: linking alone does not tell of a record with another
@@ -119,7 +117,7 @@ impl ComponentProgram {
         let ended = tokio::time::timeout(self.wall_time(), self.ask(&mut store, export, input)).await;
         let answer = self.judge(&store, ended);
         record.instructions = self.engine.instructions(&store);
-        record.memory_bytes = u64::try_from(store.data().guard.peak_bytes).ok();
+        record.memory_bytes = u64::try_from(store.data().guard.granted_bytes).ok();
         record.logs = store.into_data().into_logs();
         answer?.map_err(CallError::BadAnswer)
     }
@@ -165,7 +163,7 @@ impl ComponentProgram {
         store: &Store<State>,
         ended: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
     ) -> Result<T, CallError> {
-        let limits = &self.engine.limits().component;
+        let limits = &self.limits;
         let error = match ended {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => error,
@@ -180,7 +178,7 @@ impl ComponentProgram {
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Err(CallError::OutOfTime { limit: limits.own_time }),
             // Whatever a guest does after it was refused memory, the refusal is the cause.
-            _ if store.data().guard.refused => Err(CallError::OutOfMemory { limit_bytes: self.memory_bytes }),
+            _ if store.data().guard.refused => Err(CallError::OutOfMemory { limit_bytes: limits.memory_bytes }),
             Some(trap) => Err(CallError::Trapped { reason: trap.to_string() }),
             None if check::copies_too_much(&error) => Err(CallError::TooLarge { limit_bytes: limits.copied_bytes }),
             None => Err(CallError::Trapped { reason: check::one_line(&error) }),

@@ -26,12 +26,13 @@ pub(super) struct State {
     wasi: Option<Box<Wasi>>,
 }
 
-/// Refuses memory over the limit and remembers that it did, so that the trap that follows can be told from others.
+/// Counts all memories of a call together, refuses what goes over the limit and remembers that it did, so that the trap that
+/// follows can be told from others.
 pub(super) struct MemoryGuard {
     limit_bytes: usize,
     table_elements: usize,
-    /// The most memory that was granted, in bytes.
-    pub(super) peak_bytes: usize,
+    /// What all memories have, in bytes. None shrinks, so it is the most that there was, too.
+    pub(super) granted_bytes: usize,
     /// More was asked for than the limit.
     pub(super) refused: bool,
 }
@@ -44,7 +45,7 @@ impl State {
         now: Timestamp,
         fetcher: Fetcher,
     ) -> Self {
-        let guard = MemoryGuard { limit_bytes, table_elements, peak_bytes: 0, refused: false };
+        let guard = MemoryGuard { limit_bytes, table_elements, granted_bytes: 0, refused: false };
         Self { guard, logs: LogBuffer::default(), now, fetcher, handles, wasi: None }
     }
 
@@ -65,12 +66,17 @@ impl WasiView for State {
 }
 
 impl ResourceLimiter for MemoryGuard {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.limit_bytes {
+    fn memory_growing(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        // It would not grow after all, and must not be counted.
+        if most.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        let granted = self.granted_bytes.saturating_add(desired.saturating_sub(current));
+        if granted > self.limit_bytes {
             self.refused = true;
             return Ok(false);
         }
-        self.peak_bytes = self.peak_bytes.max(desired);
+        self.granted_bytes = granted;
         Ok(true)
     }
 
