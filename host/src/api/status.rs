@@ -77,7 +77,11 @@ pub(super) async fn show(State(api): State<Api>) -> (StatusCode, Json<Status>) {
 async fn queue(api: &Api) -> Result<Queue, Gone> {
     let mut conn = api.app.store.read().await?;
     let now = api.now();
-    let seen = api.queue_seen.lock().unwrap_or_else(PoisonError::into_inner).filter(|(at, _)| at.plus(FRESH) > now);
+    let seen = api
+        .queue_seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .filter(|(at, _)| *at <= now && at.plus(FRESH) > now);
     let (due, in_doubt) = match seen {
         Some((_, sizes)) => sizes,
         None => {

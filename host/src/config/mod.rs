@@ -368,7 +368,7 @@ mod tests {
         let error = Config::from_settings(&[("extension_limits", "heavy.time_ms=1".to_owned())]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "extension_limits = \"heavy.time_ms=1\" (from --extension-limits): time_ms must be a whole number from 50 to 10000"
+            "extension_limits = \"heavy.time_ms=1\" (from --set extension_limits): time_ms must be a whole number from 50 to 10000"
         );
         let error = Config::from_settings(&[("lease_seconds", "0".to_owned())]).unwrap_err();
         assert!(error.to_string().ends_with("must be at least 1"), "{error}");

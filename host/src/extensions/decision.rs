@@ -102,6 +102,11 @@ impl DecisionRecord {
             Err(error) => (None, Some(error.to_string())),
         };
         let (micros, logs) = (call.micros, call.logs);
+        // At debug: an account's script may write as much as it likes, and of whom it likes.
+        for line in &logs {
+            tracing::debug!(extension.name = extension.name(), extension.level = %line.level, extension.line = line.message,
+                "An extension says");
+        }
         Self { hook, author: Author::of(extension), mode, decision, error, micros, logs }
     }
 }

@@ -123,7 +123,7 @@ async fn another_server_or_user_is_another_mailbox_and_a_password_is_not() {
     };
     assert_eq!(change(json!({ "imap_password": "y", "imap_host": "IMAP.example.org" })).await, Some(1));
     assert_eq!(change(json!({ "imap_username": "grace" })).await, Some(2));
-    assert_eq!(change(json!({ "imap_host": "imap.example.net" })).await, Some(3));
+    assert_eq!(change(json!({ "imap_host": "imap.example.net", "imap_password": "z" })).await, Some(3));
     assert_eq!(change(json!({ "imap_host": null })).await, None);
     assert_eq!(change(imap).await, Some(4));
 }
@@ -273,4 +273,21 @@ async fn a_new_address_of_a_sender_leaves_its_message_ids_as_they_are() {
     let mut conn = api.app.store.read().await.unwrap();
     let credential = credentials::get(&mut conn, id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((credential.from_email.as_str(), credential.message_id_domain()), ("ada@newer.example", "example.com"));
+}
+
+#[tokio::test]
+async fn a_stored_password_is_not_sent_to_another_server() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let campaign = api.campaign(&key, json!({})).await;
+    let all = format!("/campaigns/{campaign}/smtp_credentials");
+    let id = api.get(&key, &all).await.json()[0]["id"].as_str().unwrap().to_owned();
+    let change = async |fields: Value| {
+        api.call("PATCH", &key, &format!("{all}/{id}"), Some(json!({"smtp_credential": fields}))).await
+    };
+    let elsewhere = json!({"smtp_host": "smtp.elsewhere.example"});
+    let details = change(elsewhere).await.expect_error(422, "validation_failed");
+    assert_eq!(details.as_object().unwrap().keys().collect::<Vec<_>>(), ["smtp_credential.smtp_password"]);
+    change(json!({"smtp_host": "smtp.elsewhere.example", "smtp_password": "x"})).await.expect(StatusCode::OK);
+    change(json!({"smtp_host": "SMTP.elsewhere.example", "smtp_port": 465})).await.expect(StatusCode::OK);
 }

@@ -75,6 +75,7 @@ fn body_of(route: &str, own: &Things) -> Option<Value> {
         "PATCH /outreaches/{id}" => json!({"outreach": {"name": "mine"}}),
         "PATCH /campaigns/{id}" => json!({"campaign": {"name": "mine"}}),
         "PATCH /contacts/{id}" => json!({"contact": {"first_name": "Mine"}}),
+        "PATCH /inbound_endpoints/{id}" => json!({"inbound_endpoint": {"signing_secret": "mine"}}),
         "PATCH /webhooks/{id}" => json!({"webhook": {"enabled": true}}),
         "POST /campaigns/{id}/smtp_credentials" => json!({"smtp_credential": credential()}),
         "PATCH /campaigns/{id}/smtp_credentials/{credential}" => json!({"smtp_credential": {"label": "mine"}}),

@@ -55,6 +55,8 @@ async fn planned(api: &TestApi, key: &Key, addresses: &[&str]) -> String {
 }
 
 async fn due(api: &TestApi) -> Value {
+    // The figures of the last second are shown again.
+    api.app.clock.advance(std::time::Duration::from_secs(1));
     api.get(
         &Key { account: crate::domain::ids::AccountId::new(api.app.clock.now()), plaintext: String::new() },
         "/status",
