@@ -11,10 +11,13 @@ mod connect;
 mod error;
 mod fetch;
 mod idle;
+mod screen;
 mod sent;
 mod session;
 mod wire;
 
+#[cfg(test)]
+mod screen_tests;
 #[cfg(test)]
 mod tests;
 

@@ -243,6 +243,14 @@ async fn a_hostile_or_broken_server_ends_in_an_error() {
     check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 NO [UNAVAILABLE] later\r\n"], "Unreachable").await;
     check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", LONG], "too long").await;
     check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", b"* BYE out\r\n"], "Unreachable").await;
+    // What would take the process down, or half a gigabyte of memory at once.
+    const NESTED: &[u8] =
+        b"* 1 FETCH (BODYSTRUCTURE ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((";
+    const ANNOUNCED: &[u8] = b"* 1 FETCH (BODY[] {536000000}\r\n";
+    check_scripted(TlsMode::None, &[NESTED], "a form that nothing was asked for in").await;
+    check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", NESTED], "a form that nothing").await;
+    check_scripted(TlsMode::None, &[ANNOUNCED], "too long").await;
+    check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", ANNOUNCED], "too long").await;
     let no_validity: &[&[u8]] = &[
         b"* OK hi\r\n",
         b"A0001 OK in\r\n",
