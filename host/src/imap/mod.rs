@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod fetch;
 mod idle;
+mod panics;
 mod screen;
 mod sent;
 mod session;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::error::clean;
+use super::panics::caught;
 use super::wire::Wire;
 use super::{ImapError, ImapServer, ImapTimeouts};
 use crate::secrets::{ExposeSecret, SecretString};
@@ -69,7 +70,7 @@ impl Session {
         timeouts: ImapTimeouts,
     ) -> Result<Self, ImapError> {
         let timed_out = |_| ImapError::TimedOut { step: "the login", after: timeouts.command };
-        let login = log_in(connected, server);
+        let login = caught("the login", log_in(connected, server));
         let library = timeout(timeouts.command, login).await.map_err(timed_out)??;
         let state = MailboxState { uid_validity: 0, uid_next: 0, exists: 0 };
         let mut session = Self {
@@ -231,8 +232,12 @@ impl Session {
         step: &'static str,
         look: impl FnOnce(&Response<'_>) -> T,
     ) -> Result<T, ImapError> {
-        let received = self.library.read_response().await.map_err(|error| ImapError::of_io(&error, step))?;
-        let Some(received) = received else { return Err(ImapError::lost()) };
+        let library = &mut self.library;
+        let received = caught(step, async {
+            let received = library.read_response().await.map_err(|error| ImapError::of_io(&error, step))?;
+            received.ok_or_else(ImapError::lost)
+        });
+        let received = received.await?;
         let response = received.parsed();
         self.note(response)?;
         Ok(look(response))
