@@ -96,6 +96,10 @@ impl Session {
         let command = format!("UID FETCH {} (UID {query})", set_of(uids));
         self.command("UID FETCH", &command, allowance, |response| {
             let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
+            // A server that gives others, too, must not fill the memory with them.
+            if !uids.contains(&uid) {
+                return;
+            }
             for attribute in attributes {
                 if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {
                     bodies.insert(uid, Ok(data.to_vec()));
