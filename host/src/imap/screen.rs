@@ -26,6 +26,8 @@ pub(super) enum Unacceptable {
 pub(super) struct Screen {
     at: At,
     line_bytes: usize,
+    literal_bytes: u64,
+    longest_literals: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,13 @@ enum Brace {
 
 impl Screen {
     pub(super) fn new() -> Self {
-        Self { at: At::Start, line_bytes: 0 }
+        Self { at: At::Start, line_bytes: 0, literal_bytes: 0, longest_literals: 0 }
+    }
+
+    /// What the literals of one response may have together from now on. The parser makes many times as much of a response
+    /// that it does not understand: it repeats it in its error, byte by byte.
+    pub(super) fn allow_literals(&mut self, bytes: u64) {
+        self.longest_literals = bytes;
     }
 
     /// Looks through the bytes that came next, where `allowed` more may come, they included.
@@ -92,11 +100,12 @@ impl Screen {
             self.line_bytes += 1;
             let longest = if self.at.is_in_fetch() { LONGEST_FETCH } else { LONGEST_LINE };
             match self.at {
-                At::Start => self.line_bytes = 0,
+                At::Start => (self.line_bytes, self.literal_bytes) = (0, 0),
                 _ if self.line_bytes > longest => return Err(Unacceptable::TooLong),
                 At::Literal { left, .. } => {
                     let seen = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
-                    if u64::from(left) > allowed.saturating_sub(seen) {
+                    self.literal_bytes = self.literal_bytes.saturating_add(u64::from(left));
+                    if u64::from(left) > allowed.saturating_sub(seen) || self.literal_bytes > self.longest_literals {
                         return Err(Unacceptable::TooLong);
                     }
                 }

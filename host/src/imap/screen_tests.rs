@@ -7,10 +7,16 @@ use super::screen::{Screen, Unacceptable};
 
 const ALLOWED: u64 = 64 << 10;
 
+fn screen() -> Screen {
+    let mut screen = Screen::new();
+    screen.allow_literals(u64::MAX);
+    screen
+}
+
 /// The verdict on `answer`, which must be the same however it is cut in two, and byte by byte.
 fn verdict(answer: &[u8]) -> Result<(), Unacceptable> {
     let in_pieces = |pieces: &[&[u8]]| {
-        let mut screen = Screen::new();
+        let mut screen = self::screen();
         let mut allowed = ALLOWED;
         pieces.iter().try_for_each(|piece| {
             let looked = screen.look_through(piece, allowed);
@@ -87,13 +93,13 @@ fn a_literal_is_not_waited_for_that_may_not_come() {
     let announcement = b"* 1 FETCH (BODY[] {60000}\r\n";
     assert_eq!(verdict(announcement), Ok(()));
     let length = u64::try_from(announcement.len()).unwrap();
-    assert_eq!(Screen::new().look_through(announcement, 60_000 + length), Ok(()));
-    assert_eq!(Screen::new().look_through(announcement, 60_000 + length - 1), Err(Unacceptable::TooLong));
+    assert_eq!(screen().look_through(announcement, 60_000 + length), Ok(()));
+    assert_eq!(screen().look_through(announcement, 60_000 + length - 1), Err(Unacceptable::TooLong));
 }
 
 #[test]
 fn a_response_may_be_as_long_as_the_uids_of_a_search_and_a_fetch_much_less() {
-    let verdict = |answer: String| Screen::new().look_through(answer.as_bytes(), u64::MAX);
+    let verdict = |answer: String| screen().look_through(answer.as_bytes(), u64::MAX);
     let uids: Vec<String> = (0..50_000).map(|number| (u32::MAX - number).to_string()).collect();
     assert_eq!(verdict(format!("* SEARCH {}\r\n", uids.join(" "))), Ok(()));
     assert_eq!(verdict(format!("* SEARCH {}", "1 ".repeat(1 << 20))), Err(Unacceptable::TooLong));
@@ -101,8 +107,14 @@ fn a_response_may_be_as_long_as_the_uids_of_a_search_and_a_fetch_much_less() {
     // The parser makes some hundred bytes of each of these.
     assert_eq!(verdict(format!("* 1 FETCH ({}", "UID 1 ".repeat(20_000))), Err(Unacceptable::TooLong));
     let message = "x".repeat(2 << 20);
-    let fetch = format!("* 1 FETCH (BODY[] {{{}}}\r\n{message})\r\n", message.len());
-    assert_eq!(verdict(fetch.repeat(3)), Ok(()));
+    let literal = format!("{{{}}}\r\n{message}", message.len());
+    let fetch = format!("* 1 FETCH (BODY[] {literal})\r\n").repeat(3);
+    assert_eq!(verdict(fetch.clone()), Ok(()));
+    let mut narrow = Screen::new();
+    narrow.allow_literals(3 << 20);
+    assert_eq!(narrow.look_through(fetch.as_bytes(), u64::MAX), Ok(()));
+    let two = format!("* 1 FETCH (BODY[] {literal} X {literal})\r\n");
+    assert_eq!(narrow.look_through(two.as_bytes(), u64::MAX), Err(Unacceptable::TooLong));
 }
 
 #[test]
@@ -171,7 +183,7 @@ fn the_parser_reads_what_passes_up_to_the_same_byte() {
             answer.push_str(PIECES[pick(PIECES.len())]);
         }
         answer.push_str(["", "7)\r\n", ")\r\n", "\r\n"][pick(4)]);
-        let mut screen = Screen::new();
+        let mut screen = self::screen();
         let mut end = None;
         let passes = answer.bytes().enumerate().all(|(index, byte)| {
             let passes = end.is_some() || screen.look_through(&[byte], ALLOWED).is_ok();

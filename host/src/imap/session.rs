@@ -19,6 +19,8 @@ use crate::secrets::{ExposeSecret, SecretString};
 
 /// What any answer may have that brings neither messages nor long lists.
 const SHORT_ANSWER_BYTES: u64 = 256 << 10;
+/// What the literals of one response may have that brings no message: the names of folders and the like.
+pub(super) const SHORT_LITERALS: u64 = 16 << 10;
 
 /// A mailbox as the server last told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct Session {
 pub(super) struct Allowance {
     pub(super) time: Duration,
     pub(super) bytes: u64,
+    /// What the literals of one response may have together.
+    pub(super) literals: u64,
 }
 
 impl Session {
@@ -130,12 +134,12 @@ impl Session {
 
     /// Says goodbye. Whether the server hears it does not matter: nothing was changed.
     pub async fn logout(mut self) {
-        let polite = Allowance { time: self.timeouts.command.min(Duration::from_secs(5)), bytes: SHORT_ANSWER_BYTES };
+        let polite = Allowance { time: self.timeouts.command.min(Duration::from_secs(5)), ..self.short_answer() };
         let _not_needed = self.command("LOGOUT", "LOGOUT", polite, |_| {}).await;
     }
 
     pub(super) fn short_answer(&self) -> Allowance {
-        Allowance { time: self.timeouts.command, bytes: SHORT_ANSWER_BYTES }
+        Allowance { time: self.timeouts.command, bytes: SHORT_ANSWER_BYTES, literals: SHORT_LITERALS }
     }
 
     /// From now on all commands together may take `time`, until the turn ends.
@@ -155,7 +159,7 @@ impl Session {
         allowance: Allowance,
         each: impl FnMut(&Response<'_>),
     ) -> Result<(), ImapError> {
-        self.begin_command(step, allowance.bytes)?;
+        self.begin_command(step, allowance.bytes, allowance.literals)?;
         let turn = self.turn;
         let exchange = async {
             let tag = self.library.run_command(text).await.map_err(|error| ImapError::of_library(&error, step))?;
@@ -177,12 +181,12 @@ impl Session {
     }
 
     /// Marks the session as in use, so that a dropped command is not followed by another that would read its answer.
-    pub(super) fn begin_command(&mut self, step: &'static str, bytes: u64) -> Result<(), ImapError> {
+    pub(super) fn begin_command(&mut self, step: &'static str, bytes: u64, literals: u64) -> Result<(), ImapError> {
         if self.busy {
             return Err(ImapError::protocol(step, "the command before was given up"));
         }
         self.busy = true;
-        self.library.as_mut().allow(bytes);
+        self.library.as_mut().allow(bytes, literals);
         Ok(())
     }
 
@@ -314,7 +318,7 @@ impl Session {
 /// that too where LOGIN is not served.
 async fn log_in(connected: Connected, server: &ImapServer) -> Result<async_imap::Session<Wire>, ImapError> {
     let Connected { mut wire, greeted } = connected;
-    wire.allow(SHORT_ANSWER_BYTES);
+    wire.allow(SHORT_ANSWER_BYTES, SHORT_LITERALS);
     let mut client = Client::new(wire);
     if !greeted {
         read_greeting(&mut client).await?;

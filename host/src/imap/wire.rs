@@ -32,9 +32,10 @@ impl Wire {
         Self { stream: Stream::Tls(Box::new(stream)), may_read: 0, screen: Screen::new() }
     }
 
-    /// Allows `bytes` to be read from now on, and a buffer's worth more.
-    pub(super) fn allow(&mut self, bytes: u64) {
+    /// Allows `bytes` to be read from now on, and a buffer's worth more; of them `literals` in one response.
+    pub(super) fn allow(&mut self, bytes: u64, literals: u64) {
         self.may_read = bytes;
+        self.screen.allow_literals(literals);
     }
 }
 
