@@ -9,6 +9,15 @@ use super::session::Allowance;
 use super::{ImapError, Session};
 
 const WHOLE: &str = "BODY.PEEK[]";
+/// The least that one message may have, as some servers only guess at sizes. All of them together have their own limit.
+const LEAST_LITERALS: u64 = 1 << 20;
+
+/// What the messages of one command have by what the server said of them.
+#[derive(Clone, Copy)]
+struct Expected {
+    bytes: u64,
+    largest: u64,
+}
 
 /// What a server gave, or said when it refused.
 type Bodies = HashMap<u32, Result<Vec<u8>, ImapError>>;
@@ -24,11 +33,12 @@ impl Session {
     ) -> Result<(), ImapError> {
         let small: Vec<&Summary> = summaries.iter().filter(|summary| summary.comes_whole(limits)).collect();
         let uids: Vec<u32> = small.iter().map(|summary| summary.uid).collect();
-        let bytes = small.iter().filter_map(|summary| summary.size).map(u64::from).sum();
+        let sizes = || small.iter().filter_map(|summary| summary.size).map(u64::from);
+        let expected = Expected { bytes: sizes().sum(), largest: sizes().max().unwrap_or(0) };
         let mut bodies = Bodies::new();
         let mut ended = Ok(());
         if !uids.is_empty() {
-            ended = match self.fetch_bodies(&uids, WHOLE, bytes, &mut bodies).await {
+            ended = match self.fetch_bodies(&uids, WHOLE, expected, &mut bodies).await {
                 // Some servers refuse the whole answer for one message that they can't render.
                 Err(ImapError::Refused { .. }) => self.fetch_one_by_one(&small, &mut bodies).await,
                 ended => ended,
@@ -73,7 +83,8 @@ impl Session {
         expected_bytes: u32,
         bodies: &mut Bodies,
     ) -> Result<(), ImapError> {
-        match self.fetch_bodies(&[uid], query, u64::from(expected_bytes), bodies).await {
+        let bytes = u64::from(expected_bytes);
+        match self.fetch_bodies(&[uid], query, Expected { bytes, largest: bytes }, bodies).await {
             Err(refusal @ ImapError::Refused { .. }) => {
                 bodies.entry(uid).or_insert(Err(refusal));
                 Ok(())
@@ -86,16 +97,24 @@ impl Session {
         &mut self,
         uids: &[u32],
         query: &str,
-        expected_bytes: u64,
+        expected: Expected,
         bodies: &mut Bodies,
     ) -> Result<(), ImapError> {
         let count = u64::try_from(uids.len()).unwrap_or(u64::MAX);
         // Twice the size: some servers count a line end as one byte and send two.
-        let bytes = expected_bytes.saturating_mul(2).saturating_add(count.saturating_mul(OVERHEAD_BYTES));
-        let allowance = Allowance { time: self.timeouts.fetch, bytes: bytes.saturating_add(64 << 10) };
+        let bytes = expected.bytes.saturating_mul(2).saturating_add(count.saturating_mul(OVERHEAD_BYTES));
+        let allowance = Allowance {
+            time: self.timeouts.fetch,
+            bytes: bytes.saturating_add(64 << 10),
+            literals: expected.largest.saturating_mul(2).max(LEAST_LITERALS),
+        };
         let command = format!("UID FETCH {} (UID {query})", set_of(uids));
         self.command("UID FETCH", &command, allowance, |response| {
             let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };
+            // A server that gives others, too, must not fill the memory with them.
+            if !uids.contains(&uid) {
+                return;
+            }
             for attribute in attributes {
                 if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {
                     bodies.insert(uid, Ok(data.to_vec()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_imap::error::Error;
 
-use super::wire::TooManyBytes;
+use super::screen::Unacceptable;
 use crate::egress::EgressError;
 use crate::tls::TlsError;
 
@@ -96,8 +96,8 @@ impl ImapError {
     }
 
     pub(super) fn of_io(error: &std::io::Error, step: &'static str) -> Self {
-        if error.get_ref().is_some_and(|inner| inner.is::<TooManyBytes>()) {
-            return Self::protocol(step, "it is too long");
+        if let Some(unacceptable) = error.get_ref().and_then(|inner| inner.downcast_ref::<Unacceptable>()) {
+            return Self::protocol(step, unacceptable.to_string());
         }
         match error.kind() {
             // Also what the library makes of an answer that it can't parse; the text would hold that answer.

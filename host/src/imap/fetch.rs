@@ -226,7 +226,7 @@ impl Session {
 
     async fn search(&mut self, set: &str) -> Result<Vec<u32>, ImapError> {
         let mut found = Vec::new();
-        let allowance = Allowance { time: self.timeouts.command, bytes: SEARCH_BYTES };
+        let allowance = Allowance { bytes: SEARCH_BYTES, ..self.short_answer() };
         self.command("UID SEARCH", &format!("UID SEARCH UID {set}"), allowance, |response| {
             if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
                 found.extend_from_slice(uids);
@@ -262,7 +262,7 @@ impl Session {
     async fn fetch_summaries(&mut self, uids: &[u32], found: &mut HashMap<u32, Summary>) -> Result<(), ImapError> {
         let count = u64::try_from(uids.len()).unwrap_or(u64::MAX);
         let bytes = count.saturating_add(1).saturating_mul(OVERHEAD_BYTES);
-        let allowance = Allowance { time: self.timeouts.command, bytes };
+        let allowance = Allowance { bytes, ..self.short_answer() };
         let command = format!("UID FETCH {} (UID INTERNALDATE RFC822.SIZE)", set_of(uids));
         self.command("UID FETCH", &command, allowance, |response| {
             let (Response::Fetch(_, attributes), Some(uid)) = (response, uid_of(response)) else { return };

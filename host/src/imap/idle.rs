@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_imap::imap_proto::Response;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::session::SHORT_LITERALS;
 use super::{ImapError, Session};
 
 const STEP: &str = "IDLE";
@@ -34,7 +35,7 @@ impl Session {
             return Ok(Change::NewMail);
         }
         let limit = self.timeouts.command;
-        self.begin_command(STEP, IDLE_BYTES)?;
+        self.begin_command(STEP, IDLE_BYTES, SHORT_LITERALS)?;
         let timed_out = |_| ImapError::TimedOut { step: STEP, after: limit };
         let tag = timeout(limit, self.start_idle()).await.map_err(timed_out)??;
 

@@ -11,10 +11,14 @@ mod connect;
 mod error;
 mod fetch;
 mod idle;
+mod panics;
+mod screen;
 mod sent;
 mod session;
 mod wire;
 
+#[cfg(test)]
+mod screen_tests;
 #[cfg(test)]
 mod tests;
 

@@ -53,7 +53,7 @@ impl Session {
     }
 
     async fn sent_folder(&mut self) -> Result<Option<String>, ImapError> {
-        let allowance = Allowance { time: self.timeouts.command, bytes: LIST_BYTES };
+        let allowance = Allowance { bytes: LIST_BYTES, ..self.short_answer() };
         let mut found = None;
         self.command("LIST", "LIST \"\" \"*\"", allowance, |response| {
             if let Response::MailboxData(MailboxDatum::List(folder)) = response

@@ -12,12 +12,15 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::error::clean;
+use super::panics::caught;
 use super::wire::Wire;
 use super::{ImapError, ImapServer, ImapTimeouts};
 use crate::secrets::{ExposeSecret, SecretString};
 
 /// What any answer may have that brings neither messages nor long lists.
 const SHORT_ANSWER_BYTES: u64 = 256 << 10;
+/// What the literals of one response may have that brings no message: the names of folders and the like.
+pub(super) const SHORT_LITERALS: u64 = 16 << 10;
 
 /// A mailbox as the server last told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct Session {
 pub(super) struct Allowance {
     pub(super) time: Duration,
     pub(super) bytes: u64,
+    /// What the literals of one response may have together.
+    pub(super) literals: u64,
 }
 
 impl Session {
@@ -69,7 +74,7 @@ impl Session {
         timeouts: ImapTimeouts,
     ) -> Result<Self, ImapError> {
         let timed_out = |_| ImapError::TimedOut { step: "the login", after: timeouts.command };
-        let login = log_in(connected, server);
+        let login = caught("the login", log_in(connected, server));
         let library = timeout(timeouts.command, login).await.map_err(timed_out)??;
         let state = MailboxState { uid_validity: 0, uid_next: 0, exists: 0 };
         let mut session = Self {
@@ -129,12 +134,12 @@ impl Session {
 
     /// Says goodbye. Whether the server hears it does not matter: nothing was changed.
     pub async fn logout(mut self) {
-        let polite = Allowance { time: self.timeouts.command.min(Duration::from_secs(5)), bytes: SHORT_ANSWER_BYTES };
+        let polite = Allowance { time: self.timeouts.command.min(Duration::from_secs(5)), ..self.short_answer() };
         let _not_needed = self.command("LOGOUT", "LOGOUT", polite, |_| {}).await;
     }
 
     pub(super) fn short_answer(&self) -> Allowance {
-        Allowance { time: self.timeouts.command, bytes: SHORT_ANSWER_BYTES }
+        Allowance { time: self.timeouts.command, bytes: SHORT_ANSWER_BYTES, literals: SHORT_LITERALS }
     }
 
     /// From now on all commands together may take `time`, until the turn ends.
@@ -154,7 +159,7 @@ impl Session {
         allowance: Allowance,
         each: impl FnMut(&Response<'_>),
     ) -> Result<(), ImapError> {
-        self.begin_command(step, allowance.bytes)?;
+        self.begin_command(step, allowance.bytes, allowance.literals)?;
         let turn = self.turn;
         let exchange = async {
             let tag = self.library.run_command(text).await.map_err(|error| ImapError::of_library(&error, step))?;
@@ -176,12 +181,12 @@ impl Session {
     }
 
     /// Marks the session as in use, so that a dropped command is not followed by another that would read its answer.
-    pub(super) fn begin_command(&mut self, step: &'static str, bytes: u64) -> Result<(), ImapError> {
+    pub(super) fn begin_command(&mut self, step: &'static str, bytes: u64, literals: u64) -> Result<(), ImapError> {
         if self.busy {
             return Err(ImapError::protocol(step, "the command before was given up"));
         }
         self.busy = true;
-        self.library.as_mut().allow(bytes);
+        self.library.as_mut().allow(bytes, literals);
         Ok(())
     }
 
@@ -231,8 +236,12 @@ impl Session {
         step: &'static str,
         look: impl FnOnce(&Response<'_>) -> T,
     ) -> Result<T, ImapError> {
-        let received = self.library.read_response().await.map_err(|error| ImapError::of_io(&error, step))?;
-        let Some(received) = received else { return Err(ImapError::lost()) };
+        let library = &mut self.library;
+        let received = caught(step, async {
+            let received = library.read_response().await.map_err(|error| ImapError::of_io(&error, step))?;
+            received.ok_or_else(ImapError::lost)
+        });
+        let received = received.await?;
         let response = received.parsed();
         self.note(response)?;
         Ok(look(response))
@@ -309,7 +318,7 @@ impl Session {
 /// that too where LOGIN is not served.
 async fn log_in(connected: Connected, server: &ImapServer) -> Result<async_imap::Session<Wire>, ImapError> {
     let Connected { mut wire, greeted } = connected;
-    wire.allow(SHORT_ANSWER_BYTES);
+    wire.allow(SHORT_ANSWER_BYTES, SHORT_LITERALS);
     let mut client = Client::new(wire);
     if !greeted {
         read_greeting(&mut client).await?;

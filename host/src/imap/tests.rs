@@ -243,6 +243,19 @@ async fn a_hostile_or_broken_server_ends_in_an_error() {
     check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 NO [UNAVAILABLE] later\r\n"], "Unreachable").await;
     check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", LONG], "too long").await;
     check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", b"* BYE out\r\n"], "Unreachable").await;
+    // What would take the process down, or half a gigabyte of memory at once.
+    const NESTED: &[u8] =
+        b"* 1 FETCH (BODYSTRUCTURE ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((";
+    const ANNOUNCED: &[u8] = b"* 1 FETCH (BODY[] {536000000}\r\n";
+    check_scripted(TlsMode::None, &[NESTED], "a form that nothing was asked for in").await;
+    check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", NESTED], "a form that nothing").await;
+    check_scripted(TlsMode::None, &[ANNOUNCED], "too long").await;
+    check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", ANNOUNCED], "too long").await;
+    // What makes the library panic.
+    const CUT: &[u8] = b"* OK [UIDVALIDITY 1]\xc3\xa9tat\r\n";
+    check_scripted(TlsMode::None, &[CUT], "reading it failed").await;
+    check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 NO [ALERT]\xc3\xa9chec\r\n"], "reading it failed").await;
+    check_scripted(TlsMode::None, &[b"* OK hi\r\n", b"A0001 OK in\r\n", CUT], "reading it failed").await;
     let no_validity: &[&[u8]] = &[
         b"* OK hi\r\n",
         b"A0001 OK in\r\n",
@@ -272,6 +285,24 @@ async fn a_server_that_drips_keeps_nobody_longer_than_allowed_and_what_came_is_k
     assert_eq!((uids(&batch), batch.scanned_to, batch.more), (vec![1], 1, true));
     assert!(matches!(batch.cut_short, Some(ImapError::TimedOut { .. })), "{batch:?}");
     assert!(session.fetch_since(1, limits).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_whose_answer_made_the_library_panic_is_not_used_again() {
+    const DATELESS: &[&[u8]] = &[
+        DRIPPING[0],
+        DRIPPING[1],
+        DRIPPING[2],
+        DRIPPING[3],
+        DRIPPING[4],
+        b"* 1 FETCH (UID 1 INTERNALDATE NIL RFC822.SIZE 5)\r\nA0005 OK done\r\n",
+    ];
+    let door = door(None, true, ImapTimeouts::default());
+    let mut session = door.open(&at(scripted(DATELESS).await, TlsMode::None, PASSWORD)).await.unwrap();
+    let error = session.fetch_since(0, FetchLimits::default()).await.unwrap_err();
+    assert!(matches!(error, ImapError::Protocol { .. }) && error.to_string().contains("reading it failed"), "{error}");
+    let error = session.fetch_since(0, FetchLimits::default()).await.unwrap_err();
+    assert!(error.to_string().contains("the command before was given up"), "{error}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What is read of a mailbox, by whom and when, and what happens to mail that can't be applied.
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -242,4 +244,27 @@ async fn what_can_t_be_applied_is_put_aside_its_sequence_stops_and_the_next_is_a
     room.deliver(human("a@example.com", "r2", Some(odd.id)));
     room.answer(&fine, human("b@example.com", "r3", Some(fine.id))).await;
     assert_eq!(room.app.enrollment(fine.enrollment_id).await.status, EnrollmentStatus::Replied);
+}
+
+#[tokio::test]
+async fn a_server_that_makes_the_parser_panic_is_told_of_and_tried_again_like_any_other() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut room = Room::open(true).await;
+    let port = listener.local_addr().unwrap().port();
+    room.sender = room.app.sender(room.sender.account, Some(port)).await;
+    let hostile = async {
+        let mut held = Vec::new();
+        while held.len() < 2 {
+            let (mut tcp, _) = listener.accept().await.unwrap();
+            tcp.write_all(b"* OK [UIDVALIDITY 1]\xc3\xa9tat\r\n").await.unwrap();
+            held.push(tcp);
+            room.until(async || room.mailbox().await.last_error.is_some()).await;
+            room.app.clock.advance(Duration::from_secs(8));
+        }
+    };
+    let running = room.run();
+    tokio::time::timeout(Duration::from_secs(60), hostile).await.expect("it does not come back");
+    let error = room.mailbox().await.last_error.unwrap();
+    assert!(error.contains("can't be used"), "{error}");
+    assert!(!running.is_finished());
 }
