@@ -39,7 +39,7 @@ fn help_says_how_to_begin() {
 #[test]
 fn a_misspelt_variable_is_named_with_what_was_meant() {
     check(&["config"], &[("AMPOUT_LISSTEN", "127.0.0.1:1")], 1, &["AMPOUT_LISSTEN", "did you mean listen?"]);
-    check(&["--set", "lease_seconds=0", "config"], &[], 1, &["lease_seconds", "--lease-seconds", "at least 1"]);
+    check(&["--set", "lease_seconds=0", "config"], &[], 1, &["lease_seconds", "--set lease_seconds", "at least 1"]);
 }
 
 #[test]
