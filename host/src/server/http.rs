@@ -118,6 +118,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "it plays the client")]
     async fn who_takes_nothing_of_an_answer_is_let_go() {
         const ANSWER: usize = 8 << 20;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
