@@ -48,14 +48,15 @@ pub async fn in_doubt(
     rows.iter().map(doubt_of).collect()
 }
 
-/// Sends that came into doubt since then, of credentials whose mailboxes `owner` watches: at most `limit`, oldest first.
+/// Sends that came into doubt since then, of credentials whose mailboxes `owner` watches: at most `limit`, others each time,
+/// so that one account's many do not stand before everybody's.
 pub async fn in_doubt_of_watched(conn: &mut Conn, owner: NodeId, since: Timestamp, limit: i64) -> Result<Vec<Send>> {
     let rows = sqlx::query(
         "SELECT s.* FROM sends s JOIN mailboxes m ON m.credential_id = s.smtp_credential_id
          WHERE s.state = 'in_doubt' AND m.lease_owner = $1
            AND EXISTS (SELECT 1 FROM transactions t WHERE t.enrollment_id = s.enrollment_id AND t.send_id = s.id
                          AND t.outcome = 'in_doubt' AND t.at >= $2)
-         ORDER BY s.id LIMIT $3",
+         ORDER BY RANDOM() LIMIT $3",
     )
     .bind(owner.to_string())
     .bind(since.as_millis())
