@@ -160,7 +160,7 @@ fn allowed(parts: &Parts, scope: Scope) -> Result<Caller> {
     // A route without `authenticate` before it would be a fault of ours, and is closed.
     let caller = caller.ok_or_else(|| ApiError::new(Code::Unauthorized, "This route needs a key."))?;
     caller.require(scope)?;
-    // Only whoever may make a call is told what it was answered: some answers hold a secret.
+    // Only whoever has the scope of a call is told what it was answered: some answers hold a secret.
     if let Some(attempt) = &caller.attempt {
         attempt.check_unanswered()?;
     }

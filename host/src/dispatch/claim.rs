@@ -97,6 +97,12 @@ pub(super) async fn claim(
     }
 }
 
+/// Without those that this node is still busy with: cut off from the database for longer than a lease, it has lost them, and
+/// what it has to tell of the first time must not be taken for the second.
+fn not_held(due: Vec<DueSend>, held: &Held) -> Vec<DueSend> {
+    due.into_iter().filter(|send| !held.contains(send.id)).collect()
+}
+
 async fn look(
     tx: &mut Tx,
     app: &App,
@@ -131,7 +137,7 @@ async fn look(
                 let free = most_held.saturating_sub(held.of(credential.id)).min(room.saturating_sub(ids.len()));
                 let range = allowance.range(as_limit(free));
                 let due = sends::due_follow_ups(tx, id, credential.id, now, range).await?;
-                let follow_ups = allowance.take(due, &mut next);
+                let follow_ups = allowance.take(not_held(due, held), &mut next);
                 let claims: Vec<_> = follow_ups.iter().map(|send| (send.id, credential.id)).collect();
                 sends::claim(tx, &claims, places, lease).await?;
                 ids.extend(follow_ups.iter().map(|send| send.id));
@@ -153,7 +159,7 @@ async fn look(
             let free: u64 = capacities.iter().map(|capacity| capacity.left).sum();
             let wanted = usize::try_from(free).unwrap_or(usize::MAX).min(room.saturating_sub(ids.len()));
             let due = sends::due_first_steps(tx, id, now, allowance.range(as_limit(wanted))).await?;
-            let first_steps = allowance.take(spaced(due, campaign.waits), &mut next);
+            let first_steps = allowance.take(spaced(not_held(due, held), campaign.waits), &mut next);
             let turns = assign(&capacities, campaign.last_credential_id, first_steps.len());
             keep_gaps(tx, id, campaign.waits, &first_steps[..turns.len()], now).await?;
             let claims: Vec<_> = first_steps.into_iter().map(|step| step.id).zip(turns).collect();

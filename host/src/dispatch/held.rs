@@ -75,6 +75,10 @@ impl Held {
         }
     }
 
+    pub(super) fn contains(&self, send: SendId) -> bool {
+        self.lock().sends.contains_key(&send)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lock().sends.len()
     }
@@ -113,6 +117,7 @@ mod tests {
         held.release(sends[1]);
         assert!(held.drained().now_or_never().is_some());
         assert_eq!((held.len(), held.of(fast), held.of(slow)), (102, 2, 100));
+        assert_eq!((held.contains(sends[0]), held.contains(sends[2])), (false, true));
     }
 
     #[tokio::test]

@@ -38,10 +38,7 @@ pub(super) async fn step(app: &App) -> Result<()> {
         }
     }
     let mut mailboxes = Vec::new();
-    for (id, mut doubts) in by_credential {
-        // Not the same ones first each time, where there is no time for all.
-        let first = rand::random_range(0..doubts.len());
-        doubts.rotate_left(first);
+    for (id, doubts) in by_credential {
         mailboxes.extend(credentials::get(&mut conn, id).await?.map(|credential| (credential, doubts)));
     }
     // The connection is not held while servers think.

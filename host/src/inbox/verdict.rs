@@ -57,6 +57,8 @@ fn addresses_of(one: &Judged) -> Vec<String> {
 /// Plays a message through; false, and nothing was done, when it needs more than what the sheet has.
 fn play(sheet: &mut Sheet, one: &Judged, now: Timestamp) -> bool {
     let is_in_doubt = |send: &Send| send.state == SendState::InDoubt;
+    // It came back, so it had left, which its sender has not told yet or does not know.
+    let may_be_untold = |send: &Send| matches!(send.state, SendState::Sending | SendState::InDoubt);
     if let Some(own) = &one.own_copy {
         return !sheet.send(own.id).is_some_and(is_in_doubt);
     }
@@ -74,6 +76,7 @@ fn play(sheet: &mut Sheet, one: &Judged, now: Timestamp) -> bool {
             }
         }
         (Verdict::AutoReply { .. }, Some(send)) => sheet.auto_replied(send.enrollment_id),
+        (Verdict::Bounce(_), Some(_)) if proven.is_some_and(may_be_untold) => return false,
         (Verdict::Bounce(told), send) => match (told.as_slice(), send, proven) {
             ([], Some(send), _) => {
                 sheet.bounced(send.id, &unnamed_bounce(one));
@@ -153,6 +156,15 @@ fn evidence<'a>(one: &Judged, send: &'a Send) -> Option<&'a Send> {
     one.matched.as_ref().is_some_and(|matched| matched.by != MatchedBy::SenderAddress).then_some(send)
 }
 
+/// What comes back had left. Only where the message names this very send.
+async fn has_left(tx: &mut Tx, one: &Judged, send: &Send, now: Timestamp) -> Result<()> {
+    let is_named = one.matched.as_ref().is_some_and(|matched| matched.send.id == send.id);
+    if is_named && evidence(one, send).is_some() {
+        delivery::settled(tx, send, rand::random(), now).await?;
+    }
+    Ok(())
+}
+
 async fn bounces(
     tx: &mut Tx,
     one: &Judged,
@@ -163,6 +175,7 @@ async fn bounces(
     if told.is_empty() {
         // Whomever the message was matched to; of the address itself nothing was said.
         let Some(send) = send else { return Ok(()) };
+        has_left(tx, one, send, now).await?;
         return bounce::bounced(tx, send, &unnamed_bounce(one), now).await.map(|_| ());
     }
     for recipient in told {
@@ -172,6 +185,7 @@ async fn bounces(
         let about = about(tx, one, recipient, told.len(), send).await?;
         match (recipient.action, about) {
             (Action::Failed, Some(send)) => {
+                has_left(tx, one, &send, now).await?;
                 bounce::bounced(tx, &send, &bounce_of(recipient), now).await?;
             }
             (Action::Failed, None) => refused_address(tx, one, recipient, now).await?,

@@ -167,12 +167,17 @@ pub async fn any_unsequenced(conn: &mut Conn) -> Result<bool> {
     Ok(row.is_some())
 }
 
-/// Gives committed events their places, oldest first, and gives them back in that order. One sequencer at a time: the row
+/// Gives committed events their places, in the order in which they were written, and gives them back in that order. One sequencer at a time: the row
 /// of the last position is its lock, so whoever reads a place has all that stand before it.
 pub async fn sequence(tx: &mut Tx, limit: i64) -> Result<Vec<Sequenced>> {
     let mut last: i64 = meta::lock(tx, LAST_POSITION, "0").await?.parse().unwrap_or(0);
-    let query = "SELECT id, account_id, type, subject_id FROM events WHERE position IS NULL ORDER BY id LIMIT $1";
-    let sql = packed::select(tx.dialect(), UNSEQUENCED, query);
+    let order = match tx.dialect() {
+        Dialect::Postgres => "written",
+        Dialect::Sqlite => "id",
+    };
+    let query =
+        format!("SELECT id, account_id, type, subject_id FROM events WHERE position IS NULL ORDER BY {order} LIMIT $1");
+    let sql = packed::select(tx.dialect(), UNSEQUENCED, &query);
     let all = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_one(tx.conn()).await?;
     let mut events = Vec::new();
     for row in packed::rows(&all, UNSEQUENCED)? {

@@ -29,6 +29,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (20, "domains of Message-IDs", include_str!("../../migrations/0020_domains_of_message_ids.sql")),
     (21, "last obeyed", include_str!("../../migrations/0021_last_obeyed.sql")),
     (22, "mailboxes that change", include_str!("../../migrations/0022_mailboxes_that_change.sql")),
+    (23, "events as written", include_str!("../../migrations/0023_events_as_written.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

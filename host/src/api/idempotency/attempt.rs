@@ -121,6 +121,7 @@ impl Attempt {
     /// Stores an answer that goes with no write; `false` when the key has one already.
     pub(super) async fn keep_alone(&self, api: &Api, answer: &Answer) -> Result<bool> {
         let Some(fingerprint) = self.fingerprint.whole() else { return Ok(true) };
+        self.check_same(&fingerprint)?;
         let mut tx = api.app.store.begin().await?;
         let is_first = self.write(&mut tx, &fingerprint, answer).await?;
         tx.commit().await?;

@@ -25,8 +25,8 @@ pub struct Accepted<'a> {
     pub next: Option<&'a NewSend>,
 }
 
-/// Servers took them, which `owner` held. Rows are locked in the order of every fact: sends, enrollments, counters of campaigns, those of
-/// credentials, which all nodes share, last and for the shortest time.
+/// Servers took them, which `owner` held. Rows are locked in the order of every fact: sends, enrollments, counters of
+/// campaigns, those of credentials, which all nodes share, last and for the shortest time.
 pub async fn accepted(
     tx: &mut Tx,
     writes: &mut Writes,

@@ -34,6 +34,7 @@ pub async fn deferred(
     if !is_news {
         return Ok(());
     }
+    reopen(tx, held).await?;
     record(tx, held, if retry_at.is_some() { "deferred" } else { "failed" }, ending, now).await?;
     counters::credential(tx, held.credential_id, CredentialCounter::Transaction, now).await?;
     counters::credential(tx, held.credential_id, CredentialCounter::Deferral, now).await
@@ -54,6 +55,7 @@ pub async fn lost(
     if !is_news {
         return Ok(());
     }
+    reopen(tx, held).await?;
     record(tx, held, "lost", ending, now).await?;
     if retry_at.is_none() { release(tx, held).await } else { Ok(()) }
 }
@@ -82,8 +84,8 @@ pub async fn credential_at_fault(
     credentials::rest(tx.conn(), held.credential_id, rest_until, reason, now).await
 }
 
-/// Locks all that the outcomes of held sends change, in the order of every fact: written one after the other, the second
-/// one's send would be locked behind the first one's counters, and two nodes could wait for each other.
+/// Locks sends, enrollments and counters of the outcomes of held sends, in the order of every fact: written one after the
+/// other, the second one's send would be locked behind the first one's counters, and two nodes could wait for each other.
 pub async fn hold_all(tx: &mut Tx, all: &[&ClaimedSend]) -> Result<()> {
     if tx.dialect() == Dialect::Sqlite {
         return Ok(());
@@ -101,9 +103,15 @@ pub async fn hold_all(tx: &mut Tx, all: &[&ClaimedSend]) -> Result<()> {
 pub async fn give_back(tx: &mut Tx, held: &ClaimedSend, due_at: Timestamp, reason: &str) -> Result<bool> {
     let is_news = sends::give_back(tx.conn(), held, due_at, reason).await?;
     if is_news {
+        reopen(tx, held).await?;
         release(tx, held).await?;
     }
     Ok(is_news)
+}
+
+/// What came in doubt meanwhile kept no campaign from being finished. Of one that is, what is due again would never leave.
+async fn reopen(tx: &mut Tx, held: &ClaimedSend) -> Result<()> {
+    tx.make(|writes| campaigns::reopen(writes, &[held.send.campaign_id])).await
 }
 
 /// The connection was lost when the server may have had it.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::bounce::{Bounce, Source};
 use super::*;
 use crate::domain::ids::NodeId;
-use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
+use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, SendState};
 use crate::store::counters::CampaignCounters;
 use crate::store::sends::{ClaimedSend, Ending, Lease, Places};
-use crate::store::{Page, counters, suppressions};
+use crate::store::{Page, campaigns, counters, suppressions};
 use crate::test_support::{self, Sender, TestApp};
 
 async fn start() -> (TestApp, Sender) {
@@ -212,10 +212,15 @@ async fn a_doubt_of_a_sender_that_lives_is_settled_by_what_it_has_seen() {
     let mut tx = app.store.begin().await.unwrap();
     let (_, in_doubt) = sends::recover_expired(&mut tx, now.plus(Duration::from_secs(60)), 10).await.unwrap();
     assert_eq!(in_doubt.len(), 1);
+    // Nothing else is left to be sent.
+    let (active, finished) = (CampaignStatus::Active, CampaignStatus::Finished);
+    assert!(campaigns::move_status(tx.conn(), sender.campaign, &[active], finished, None).await.unwrap());
     let again_at = now.plus(Duration::from_secs(300));
     let ending = Ending { smtp_code: Some(451), ..Ending::default() };
     delivery::deferred(&mut tx, &held, &ending, Some(again_at), now).await.unwrap();
     tx.commit().await.unwrap();
     let send = app.send(held.send.id).await;
     assert_eq!((send.state, send.due_at, send.smtp_code), (SendState::Due, again_at, Some(451)));
+    let campaign = campaigns::get(&mut app.store.read().await.unwrap(), sender.campaign).await.unwrap();
+    assert_eq!(campaign.unwrap().status, active, "it would never leave");
 }

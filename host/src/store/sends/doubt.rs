@@ -49,7 +49,8 @@ pub async fn in_doubt(
 }
 
 /// Sends that came into doubt since then, of credentials whose mailboxes `owner` watches: at most `limit`, others each time,
-/// so that one account's many do not stand before everybody's.
+/// and in another order: neither one account's many
+/// nor the same few stand first for ever.
 pub async fn in_doubt_of_watched(conn: &mut Conn, owner: NodeId, since: Timestamp, limit: i64) -> Result<Vec<Send>> {
     let rows = sqlx::query(
         "SELECT s.* FROM sends s JOIN mailboxes m ON m.credential_id = s.smtp_credential_id

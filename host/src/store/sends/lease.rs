@@ -16,7 +16,8 @@ pub const NODE_STOPPED: &str = "the node stopped while it was sending";
 /// in doubt, which whoever was sending it may still settle. Gives the one and the other, as they were held.
 pub async fn recover_expired(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<(Vec<Send>, Vec<Send>)> {
     let sql = format!(
-        "SELECT * FROM sends WHERE lease_owner IS NOT NULL AND lease_until < $1 AND state IN ('claimed', 'sending') ORDER BY lease_until LIMIT $2{}",
+        "SELECT * FROM sends WHERE lease_owner IS NOT NULL AND lease_until < $1 AND state IN ('claimed', 'sending')
+         ORDER BY lease_until LIMIT $2{}",
         tx.dialect().skip_locked()
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(now.as_millis()).bind(limit).fetch_all(tx.conn()).await?;

@@ -1,0 +1,6 @@
+-- The order in which events were written. What is about one enrollment is written under its lock, so this is the order in
+-- which it happened, whatever the clocks of the nodes say. SQLite gives events their places as it writes them.
+-- PostgreSQL: CREATE SEQUENCE events_written;
+-- PostgreSQL: ALTER TABLE events ADD COLUMN written BIGINT NOT NULL DEFAULT nextval('events_written');
+-- PostgreSQL: DROP INDEX events_unsequenced;
+-- PostgreSQL: CREATE INDEX events_unsequenced ON events (written) WHERE position IS NULL;
