@@ -19,11 +19,10 @@ use super::input::read;
 use super::json;
 use super::query::refuse_any;
 
-/// What each operation takes, by method and route.
+/// What each operation takes, by route and method.
 #[derive(Clone)]
-pub(super) struct Operations(Arc<HashMap<(String, String), Operation>>);
+pub(super) struct Operations(Arc<HashMap<String, HashMap<Method, Operation>>>);
 
-#[derive(Default)]
 struct Operation {
     has_parameters: bool,
     has_body: bool,
@@ -32,24 +31,33 @@ struct Operation {
 impl Operations {
     /// Of a document as `openapi` finishes it.
     pub(super) fn of(document: &Value) -> Self {
-        let mut operations = HashMap::new();
-        for (path, item) in document["paths"].as_object().into_iter().flatten() {
-            for (method, operation) in item.as_object().into_iter().flatten() {
-                let mut parameters = operation["parameters"].as_array().into_iter().flatten();
-                let operation = Operation {
-                    has_parameters: parameters.any(|parameter| parameter["in"] == "query"),
-                    has_body: !operation["requestBody"].is_null(),
-                };
-                operations.insert((method.to_ascii_uppercase(), path.clone()), operation);
-            }
-        }
-        Self(Arc::new(operations))
+        let of_route = |item: &Value| {
+            let operations = item.as_object().into_iter().flatten();
+            operations.filter_map(|(name, operation)| Some((method(name)?, Operation::of(operation)))).collect()
+        };
+        let routes = document["paths"].as_object().into_iter().flatten();
+        Self(Arc::new(routes.map(|(route, item)| (route.clone(), of_route(item))).collect()))
     }
 
     fn find(&self, method: &Method, route: &MatchedPath) -> Option<&Operation> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.0.get(&(method.as_str().to_owned(), route.as_str().to_owned()))
+        self.0.get(route.as_str())?.get(method)
     }
+}
+
+impl Operation {
+    fn of(documented: &Value) -> Self {
+        let mut parameters = documented["parameters"].as_array().into_iter().flatten();
+        Self {
+            has_parameters: parameters.any(|parameter| parameter["in"] == "query"),
+            has_body: !documented["requestBody"].is_null(),
+        }
+    }
+}
+
+/// The document's names are in lower case.
+fn method(name: &str) -> Option<Method> {
+    name.to_ascii_uppercase().parse().ok()
 }
 
 /// Refuses what the call's operation does not take.

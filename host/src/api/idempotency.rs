@@ -25,7 +25,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 pub(super) use attempt::Attempt;
-use attempt::CutOff;
+use attempt::Before;
 use fingerprint::Fingerprint;
 pub(super) use running::Running;
 
@@ -72,10 +72,9 @@ async fn run(api: &Api, key: String, mut request: Request, next: Next) -> Result
     let of = KeyOf { account: caller.account, key: &key };
     let fingerprint = Fingerprint::begin(request.method(), request.uri());
     let opening = fingerprint.so_far();
-    let (mut is_answered, mut cut_off) = (false, None);
-    match find(api, of).await? {
-        None => {}
-        Some(Stored::Answered { .. }) => is_answered = true,
+    let before = match find(api, of).await? {
+        None => Before::Nothing,
+        Some(Stored::Answered { .. }) => Before::Answered,
         Some(Stored::Begun { fingerprint: begun, .. }) if !begun.starts_with(&opening) => return Err(reused()),
         // SQLite has one process: what is begun and not running here was cut off.
         Some(Stored::Begun { lease_until, .. })
@@ -83,17 +82,17 @@ async fn run(api: &Api, key: String, mut request: Request, next: Next) -> Result
         {
             return Err(in_progress());
         }
-        Some(Stored::Begun { resource_id, fingerprint, .. }) => cut_off = Some(CutOff { resource_id, fingerprint }),
-    }
+        Some(Stored::Begun { resource_id, fingerprint, .. }) => Before::CutOff { resource_id, fingerprint },
+    };
 
     let (parts, body) = request.into_parts();
-    let (body, fingerprint) = match is_answered {
+    let (body, fingerprint) = match before {
         // The handler gets no further than to ask who may make the call.
-        true => (Body::empty(), fingerprint.of_body(body, LARGEST_UPLOAD).await?),
-        false => read_beside(&parts.extensions, body, fingerprint).await?,
+        Before::Answered => (Body::empty(), fingerprint.of_body(body, LARGEST_UPLOAD).await?),
+        _ => read_beside(&parts.extensions, body, fingerprint).await?,
     };
     request = Request::from_parts(parts, body);
-    let attempt = Arc::new(Attempt::new(api, of, opening, fingerprint, is_answered, cut_off));
+    let attempt = Arc::new(Attempt::new(api, of, opening, fingerprint, before));
     caller.attempt = Some(Arc::clone(&attempt));
     request.extensions_mut().insert(caller);
     let response = next.run(request).await;

@@ -76,6 +76,13 @@ struct NextTry {
     after: Duration,
 }
 
+impl NextTry {
+    /// Further away than it was ever to be: the clock was set back.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.at <= now || self.at > now.plus(self.after)
+    }
+}
+
 /// How many extensions a node has loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Sizes {
@@ -134,7 +141,7 @@ impl Catalog {
         let is_same = store::extensions::bindings_version(&mut conn).await? == self.0.version.load(Ordering::Acquire);
         drop(conn);
         let now = self.0.app.clock.now();
-        let due = next_try.filter(|next_try| next_try.at <= now);
+        let due = next_try.filter(|next_try| next_try.is_due(now));
         if is_same && due.is_none() {
             return Ok(false);
         }

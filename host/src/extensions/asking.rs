@@ -183,7 +183,7 @@ impl ExtensionHost {
             Err(_) => Change::None,
         };
         if change != Change::None {
-            let failure = answer.as_ref().err().map(|error| Failure { text: error.to_string(), kind: error.kind() });
+            let failure = answer.as_ref().err().map(Failure::of);
             self.tell(Suspension { extension: Arc::clone(extension), hook: input.hook(), at: self.now(), failure });
         }
         records.push(DecisionRecord::of(extension, input.hook(), mode, &answer, record));

@@ -31,6 +31,12 @@ pub struct Failure {
     pub kind: &'static str,
 }
 
+impl Failure {
+    pub(super) fn of(error: &CallError) -> Self {
+        Self { text: error.to_string(), kind: error.kind() }
+    }
+}
+
 /// Whether an extension may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Permission {
@@ -94,7 +100,7 @@ impl Breaker {
             return Change::None;
         }
         state.next_probe = Some(now.plus(BETWEEN_PROBES));
-        state.why = Some(Failure { text: why.to_string(), kind: why.kind() });
+        state.why = Some(Failure::of(why));
         Change::Suspended
     }
 

@@ -27,7 +27,6 @@ use super::signature::Signer;
 use super::wasm::{ComponentEngine, Purpose};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
-use crate::domain::ids::AccountId;
 use crate::domain::status::Hook;
 use crate::http_client::HttpClient;
 
@@ -283,14 +282,9 @@ impl ExtensionHost {
         self.0.table.load().line(hook, scope)
     }
 
-    pub(super) fn line_with(
-        &self,
-        hook: Hook,
-        scope: &CallScope,
-        owner: Option<AccountId>,
-        extension: &Arc<LoadedExtension>,
-    ) -> Vec<Arc<LoadedExtension>> {
-        self.0.table.load().line_with(hook, scope, owner, extension)
+    /// What is in force at this moment.
+    pub(super) fn table(&self) -> Arc<BindingTable> {
+        self.0.table.load_full()
     }
 
     pub(super) fn tell(&self, news: Suspension) {

@@ -26,7 +26,7 @@ impl ExtensionHost {
         let line = match input.hook() {
             // An adapter answers for its provider alone, and nobody passes to another's.
             Hook::ProviderAdapter => vec![Arc::clone(extension)],
-            hook => self.line_with(hook, scope, owner, extension),
+            hook => self.table().line_with(hook, scope, owner, extension),
         };
         for asked in &line {
             let called = self.call_at(asked, input, input.time(), Access::Reading).await;

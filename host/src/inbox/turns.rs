@@ -89,7 +89,8 @@ impl Pace {
     }
 
     fn is_slow(&self, now: Timestamp) -> bool {
-        self.slow_until.is_some_and(|until| now < until)
+        // Further away than it was ever to be: the clock was set back.
+        self.slow_until.is_some_and(|until| now < until && until <= now.plus(SLOW_FOR))
     }
 }
 
@@ -114,6 +115,8 @@ mod tests {
         assert!(turn.limits.time < SLOW.time);
         // After an hour it is tried as any other.
         assert!(turns.fetching(&slow, now.plus(SLOW_FOR)).now_or_never().is_some());
+        // Nor is it slow for longer because the clock was set back.
+        assert!(!slow.is_slow(now.minus(SLOW_FOR)));
         held.pop();
         assert!(turns.fetching(&slow, now).now_or_never().is_some());
     }

@@ -33,18 +33,22 @@ pub(in super::super) struct Attempt {
     /// Of method and path.
     opening: String,
     fingerprint: Arc<Fingerprint>,
-    is_answered: bool,
-    cut_off: Option<CutOff>,
+    before: Before,
     is_kept: AtomicBool,
     sealer: Sealer,
     clock: Clock,
 }
 
-/// A call of several transactions that did not come to its end.
-pub(super) struct CutOff {
-    pub(super) resource_id: String,
-    /// Of method and path, and behind a blank the whole, where the body was read before the first transaction.
-    pub(super) fingerprint: String,
+/// What stood under the key before.
+pub(super) enum Before {
+    Nothing,
+    Answered,
+    /// A call of several transactions that did not come to its end.
+    CutOff {
+        resource_id: String,
+        /// Of method and path, and behind a blank the whole, where the body was read before the first transaction.
+        fingerprint: String,
+    },
 }
 
 impl Caller {
@@ -70,7 +74,10 @@ impl Caller {
 
     /// What a call of several transactions was making when it was cut off, and goes on with.
     pub(in super::super) fn resumed(&self) -> Option<&str> {
-        self.attempt.as_ref()?.cut_off.as_ref().map(|call| call.resource_id.as_str())
+        match &self.attempt.as_ref()?.before {
+            Before::CutOff { resource_id, .. } => Some(resource_id),
+            Before::Nothing | Before::Answered => None,
+        }
     }
 
     /// Notes in each transaction of a call that has several what it makes, so that the call can be resumed.
@@ -88,16 +95,14 @@ impl Attempt {
         of: KeyOf<'_>,
         opening: String,
         fingerprint: Arc<Fingerprint>,
-        is_answered: bool,
-        cut_off: Option<CutOff>,
+        before: Before,
     ) -> Self {
         Self {
             account: of.account,
             key: of.key.to_owned(),
             opening,
             fingerprint,
-            is_answered,
-            cut_off,
+            before,
             is_kept: AtomicBool::new(false),
             sealer: api.app.sealer.clone(),
             clock: api.app.clock.clone(),
@@ -110,12 +115,12 @@ impl Attempt {
 
     /// Whether the key had an answer before.
     pub(in super::super) fn is_answered(&self) -> bool {
-        self.is_answered
+        matches!(self.before, Before::Answered)
     }
 
     /// Stops a call that is answered already; its answer takes this refusal's place.
     pub(in super::super) fn check_unanswered(&self) -> Result<()> {
-        if self.is_answered { Err(in_progress()) } else { Ok(()) }
+        if self.is_answered() { Err(in_progress()) } else { Ok(()) }
     }
 
     /// Stores an answer that goes with no write; `false` when the key has one already.
@@ -163,8 +168,11 @@ impl Attempt {
 
     /// Refuses to go on with a call that was another.
     fn check_same(&self, whole: &str) -> Result<()> {
-        let first = self.cut_off.as_ref().and_then(|call| call.fingerprint.split_once(' '));
-        if first.is_some_and(|(_, first)| first != whole) { Err(reused()) } else { Ok(()) }
+        let Before::CutOff { fingerprint, .. } = &self.before else { return Ok(()) };
+        match fingerprint.split_once(' ') {
+            Some((_, first)) if first != whole => Err(reused()),
+            _ => Ok(()),
+        }
     }
 
     async fn write(&self, tx: &mut Tx, fingerprint: &str, answer: &Answer) -> std::result::Result<bool, StoreError> {
