@@ -75,7 +75,7 @@ async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
         let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
         let mut tx = app.store.begin().await.unwrap();
         let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
-        sends::claim(&mut tx, &[(send.id, sender.credential)], places, lease).await.unwrap();
+        tx.make(|writes| sends::claim(writes, &[(send.id, sender.credential)], places, lease)).await.unwrap();
         credential_days::reserve(&mut tx, sender.credential, now.utc_day(), 1).await.unwrap();
         let dialect = tx.dialect();
         let held = sends::claimed(tx.conn(), dialect, &[send.id], app.node).await.unwrap().remove(0);
@@ -117,7 +117,7 @@ async fn what_is_on_its_way_is_recorded_and_nothing_follows_it() {
         assert_eq!(app.send(held.send.id).await.state, SendState::Sent);
         let due = async || {
             let mut conn = app.store.read().await.unwrap();
-            sends::next_due(&mut conn, sender.campaign, Some(sender.credential)).await.unwrap()
+            sends::next(&mut conn, sender.campaign, Some(sender.credential)).await.unwrap().map(|next| next.at)
         };
         // Of an import too many may be under way to be stopped at once; the intent stops them until the sweep comes by.
         assert_eq!(due().await.is_some(), with_import);

@@ -4,8 +4,9 @@
 use super::claim::NextLook;
 use crate::domain::Timestamp;
 use crate::domain::ids::AccountId;
+use crate::domain::plan::Plan;
 use crate::store::sends::{DueRange, DueSend};
-use crate::store::{self, Tx, account_months};
+use crate::store::{self, Tx, Writes, account_months};
 
 /// Places of a month, as a claim takes them.
 pub(super) struct Allowance {
@@ -17,9 +18,13 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    pub(super) async fn of(tx: &mut Tx, account: AccountId, now: Timestamp) -> store::Result<Self> {
-        let plan = account_months::plan_for_claim(tx.conn(), account, now.utc_month()).await?;
-        Ok(Self { account, now, left: plan.left(), taken: 0 })
+    /// Where `plan` has a limit, what is left of it is looked at once more with its row locked.
+    pub(super) async fn of(tx: &mut Tx, account: AccountId, plan: &Plan, now: Timestamp) -> store::Result<Self> {
+        let left = match plan.monthly_limit {
+            None => None,
+            Some(_) => account_months::lock_plan(tx, account, now.utc_month()).await?.left(),
+        };
+        Ok(Self { account, now, left, taken: 0 })
     }
 
     /// Which due sends are worth looking at.
@@ -47,11 +52,10 @@ impl Allowance {
         true
     }
 
-    /// Writes what was taken since the last time.
-    pub(super) async fn reserve(&mut self, tx: &mut Tx) -> store::Result<()> {
-        match std::mem::take(&mut self.taken) {
-            0 => Ok(()),
-            taken => account_months::reserve(tx.conn(), self.account, self.now.utc_month(), taken).await,
+    /// Writes what was taken.
+    pub(super) fn reserve(self, writes: &mut Writes) {
+        if self.taken > 0 {
+            account_months::reserve(writes, self.account, self.now.utc_month(), self.taken);
         }
     }
 }

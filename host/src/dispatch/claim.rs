@@ -10,6 +10,7 @@ use super::allowance::Allowance;
 use super::open_credential::OpenCredential;
 use super::sequence::Sequence;
 use super::sequences::Sequences;
+use super::standing::{Questions, Standing};
 use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::campaign::{Campaign, Waits};
@@ -17,8 +18,8 @@ use crate::domain::credential::Credential;
 use crate::domain::ids::{CampaignId, CredentialId, SendId};
 use crate::domain::rotation::{Capacity, assign};
 use crate::domain::status::CampaignStatus;
-use crate::store::sends::{self, ClaimedSend, DueSend, Lease, Places};
-use crate::store::{self, Tx, campaigns, credential_days, credentials};
+use crate::store::sends::{self, ClaimedSend, DueSend, Lease, NextDue, Places};
+use crate::store::{self, Tx, Writes, campaigns, credential_days};
 
 /// Sends that a node holds at once, for each connection that it may open.
 pub(super) const HELD_PER_CONNECTION: usize = 8;
@@ -63,8 +64,8 @@ pub(super) enum Round {
 
 /// What a transaction found.
 enum Found {
-    /// Sends that are held once it is committed.
-    Due { context: Arc<CampaignContext>, ids: Vec<SendId>, next_due: Option<Timestamp> },
+    /// Sends that are held once these writes are committed.
+    Due { context: Arc<CampaignContext>, ids: Vec<SendId>, next_due: Option<Timestamp>, writes: Writes },
     /// Nothing to commit.
     Nothing(Round),
 }
@@ -78,12 +79,18 @@ pub(super) async fn claim(
     room: usize,
     now: Timestamp,
 ) -> store::Result<Round> {
-    let mut tx = app.store.begin().await?;
+    let mut reads = app.store.reads();
+    let questions = Questions::ask(&mut reads, id, now);
+    let (mut tx, answers) = app.store.begin_with(reads).await?;
     // The wait for the writer is not the claim's.
-    let began = Instant::now();
-    match look(&mut tx, app, held, sequences, id, room, now).await? {
-        Found::Due { context, ids, next_due } => {
-            tx.commit().await?;
+    let began = tx.since();
+    let Some(standing) = questions.standing(&answers)? else {
+        tx.rollback().await?;
+        return Ok(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)) });
+    };
+    match look(&mut tx, app, held, sequences, standing, room, now).await? {
+        Found::Due { context, ids, next_due, writes } => {
+            tx.commit_with(writes).await?;
             // Read when others can write again. Where that fails, they are free once their leases have ended.
             let sends = sends::claimed(&mut *app.store.read().await?, app.store.dialect(), &ids, app.node).await?;
             app.metrics.claimed(sends.len(), began.elapsed());
@@ -108,70 +115,64 @@ async fn look(
     app: &App,
     held: &Held,
     sequences: &Sequences,
-    id: CampaignId,
+    standing: Standing,
     room: usize,
     now: Timestamp,
 ) -> store::Result<Found> {
     let claimed_at = Instant::now();
-    let Some(campaign) = campaigns::lock_for_claim(tx, id).await? else {
-        return Ok(Found::Nothing(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)) }));
-    };
+    let Standing { campaign, credentials: all, plan, reserved, step_ids, first_steps, of_credentials } = standing;
     if campaign.status != CampaignStatus::Active {
         return Ok(Found::Nothing(Round::Idle { next_due: None }));
     }
-    let all = credentials::of_campaign(tx.conn(), id).await?;
+    let id = campaign.id;
     let mut next = NextLook::new(now);
     let most_held = most_held(app);
     let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
     let mut ids: Vec<SendId> = Vec::new();
-    let mut allowance = Allowance::of(tx, campaign.account_id, now).await?;
+    let mut writes = tx.writes();
+    let mut allowance = Allowance::of(tx, campaign.account_id, &plan, now).await?;
     let places = Places { day: None, month: now.utc_month() };
 
-    let credential_ids: Vec<_> = all.iter().map(|credential| credential.id).collect();
-    let next_due = sends::next_due_of_each(tx, id, &credential_ids).await?;
     for credential in &all {
-        match (next_due.get(&credential.id).copied(), credential.is_usable(now)) {
-            (None, _) => {}
-            (Some(due), true) if due <= now => {
-                next.planned = true;
-                let free = most_held.saturating_sub(held.of(credential.id)).min(room.saturating_sub(ids.len()));
-                let range = allowance.range(as_limit(free));
-                let due = sends::due_follow_ups(tx, id, credential.id, now, range).await?;
-                let follow_ups = allowance.take(not_held(due, held), &mut next);
-                let claims: Vec<_> = follow_ups.iter().map(|send| (send.id, credential.id)).collect();
-                sends::claim(tx, &claims, places, lease).await?;
-                ids.extend(follow_ups.iter().map(|send| send.id));
-                let due = sends::next_due(tx.conn(), id, Some(credential.id)).await?;
-                next.at(due.filter(|due| *due > now));
-            }
-            (Some(due), true) => next.at(Some(due)),
-            (Some(_), false) => next.at_or_never(credential.resting_until.filter(|_| credential.disabled.is_none())),
+        let Some(NextDue { first: Some(first), later }) = of_credentials.get(&credential.id).copied() else { continue };
+        if !credential.is_usable(now) {
+            next.at_or_never(credential.resting_until.filter(|_| credential.disabled.is_none()));
+        } else if first > now {
+            next.at(Some(first));
+        } else {
+            next.planned = true;
+            let free = most_held.saturating_sub(held.of(credential.id)).min(room.saturating_sub(ids.len()));
+            let range = allowance.range(as_limit(free));
+            let due = sends::due_follow_ups(tx, id, credential.id, now, range).await?;
+            let follow_ups = allowance.take(not_held(due, held), &mut next);
+            let claims: Vec<_> = follow_ups.iter().map(|send| (send.id, credential.id)).collect();
+            sends::claim(&mut writes, &claims, places, lease);
+            ids.extend(follow_ups.iter().map(|send| send.id));
+            next.at(later);
         }
     }
 
-    allowance.reserve(tx).await?;
-    match sends::next_due(tx.conn(), id, None).await? {
+    let mut taken_today = Vec::new();
+    match first_steps.first {
         None => {}
         Some(due) if due > now => next.at(Some(due)),
         Some(_) => {
             next.planned = true;
-            let capacities = capacities(tx, &all, held, most_held, now, &mut next).await?;
+            let capacities = capacities(&all, &reserved, held, most_held, now, &mut next);
             let free: u64 = capacities.iter().map(|capacity| capacity.left).sum();
             let wanted = usize::try_from(free).unwrap_or(usize::MAX).min(room.saturating_sub(ids.len()));
             let due = sends::due_first_steps(tx, id, now, allowance.range(as_limit(wanted))).await?;
-            let first_steps = allowance.take(spaced(not_held(due, held), campaign.waits), &mut next);
-            let turns = assign(&capacities, campaign.last_credential_id, first_steps.len());
-            keep_gaps(tx, id, campaign.waits, &first_steps[..turns.len()], now).await?;
-            let claims: Vec<_> = first_steps.into_iter().map(|step| step.id).zip(turns).collect();
-            allowance.reserve(tx).await?;
-            reserve(tx, &claims, now).await?;
-            sends::claim(tx, &claims, Places { day: Some(now.utc_day()), ..places }, lease).await?;
+            let steps = allowance.take(spaced(not_held(due, held), campaign.waits), &mut next);
+            let turns = assign(&capacities, campaign.last_credential_id, steps.len());
+            let moved_to = keep_gaps(tx, id, campaign.waits, &steps[..turns.len()], now).await?;
+            let claims: Vec<_> = steps.into_iter().map(|step| step.id).zip(turns).collect();
+            sends::claim(&mut writes, &claims, Places { day: Some(now.utc_day()), ..places }, lease);
             if let Some((_, last)) = claims.last() {
-                campaigns::set_last_credential(tx.conn(), id, *last).await?;
+                campaigns::set_last_credential(&mut writes, id, *last);
             }
             ids.extend(claims.iter().map(|(send, _)| *send));
-            let due = sends::next_due(tx.conn(), id, None).await?;
-            next.at(due.filter(|due| *due > now));
+            taken_today = claims;
+            next.at(moved_to.or(first_steps.later));
         }
     }
 
@@ -181,11 +182,13 @@ async fn look(
             false => Round::NothingLeft(Box::new(campaign)),
         }));
     }
-    let sequence = sequences.of(tx, id).await?;
+    allowance.reserve(&mut writes);
+    reserve(&mut writes, &taken_today, now);
+    let sequence = sequences.of(tx, id, step_ids).await?;
     let open = |credential: Credential| (credential.id, OpenCredential::open(app, credential));
     let credentials = all.into_iter().map(open).collect();
     let context = Arc::new(CampaignContext { claimed_at, campaign, sequence, credentials });
-    Ok(Found::Due { context, ids, next_due: next.time })
+    Ok(Found::Due { context, ids, next_due: next.time, writes })
 }
 
 /// When to look at the campaign again, and whether anything is planned at all.
@@ -218,16 +221,14 @@ impl NextLook {
 }
 
 /// How many first steps each usable credential may take now.
-async fn capacities(
-    tx: &mut Tx,
+fn capacities(
     all: &[Credential],
+    reserved: &HashMap<CredentialId, u64>,
     held: &Held,
     most_held: usize,
     now: Timestamp,
     next: &mut NextLook,
-) -> store::Result<Vec<Capacity>> {
-    let ids: Vec<_> = all.iter().map(|credential| credential.id).collect();
-    let reserved = credential_days::reserved_of_each(tx, &ids, now.utc_day()).await?;
+) -> Vec<Capacity> {
     let mut capacities = Vec::with_capacity(all.len());
     for credential in all {
         if !credential.is_usable(now) {
@@ -245,7 +246,7 @@ async fn capacities(
             left: left_today.min(u64::try_from(free).unwrap_or(u64::MAX)),
         });
     }
-    Ok(capacities)
+    capacities
 }
 
 /// Of each batch the first that is due: what was held up (by a limit, a pause, a rest) must not leave in a burst.
@@ -257,32 +258,36 @@ fn spaced(due: Vec<DueSend>, waits: Waits) -> Vec<DueSend> {
     due.into_iter().filter(|step| batches.insert(step.batch_number)).collect()
 }
 
-/// What follows a send that leaves late in its batch is as late, so that the gap between them stays.
+/// What follows a send that leaves late in its batch is as late, so that the gap between them stays. Gives when the next one
+/// is due by then, where any was moved.
 async fn keep_gaps(
     tx: &mut Tx,
     campaign: CampaignId,
     waits: Waits,
     leaving: &[DueSend],
     now: Timestamp,
-) -> store::Result<()> {
-    if waits.max.is_zero() {
-        return Ok(());
+) -> store::Result<Option<Timestamp>> {
+    let late = |step: &&DueSend| !waits.max.is_zero() && step.due_at.until(now) > PUNCTUAL;
+    let late: Vec<_> = leaving.iter().filter(late).collect();
+    for step in &late {
+        sends::delay_batch(tx, campaign, step.batch_number, step.due_at.until(now)).await?;
     }
-    for step in leaving {
-        let late = step.due_at.until(now);
-        if late > PUNCTUAL {
-            sends::delay_batch(tx, campaign, step.batch_number, late).await?;
-        }
+    if late.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let mut reads = tx.reads();
+    let asked = sends::ask_next_first_step(&mut reads, campaign, now);
+    Ok(sends::next_first_step_of(&tx.ask(reads).await?, asked)?.later)
 }
 
-async fn reserve(tx: &mut Tx, claims: &[(SendId, CredentialId)], now: Timestamp) -> store::Result<()> {
+fn reserve(writes: &mut Writes, claims: &[(SendId, CredentialId)], now: Timestamp) {
     let mut counts: BTreeMap<CredentialId, i64> = BTreeMap::new();
     for (_, credential) in claims {
         *counts.entry(*credential).or_default() += 1;
     }
-    credential_days::reserve_many(tx, &counts, now.utc_day()).await
+    if !counts.is_empty() {
+        credential_days::reserve_many(writes, &counts, now.utc_day());
+    }
 }
 
 /// Sends of one credential that a node holds at once.

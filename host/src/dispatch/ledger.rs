@@ -11,12 +11,13 @@ use tokio::task::JoinHandle;
 use super::outcome::Outcome;
 use super::worker::Line;
 use crate::app::App;
+use crate::domain::Timestamp;
 use crate::domain::ids::{CredentialId, SendId};
-use crate::store;
 use crate::store::decisions::{self, Decision};
-use crate::store::facts::accepted::{self, Accepted};
+use crate::store::facts::accepted::{self, Accepted, Known};
 use crate::store::facts::delivery;
 use crate::store::sends::{self, ClaimedSend, Obstacle};
+use crate::store::{self, Tx};
 
 /// Entries of one transaction.
 const MOST_AT_ONCE: usize = 256;
@@ -126,7 +127,6 @@ async fn write_group_again(app: &App, entries: &[Entry]) -> store::Result<Vec<Re
 async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(), Obstacle>>> {
     let now = app.clock.now();
     let judge_at = now.plus(app.config.health_interval);
-    let mut tx = app.store.begin().await?;
     let (mut taken, mut others, mut intents, mut decided) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
@@ -135,30 +135,67 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
                 decided.extend_from_slice(&finished.decisions);
                 match finished.accepted() {
                     Some(accepted) => taken.push(accepted),
-                    None => others.push(finished),
+                    None => others.push(&**finished),
                 }
             }
         }
     }
-    if !others.is_empty() && others.len() + taken.len() > 1 {
+    let (mut tx, known) = match others.is_empty() {
+        true => begin_knowing(app, &taken).await?,
+        false => write_one_by_one(app, &others, &taken, now, judge_at).await?,
+    };
+    let mut writes = tx.writes();
+    decisions::insert_many(&mut writes, &decided);
+    accepted::accepted(&mut tx, &mut writes, &taken, known, app.node, now, judge_at).await?;
+    let moved = sends::begin_sending(&mut writes, &intents, app.node);
+    let moved = tx.commit_with(writes).await?.rows(moved);
+    let mut begun = begun(app, &intents, moved).await?.into_iter();
+    let result = |entry: &Entry| match entry {
+        Entry::Intent { .. } => begun.next().unwrap_or(Err(Obstacle::Lost)),
+        Entry::Outcome { .. } => Ok(()),
+    };
+    Ok(entries.iter().map(result).collect())
+}
+
+/// Begins the transaction of a group that has nothing but acceptances and intents, as nearly all have.
+async fn begin_knowing(app: &App, taken: &[Accepted<'_>]) -> store::Result<(Tx, Known)> {
+    let mut reads = app.store.reads();
+    let asked = accepted::ask(&mut reads, taken, app.node);
+    let (tx, answers) = app.store.begin_with(reads).await?;
+    Ok((tx, asked.known(&answers)?))
+}
+
+/// Begins one with what came out otherwise. How the accepted ones stand is asked behind that, which may have changed it.
+async fn write_one_by_one(
+    app: &App,
+    others: &[&Finished],
+    taken: &[Accepted<'_>],
+    now: Timestamp,
+    judge_at: Timestamp,
+) -> store::Result<(Tx, Known)> {
+    let mut tx = app.store.begin().await?;
+    if others.len() + taken.len() > 1 {
         let all = others.iter().map(|finished| &finished.held).chain(taken.iter().map(|accepted| accepted.held));
         delivery::hold_all(&mut tx, &all.collect::<Vec<_>>()).await?;
     }
     for finished in others {
         finished.outcome.write(&mut tx, &finished.held, now, judge_at).await?;
     }
-    let mut writes = tx.writes();
-    decisions::insert_many(&mut writes, &decided);
-    accepted::accepted(&mut tx, &mut writes, &taken, app.node, now, judge_at).await?;
-    let moved = sends::begin_sending(&mut writes, &intents, app.node);
-    let written = writes.counted(&mut tx).await?;
-    let mut begun = sends::begun(&mut tx, &intents, written.rows(moved), app.node).await?.into_iter();
-    tx.commit().await?;
-    let result = |entry: &Entry| match entry {
-        Entry::Intent { .. } => begun.next().unwrap_or(Err(Obstacle::Lost)),
-        Entry::Outcome { .. } => Ok(()),
-    };
-    Ok(entries.iter().map(result).collect())
+    let known = accepted::known(&mut tx, taken, app.node).await?;
+    Ok((tx, known))
+}
+
+/// What stands in the way of each intent. That so many rows were `moved` as there are intents tells all, which is nearly
+/// always so. Otherwise it is looked at once they are committed: what is on its way by then was let go.
+async fn begun(
+    app: &App,
+    intents: &[(SendId, CredentialId)],
+    moved: usize,
+) -> store::Result<Vec<Result<(), Obstacle>>> {
+    if moved == intents.len() {
+        return Ok(vec![Ok(()); intents.len()]);
+    }
+    sends::begun(&mut *app.store.read().await?, app.store.dialect(), intents, app.node).await
 }
 
 impl Finished {

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod render;
 mod sequence;
 mod sequences;
+mod standing;
 pub mod test_send;
 mod turns;
 mod worker;

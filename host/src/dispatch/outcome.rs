@@ -121,7 +121,8 @@ impl Outcome {
             Self::Accepted { ending, next } => {
                 let one = Accepted { held, ending, next: next.as_ref() };
                 let mut writes = tx.writes();
-                accepted::accepted(tx, &mut writes, &[one], held.owner, now, judge_at).await?;
+                let known = accepted::known(tx, &[one], held.owner).await?;
+                accepted::accepted(tx, &mut writes, &[one], known, held.owner, now, judge_at).await?;
                 writes.run(tx).await
             }
             Self::Deferred { ending, retry_at } => delivery::deferred(tx, held, ending, *retry_at, now).await,

@@ -26,9 +26,13 @@ struct Kept {
 }
 
 impl Sequences {
-    /// A campaign's sequence; none where its templates can't be read (it was altered by hand).
-    pub(super) async fn of(&self, tx: &mut Tx, campaign: CampaignId) -> store::Result<Option<Arc<Sequence>>> {
-        let ids = campaigns::step_ids(tx.conn(), campaign).await?;
+    /// A campaign's sequence of these steps; none where its templates can't be read (it was altered by hand).
+    pub(super) async fn of(
+        &self,
+        tx: &mut Tx,
+        campaign: CampaignId,
+        ids: Vec<StepId>,
+    ) -> store::Result<Option<Arc<Sequence>>> {
         if let Some(sequence) = self.known(campaign, &ids) {
             return Ok(sequence);
         }

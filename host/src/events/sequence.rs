@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::store::events::{self, After};
-use crate::store::{StoreError, deliveries};
+use crate::store::{StoreError, deliveries, webhooks};
 
 /// Events of one transaction.
 pub(super) const MOST_EVENTS: usize = 500;
@@ -24,7 +24,8 @@ pub(super) async fn step(app: &App) -> Result<usize, StoreError> {
         return Ok(0);
     }
     let mut writes = tx.writes();
-    deliveries::plan(&mut tx, &mut writes, &sequenced, After::Nothing, app.clock.now()).await?;
+    let webhooks = webhooks::enabled(&mut tx, sequenced.iter().map(|event| event.account_id).collect()).await?;
+    deliveries::plan(&mut writes, &webhooks, &sequenced, After::Nothing, app.clock.now());
     writes.run(&mut tx).await?;
     tx.commit().await?;
     Ok(sequenced.len())

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::dialect::json_of;
 use super::row::RowExt;
 use super::sends::{ANY_HELD, ANY_PLANNED};
-use super::{Conn, Page, Result, Tx, Writes, counters};
+use super::{Answers, Conn, Nth, Page, Reads, Result, Tx, Writes, counters};
 use crate::domain::campaign::{Campaign, Step, Waits};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId, StepId};
 use crate::domain::status::CampaignStatus;
@@ -92,9 +92,20 @@ pub async fn active(conn: &mut Conn) -> Result<Vec<CampaignId>> {
 /// A campaign for the length of a claim: on PostgreSQL its row is locked, so that its credentials' daily limits are
 /// reserved by one node at a time; none when another node has it.
 pub async fn lock_for_claim(tx: &mut Tx, id: CampaignId) -> Result<Option<Campaign>> {
-    let sql = format!("SELECT * FROM campaigns WHERE id = $1{}", tx.dialect().skip_locked_but_refer());
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(tx.conn()).await?;
-    row.as_ref().map(campaign_of).transpose()
+    let mut reads = tx.reads();
+    let asked = ask_claimable(&mut reads, id);
+    claimable_of(&tx.ask(reads).await?, asked)
+}
+
+/// Asks the same together with others; [`claimable_of`] reads the answer.
+pub fn ask_claimable(reads: &mut Reads, id: CampaignId) -> Nth {
+    let sql = format!("SELECT * FROM campaigns WHERE id = $1{}", reads.dialect().skip_locked_but_refer());
+    reads.add(sql, [id.to_string().into()])
+}
+
+/// What [`ask_claimable`] asked for.
+pub fn claimable_of(answers: &Answers, asked: Nth) -> Result<Option<Campaign>> {
+    answers.rows(asked).first().map(campaign_of).transpose()
 }
 
 /// Whether a campaign is deleted, though perhaps not yet gone.
@@ -126,13 +137,15 @@ pub async fn steps(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Step>> {
         .collect()
 }
 
-/// The ids of a campaign's steps in order.
-pub async fn step_ids(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<StepId>> {
-    let rows = sqlx::query("SELECT id FROM sequence_steps WHERE campaign_id = $1 ORDER BY position")
-        .bind(campaign.to_string())
-        .fetch_all(conn)
-        .await?;
-    rows.iter().map(|row| row.id("id")).collect()
+/// Asks for the ids of a campaign's steps in order; [`step_ids_of`] reads the answer.
+pub fn ask_step_ids(reads: &mut Reads, campaign: CampaignId) -> Nth {
+    let sql = "SELECT id FROM sequence_steps WHERE campaign_id = $1 ORDER BY position";
+    reads.add(sql, [campaign.to_string().into()])
+}
+
+/// What [`ask_step_ids`] asked for.
+pub fn step_ids_of(answers: &Answers, asked: Nth) -> Result<Vec<StepId>> {
+    answers.rows(asked).iter().map(|row| row.id("id")).collect()
 }
 
 /// Makes other changes of a campaign wait for this transaction.
@@ -196,13 +209,9 @@ pub fn reopen(writes: &mut Writes, campaigns: &[CampaignId]) {
 }
 
 /// Notes which credential the rotation used last.
-pub async fn set_last_credential(conn: &mut Conn, id: CampaignId, credential: CredentialId) -> Result<()> {
-    sqlx::query("UPDATE campaigns SET last_credential_id = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(credential.to_string())
-        .execute(conn)
-        .await?;
-    Ok(())
+pub fn set_last_credential(writes: &mut Writes, id: CampaignId, credential: CredentialId) {
+    let sql = "UPDATE campaigns SET last_credential_id = $2 WHERE id = $1";
+    writes.add(sql, [id.to_string().into(), credential.to_string().into()]);
 }
 
 /// An active campaign that has nothing left to send, and nothing to wait for, is finished; false when that is not so.

@@ -11,12 +11,14 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 
 use super::group::Group;
-use super::{Conn, Dialect, Result, StoreError, Writes, migrations, notices};
-use crate::wake::{Wake, Wakeups};
+use super::sqlite_writer::SqliteWriter;
+use super::{Conn, Dialect, Result, StoreError, migrations};
+use crate::wake::Wakeups;
 
-/// SQLite: memory of one reader's page cache in KiB, and the writer's, which goes over the ledger's indexes all the time.
+/// SQLite: memory of one reader's page cache in KiB.
 const SQLITE_READER_CACHE_KIB: u32 = 2048;
-const SQLITE_WRITER_CACHE_KIB: u32 = 8192;
+/// PostgreSQL: a connection that was used so lately is taken to be well.
+const SURELY_WELL: Duration = Duration::from_secs(1);
 /// In the place of a password.
 const HIDDEN: &str = "***";
 /// SQLite: pages of its log that are folded into the file at a time. Pages that are written often are folded once.
@@ -47,28 +49,24 @@ impl Default for StoreOptions {
 /// The door to the database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    dialect: Dialect,
+    pub(super) writers: Writers,
     readers: AnyPool,
-    /// SQLite has one writer at a time: a pool of one queues them fairly, where several would time out on a busy file.
-    writers: AnyPool,
-    wakeups: Wakeups,
+    pub(super) wakeups: Wakeups,
     /// What this process signs its notices with, so that it does not take them for another's.
-    sender: Arc<str>,
+    pub(super) sender: Arc<str>,
     pub(super) group: Arc<Group>,
+}
+
+/// Where transactions write.
+#[derive(Debug, Clone)]
+pub(super) enum Writers {
+    /// SQLite has one writer at a time.
+    Sqlite(SqliteWriter),
+    Postgres(AnyPool),
 }
 
 /// A transaction that only reads.
 pub type Snapshot = sqlx::Transaction<'static, sqlx::Any>;
-
-/// A writing transaction. It rolls back when dropped.
-#[derive(Debug)]
-pub struct Tx {
-    inner: sqlx::Transaction<'static, sqlx::Any>,
-    dialect: Dialect,
-    wakeups: Wakeups,
-    sender: Arc<str>,
-    wakes: Vec<Wake>,
-}
 
 impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -121,42 +119,47 @@ impl Store {
     /// Connects; the schema is not touched (see [`Store::migrate`]).
     pub async fn open(url: &DatabaseUrl, options: &StoreOptions, wakeups: Wakeups) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let dialect = url.dialect();
         let driver_url = url.for_driver();
-        let pool = |connections: u32, cache_kib: u32| {
+        let pool = |connections: u32| {
+            let dialect = url.dialect();
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(options.acquire_timeout)
-                // A file does not go away between two transactions, and asking costs as much as a statement.
-                .test_before_acquire(dialect == Dialect::Postgres)
-                .after_connect(move |conn, _| {
-                    Box::pin(async move { prepare_connection(conn, dialect, cache_kib).await })
+                // Asking whether a connection is well costs as much as a statement. It was asked when it was given back: what
+                // was in use a moment ago is taken as it is, and a file does not go away at all.
+                .test_before_acquire(false)
+                .before_acquire(move |conn, known| {
+                    Box::pin(async move {
+                        let is_well = dialect == Dialect::Sqlite || known.idle_for < SURELY_WELL;
+                        Ok(is_well || conn.ping().await.is_ok())
+                    })
                 })
-                // SQLite ends a transaction by itself when the disk is full. The driver goes on counting it and would begin
-                // no other on this connection, so that nothing could ever be written again: it is replaced.
-                .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
+                .after_connect(move |conn, _| {
+                    Box::pin(async move { prepare_connection(conn, dialect, SQLITE_READER_CACHE_KIB).await })
+                })
         };
-        // The writer comes first: it switches the file to WAL before a reader opens it.
-        let (readers, writers) = match dialect {
+        let (readers, writers) = match url.dialect() {
             Dialect::Sqlite => {
-                let writers =
-                    pool(1, SQLITE_WRITER_CACHE_KIB).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
-                let readers = pool(options.connections, SQLITE_READER_CACHE_KIB).connect(&driver_url).await;
-                (readers.map_err(StoreError::Unavailable)?, writers)
+                // The writer comes first: it switches the file to WAL before a reader opens it.
+                let writer = SqliteWriter::open(driver_url.clone(), options.acquire_timeout).await?;
+                (pool(options.connections).connect(&driver_url).await, Writers::Sqlite(writer))
             }
             Dialect::Postgres => {
-                let both = pool(options.connections * 2, 0).connect(&driver_url).await;
-                let both = both.map_err(StoreError::Unavailable)?;
-                (both.clone(), both)
+                let both = pool(options.connections * 2).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
+                (Ok(both.clone()), Writers::Postgres(both))
             }
         };
+        let readers = readers.map_err(StoreError::Unavailable)?;
         let sender = format!("{:032x}", rand::random::<u128>()).into();
-        Ok(Self { dialect, readers, writers, wakeups, sender, group: Arc::default() })
+        Ok(Self { readers, writers, wakeups, sender, group: Arc::default() })
     }
 
     /// Applies the numbered migrations that are not yet applied; gives their numbers.
     pub async fn migrate(&self) -> Result<Vec<i64>> {
-        migrations::run(&self.writers, self.dialect).await
+        match &self.writers {
+            Writers::Sqlite(writer) => migrations::run(writer.turn().await?.conn(), Dialect::Sqlite).await,
+            Writers::Postgres(pool) => migrations::run(&mut *pool.acquire().await?, Dialect::Postgres).await,
+        }
     }
 
     /// A connection to read with.
@@ -166,27 +169,19 @@ impl Store {
 
     /// A connection on which everything that is read is of one moment, that of the first look.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let statement = match self.dialect {
+        let statement = match self.dialect() {
             Dialect::Sqlite => "BEGIN",
             Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         Ok(self.readers.begin_with(statement).await?)
     }
 
-    /// A transaction to write in.
-    pub async fn begin(&self) -> Result<Tx> {
-        let inner = match self.dialect {
-            // A deferred transaction that turns into a writer half-way fails at once when another process has written.
-            Dialect::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
-            Dialect::Postgres => self.writers.begin().await?,
-        };
-        let (wakeups, sender) = (self.wakeups.clone(), Arc::clone(&self.sender));
-        Ok(Tx { inner, dialect: self.dialect, wakeups, sender, wakes: Vec::new() })
-    }
-
     /// Which database answers.
     pub fn dialect(&self) -> Dialect {
-        self.dialect
+        match self.writers {
+            Writers::Sqlite(_) => Dialect::Sqlite,
+            Writers::Postgres(_) => Dialect::Postgres,
+        }
     }
 
     /// The bells that commits ring.
@@ -202,79 +197,31 @@ impl Store {
     /// later, it takes a table that was just filled for an empty one, and reads all of it for each claim. A failure costs
     /// time, nothing else.
     pub async fn refresh_statistics(&self) {
-        if self.dialect == Dialect::Postgres
-            && let Err(error) = self.look_at_some_rows().await
+        if let Writers::Postgres(pool) = &self.writers
+            && let Err(error) = look_at_some_rows(pool).await
         {
             tracing::debug!(%error, "The planner's statistics could not be refreshed");
         }
     }
 
-    /// Of a tenth of the rows that PostgreSQL would take: the caller waits for it, and all that matters is how many there
-    /// are.
-    async fn look_at_some_rows(&self) -> sqlx::Result<()> {
-        let mut tx = self.writers.begin().await?;
-        let sql = "SET LOCAL default_statistics_target = 10; ANALYZE contacts, enrollments, sends";
-        sqlx::raw_sql(sql).execute(&mut *tx).await?;
-        tx.commit().await
-    }
-
     /// Closes all connections; SQLite's log is folded into its file.
     pub async fn close(&self) {
         self.readers.close().await;
-        self.writers.close().await;
+        if let Writers::Sqlite(writer) = &self.writers {
+            writer.close().await;
+        }
     }
 }
 
-impl Tx {
-    /// The connection, for the functions of the tables.
-    pub fn conn(&mut self) -> &mut Conn {
-        &mut self.inner
-    }
-
-    /// Which database answers.
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    /// Collects writes that are made together.
-    pub fn writes(&self) -> Writes {
-        Writes::new(self.dialect)
-    }
-
-    /// Makes what `collect` adds.
-    pub async fn make(&mut self, collect: impl FnOnce(&mut Writes)) -> Result<()> {
-        let mut writes = self.writes();
-        collect(&mut writes);
-        writes.run(self).await
-    }
-
-    /// Rings a loop's bell once this is committed, on every node where [`Wake`] says so.
-    pub fn wake(&mut self, wake: Wake) {
-        if !self.wakes.contains(&wake) {
-            self.wakes.push(wake);
-        }
-    }
-
-    /// Undoes it, and gives its locks back before it returns. A transaction that is dropped is undone as well, but only
-    /// when the pool gets to it.
-    pub async fn rollback(self) -> Result<()> {
-        Ok(self.inner.rollback().await?)
-    }
-
-    /// Makes it lasting.
-    pub async fn commit(mut self) -> Result<()> {
-        if self.dialect == Dialect::Postgres {
-            notices::tell(&mut self.inner, &self.sender, &self.wakes).await?;
-        }
-        self.inner.commit().await?;
-        for wake in self.wakes {
-            self.wakeups.ring(wake);
-        }
-        Ok(())
-    }
+/// Of a tenth of the rows that PostgreSQL would take: the caller waits for it, and all that matters is how many there are.
+async fn look_at_some_rows(pool: &AnyPool) -> sqlx::Result<()> {
+    let mut tx = pool.begin().await?;
+    let sql = "SET LOCAL default_statistics_target = 10; ANALYZE contacts, enrollments, sends";
+    sqlx::raw_sql(sql).execute(&mut *tx).await?;
+    tx.commit().await
 }
 
-async fn prepare_connection(conn: &mut Conn, dialect: Dialect, cache_kib: u32) -> sqlx::Result<()> {
+pub(super) async fn prepare_connection(conn: &mut Conn, dialect: Dialect, cache_kib: u32) -> sqlx::Result<()> {
     let settings = match dialect {
         // FULL: what the ledger says was about to be sent must survive a power cut; commits are grouped, so it costs
         // little. No mmap and a small cache: memory of many connections adds up.

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::counters::CredentialCounters;
 use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Dialect, Page, Result, Tx, Writes, counters};
+use super::{Answers, Conn, Dialect, Nth, Page, Reads, Result, Tx, Writes, counters};
 use crate::domain::Timestamp;
 use crate::domain::credential::{Credential, Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
@@ -86,13 +86,22 @@ pub async fn update(conn: &mut Conn, credential: &Credential) -> Result<()> {
     Ok(())
 }
 
+const OF_CAMPAIGN: &str = "SELECT * FROM smtp_credentials WHERE campaign_id = $1 AND deleted_at IS NULL ORDER BY id";
+
 /// A campaign's credentials in the order of rotation.
 pub async fn of_campaign(conn: &mut Conn, campaign: CampaignId) -> Result<Vec<Credential>> {
-    let rows = sqlx::query("SELECT * FROM smtp_credentials WHERE campaign_id = $1 AND deleted_at IS NULL ORDER BY id")
-        .bind(campaign.to_string())
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(OF_CAMPAIGN).bind(campaign.to_string()).fetch_all(conn).await?;
     rows.iter().map(credential_of).collect()
+}
+
+/// Asks for them together with others; [`of_campaign_of`] reads the answer.
+pub fn ask_of_campaign(reads: &mut Reads, campaign: CampaignId) -> Nth {
+    reads.add(OF_CAMPAIGN, [campaign.to_string().into()])
+}
+
+/// What [`ask_of_campaign`] asked for.
+pub fn of_campaign_of(answers: &Answers, asked: Nth) -> Result<Vec<Credential>> {
+    answers.rows(asked).iter().map(credential_of).collect()
 }
 
 /// A campaign's credentials, newest first.

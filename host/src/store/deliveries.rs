@@ -1,17 +1,15 @@
 //! Events on their way to webhooks: what is planned, what is due, how each attempt went.
 
-use std::collections::{HashMap, HashSet};
-
 use sqlx::any::AnyRow;
 
 use super::dialect::json_of;
 use super::events::{After, Sequenced};
 use super::row::RowExt;
-use super::webhooks::{self, Webhook};
+use super::webhooks::Webhook;
 use super::{Conn, Page, Result, Tx, Writes};
 use crate::domain::Timestamp;
 use crate::domain::event::{EventType, filter_matches};
-use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
+use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::wake::Wake;
 
 /// Deliveries of one statement.
@@ -61,30 +59,18 @@ pub struct Attempted {
     pub next_try_at: Option<Timestamp>,
 }
 
-/// Plans a delivery of each event, which has its place, to each enabled webhook whose filters let it through.
-pub async fn plan(
-    tx: &mut Tx,
-    writes: &mut Writes,
-    sequenced: &[Sequenced],
-    after: After,
-    now: Timestamp,
-) -> Result<()> {
-    let accounts: HashSet<AccountId> = sequenced.iter().map(|event| event.account_id).collect();
-    let accounts: Vec<AccountId> = accounts.into_iter().collect();
-    let mut by_account: HashMap<AccountId, Vec<Webhook>> = HashMap::new();
-    for webhook in webhooks::enabled(tx, &accounts).await? {
-        by_account.entry(webhook.account_id).or_default().push(webhook);
-    }
-    let asked_by = |event: &Sequenced| {
-        let asks = |hook: &&Webhook| hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type));
-        by_account.get(&event.account_id).into_iter().flatten().filter(asks).map(|hook| hook.id).collect::<Vec<_>>()
+/// Plans a delivery of each event, which has its place, to each of the enabled `webhooks` of its account whose filters let it
+/// through.
+pub fn plan(writes: &mut Writes, webhooks: &[Webhook], sequenced: &[Sequenced], after: After, now: Timestamp) {
+    let asks = |hook: &&Webhook, event: &Sequenced| {
+        hook.account_id == event.account_id
+            && hook.event_filters.iter().any(|filter| filter_matches(filter, event.event_type))
     };
-    let planned: Vec<_> =
-        sequenced.iter().flat_map(|event| asked_by(event).into_iter().map(move |hook| (hook, event))).collect();
+    let asked_by = |event| webhooks.iter().filter(move |hook| asks(hook, event)).map(move |hook| (hook.id, event));
+    let planned: Vec<_> = sequenced.iter().flat_map(asked_by).collect();
     for some in planned.chunks(MOST_TOGETHER) {
         insert_many(writes, some, after, now);
     }
-    Ok(())
 }
 
 /// By one statement.

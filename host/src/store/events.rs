@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use super::dialect::json_of;
 use super::packed::{self, Columns};
 use super::row::RowExt;
+use super::webhooks::{self, Webhook};
 use super::{Conn, Dialect, Result, Tx, Writes, deliveries, meta};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
@@ -81,8 +82,21 @@ pub async fn insert(
 
 /// Writes events in the transaction of their facts.
 pub async fn insert_many(tx: &mut Tx, writes: &mut Writes, events: &[NewEvent], now: Timestamp) -> Result<()> {
+    let webhooks = match tx.dialect() {
+        Dialect::Sqlite if !events.is_empty() => {
+            webhooks::enabled(tx, events.iter().map(|event| event.account_id).collect()).await?
+        }
+        Dialect::Sqlite | Dialect::Postgres => Vec::new(),
+    };
+    insert_for(tx, writes, events, &webhooks, now);
+    Ok(())
+}
+
+/// The same where the enabled webhooks of their accounts are known, which only SQLite needs: there each event gets its place
+/// and its deliveries as it is written.
+pub fn insert_for(tx: &mut Tx, writes: &mut Writes, events: &[NewEvent], webhooks: &[Webhook], now: Timestamp) {
     if events.is_empty() {
-        return Ok(());
+        return;
     }
     let places = match tx.dialect() {
         Dialect::Sqlite => After::AllThatHavePlaces.place("c5"),
@@ -100,11 +114,10 @@ pub async fn insert_many(tx: &mut Tx, writes: &mut Writes, events: &[NewEvent], 
     writes.add(sql, [json_of(rows).into(), now.as_millis().into()]);
     if tx.dialect() == Dialect::Sqlite {
         let sequenced: Vec<_> = events.iter().zip(1..).map(|(event, nth)| event.sequenced(nth)).collect();
-        deliveries::plan(tx, writes, &sequenced, After::AllThatHavePlaces, now).await?;
+        deliveries::plan(writes, webhooks, &sequenced, After::AllThatHavePlaces, now);
         take_places(writes, events.len());
     }
     tx.wake(Wake::Events);
-    Ok(())
 }
 
 /// Takes so many places behind all that are taken.

@@ -1,10 +1,9 @@
 //! The numbered migrations. A shipped one is never edited; the next change is the next number.
 
-use sqlx::AnyPool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use super::{Dialect, Result, StoreError};
+use super::{Conn, Dialect, Result, StoreError};
 
 const NUMBERED: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
@@ -33,9 +32,9 @@ const NUMBERED: &[(i64, &str, &str)] = &[
 ];
 
 /// Applies what is missing and gives the numbers that were applied.
-pub(super) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<Vec<i64>> {
-    let before = applied(pool).await;
-    migrator(dialect).run(pool).await.map_err(StoreError::Migration)?;
+pub(super) async fn run(conn: &mut Conn, dialect: Dialect) -> Result<Vec<i64>> {
+    let before = applied(conn).await;
+    migrator(dialect).run(conn).await.map_err(StoreError::Migration)?;
     Ok(NUMBERED.iter().map(|(number, ..)| *number).filter(|number| !before.contains(number)).collect())
 }
 
@@ -52,6 +51,6 @@ fn migrator(dialect: Dialect) -> Migrator {
 }
 
 /// Empty on a new database, which has no such table yet.
-async fn applied(pool: &AnyPool) -> Vec<i64> {
-    sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await.unwrap_or_default()
+async fn applied(conn: &mut Conn) -> Vec<i64> {
+    sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(conn).await.unwrap_or_default()
 }

@@ -39,17 +39,20 @@ pub mod resolutions;
 mod retry;
 mod row;
 pub mod sends;
+mod sqlite_writer;
+mod statements;
 pub mod suppressions;
 pub mod transactions;
+mod tx;
 pub mod usage;
 pub mod webhooks;
-mod writes;
 
-pub use connect::{DatabaseUrl, Snapshot, Store, StoreOptions, Tx};
+pub use connect::{DatabaseUrl, Snapshot, Store, StoreOptions};
 pub use dialect::Dialect;
 pub use group::Writing;
 pub use page::Page;
-pub use writes::{Nth, Writes, Written};
+pub use statements::{Answers, Nth, Reads, Writes, Written};
+pub use tx::Tx;
 
 /// One connection, in a transaction or not.
 pub type Conn = sqlx::AnyConnection;

@@ -1,10 +1,13 @@
 //! The customers' webhooks: where events go, and whether they are taken there.
 
+use std::collections::BTreeSet;
+
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::dialect::json_of;
 use super::row::RowExt;
-use super::{Conn, Page, Result, Tx};
+use super::{Answers, Conn, Nth, Page, Reads, Result, Tx};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, WebhookId};
 use crate::domain::status::words;
@@ -140,18 +143,25 @@ pub async fn delete(conn: &mut Conn, id: WebhookId) -> Result<()> {
 }
 
 /// The enabled webhooks of some accounts, to fan events out. None is deleted before this transaction ends.
-pub async fn enabled(tx: &mut Tx, accounts: &[AccountId]) -> Result<Vec<Webhook>> {
-    let accounts: Vec<_> = accounts.iter().map(|account| [account.to_string()]).collect();
+pub async fn enabled(tx: &mut Tx, accounts: BTreeSet<AccountId>) -> Result<Vec<Webhook>> {
+    let mut reads = tx.reads();
+    let asked = ask_enabled(&mut reads, accounts);
+    enabled_of(&tx.ask(reads).await?, asked)
+}
+
+/// Asks for them, together with others; [`enabled_of`] reads the answer.
+pub fn ask_enabled(reads: &mut Reads, accounts: BTreeSet<AccountId>) -> Nth {
     let sql = format!(
         "SELECT * FROM webhooks WHERE disabled_at IS NULL AND account_id IN (SELECT c0 FROM {} AS given) ORDER BY id{}",
-        tx.dialect().json_rows(1),
-        tx.dialect().for_update()
+        reads.dialect().json_rows(1),
+        reads.dialect().for_update()
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(serde_json::to_string(&accounts).unwrap_or_default())
-        .fetch_all(tx.conn())
-        .await?;
-    rows.iter().map(webhook_of).collect()
+    reads.add(sql, [json_of(accounts.iter().map(|account| [account.to_string()])).into()])
+}
+
+/// What [`ask_enabled`] asked for.
+pub fn enabled_of(answers: &Answers, asked: Nth) -> Result<Vec<Webhook>> {
+    answers.rows(asked).iter().map(webhook_of).collect()
 }
 
 /// An attempt failed; gives how many have in a row, and since when.

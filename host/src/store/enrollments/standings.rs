@@ -11,7 +11,7 @@ use crate::store::dialect::json_of;
 use crate::store::packed::{self, Columns, PackedRow};
 use crate::store::row::RowExt;
 use crate::store::sends::HELD;
-use crate::store::{Result, Tx, Writes};
+use crate::store::{Answers, Nth, Reads, Result, Tx, Writes};
 
 /// An enrollment as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,23 +44,27 @@ pub async fn hold(tx: &mut Tx, ids: &[EnrollmentId]) -> Result<HashMap<Enrollmen
     standings.iter().map(standing_of).map(|one| one.map(|one| (one.enrollment.id, one))).collect()
 }
 
-/// What [`of_held_sends`] reads.
+/// What [`ask_of_held_sends`] asks for.
 const HELD_SENDS: Columns = &[&["send_id"], COLUMNS, &["contact_email"]];
 
-/// The enrollments of those sends that `owner` holds still. Nothing is locked: where one transaction writes
-/// at a time, nobody changes them.
-pub async fn of_held_sends(tx: &mut Tx, ids: &[SendId], owner: NodeId) -> Result<HashMap<SendId, Standing>> {
+/// Asks for the enrollments of those sends that `owner` holds still; [`of_held_sends`] reads the answer. Nothing is locked:
+/// where one transaction writes at a time, nobody changes them.
+pub fn ask_of_held_sends(reads: &mut Reads, ids: &[SendId], owner: NodeId) -> Nth {
     let query = format!(
         "SELECT s.id AS send_id, e.*, (SELECT c.email FROM contacts c WHERE c.id = e.contact_id) AS contact_email
          FROM {} AS given CROSS JOIN sends s ON s.id = given.c0 CROSS JOIN enrollments e ON e.id = s.enrollment_id
          WHERE s.state IN ({HELD}) AND s.lease_owner = $2",
-        tx.dialect().json_rows(1)
+        reads.dialect().json_rows(1)
     );
     let given = json_of(ids.iter().map(|id| [id.to_string()]));
-    let sql = packed::select(tx.dialect(), HELD_SENDS, &query);
-    let all = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(owner.to_string()).fetch_one(tx.conn()).await?;
+    reads.add(packed::select(reads.dialect(), HELD_SENDS, &query), [given.into(), owner.to_string().into()])
+}
+
+/// What [`ask_of_held_sends`] asked for.
+pub fn of_held_sends(answers: &Answers, asked: Nth) -> Result<HashMap<SendId, Standing>> {
+    let Some(all) = answers.rows(asked).first() else { return Ok(HashMap::new()) };
     let standing = |row: &PackedRow| Ok((row.id("send_id")?, standing_of(row)?));
-    packed::rows(&all, HELD_SENDS)?.iter().map(standing).collect()
+    packed::rows(all, HELD_SENDS)?.iter().map(standing).collect()
 }
 
 fn standing_of(row: &PackedRow) -> Result<Standing> {

@@ -1,18 +1,19 @@
 //! Acceptances: what servers took within the same few milliseconds is written by as many statements as one message would
 //! need. Everything that a single send may meet on its way has a function of its own in `delivery`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::enrollment_data;
 use super::first_message::{Left, have_left, status_after};
 use crate::domain::Timestamp;
 use crate::domain::event::EventType;
-use crate::domain::ids::{CredentialId, EventId, NodeId};
+use crate::domain::ids::{CredentialId, EventId, NodeId, SendId};
 use crate::store::counters::CredentialCounter;
 use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
 use crate::store::sends::{ClaimedSend, Ending, NewSend};
-use crate::store::{Dialect, Result, Tx, Writes, campaigns, counters, credentials, events, sends};
+use crate::store::webhooks::{self, Webhook};
+use crate::store::{Answers, Dialect, Nth, Reads, Result, Tx, Writes, campaigns, counters, credentials, events, sends};
 
 /// A send that its server took.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +26,55 @@ pub struct Accepted<'a> {
     pub next: Option<&'a NewSend>,
 }
 
+/// What is to be known of acceptances before they are written. PostgreSQL tells it as it locks the rows; on SQLite nobody
+/// else writes meanwhile, and it can be asked together with others.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// How the enrollments of those stand that are still held.
+    standings: HashMap<SendId, Standing>,
+    /// Who is told.
+    webhooks: Vec<Webhook>,
+}
+
+/// Which questions these were.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked(Option<(Nth, Nth)>);
+
+/// Asks what is to be known of them.
+pub fn ask(reads: &mut Reads, all: &[Accepted<'_>], owner: NodeId) -> Asked {
+    if all.is_empty() || reads.dialect() == Dialect::Postgres {
+        return Asked(None);
+    }
+    let ids: Vec<_> = all.iter().map(|one| one.held.send.id).collect();
+    let standings = standings::ask_of_held_sends(reads, &ids, owner);
+    Asked(Some((standings, webhooks::ask_enabled(reads, all.iter().map(|one| one.held.send.account_id).collect()))))
+}
+
+impl Asked {
+    /// The answers.
+    pub fn known(self, answers: &Answers) -> Result<Known> {
+        let Some((standings, webhooks)) = self.0 else { return Ok(Known::default()) };
+        Ok(Known {
+            standings: standings::of_held_sends(answers, standings)?,
+            webhooks: webhooks::enabled_of(answers, webhooks)?,
+        })
+    }
+}
+
+/// Asks at once.
+pub async fn known(tx: &mut Tx, all: &[Accepted<'_>], owner: NodeId) -> Result<Known> {
+    let mut reads = tx.reads();
+    let asked = ask(&mut reads, all, owner);
+    asked.known(&tx.ask(reads).await?)
+}
+
 /// Servers took them, which `owner` held. Rows are locked in the order of every fact: sends, enrollments, counters of
 /// campaigns, those of credentials, which all nodes share, last and for the shortest time.
 pub async fn accepted(
     tx: &mut Tx,
     writes: &mut Writes,
     all: &[Accepted<'_>],
+    known: Known,
     owner: NodeId,
     now: Timestamp,
     judge_at: Timestamp,
@@ -38,13 +82,14 @@ pub async fn accepted(
     if all.is_empty() {
         return Ok(());
     }
-    let taken = finish(tx, writes, all, owner, now).await?;
+    let Known { standings, webhooks } = known;
+    let taken = finish(tx, writes, all, standings, owner, now).await?;
     if taken.is_empty() {
         return Ok(());
     }
     let enrolled: Vec<_> = taken.iter().filter_map(|(one, standing)| Some((*one, standing.as_ref()?))).collect();
     let told: Vec<_> = enrolled.iter().map(|(_, standing)| sent_event(standing, now)).collect();
-    events::insert_many(tx, writes, &told, now).await?;
+    events::insert_for(tx, writes, &told, &webhooks, now);
     plan_next(writes, &enrolled, now);
 
     let left = enrolled.iter().map(|(Accepted { held, .. }, Standing { enrollment, .. })| Left {
@@ -67,6 +112,7 @@ async fn finish<'a>(
     tx: &mut Tx,
     writes: &mut Writes,
     all: &'a [Accepted<'_>],
+    mut standings: HashMap<SendId, Standing>,
     owner: NodeId,
     now: Timestamp,
 ) -> Result<Vec<(&'a Accepted<'a>, Option<Standing>)>> {
@@ -75,9 +121,7 @@ async fn finish<'a>(
         // Nobody else writes until this is committed: what is held now is held when it is written.
         Dialect::Sqlite => {
             sends::finish_sent(writes, &endings, owner, now);
-            let ids: Vec<_> = endings.into_iter().map(|(id, _)| id).collect();
-            let mut held = standings::of_held_sends(tx, &ids, owner).await?;
-            Ok(all.iter().filter_map(|one| Some((one, Some(held.remove(&one.held.send.id)?)))).collect())
+            Ok(all.iter().filter_map(|one| Some((one, Some(standings.remove(&one.held.send.id)?)))).collect())
         }
         Dialect::Postgres => {
             let ours = sends::finish_sent_of(tx, &endings, owner, now).await?;

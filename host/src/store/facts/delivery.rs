@@ -264,10 +264,10 @@ pub async fn release_all(tx: &mut Tx, sends: &[Send]) -> Result<()> {
         }
     }
     for ((account, month), count) in months {
-        account_months::reserve(tx.conn(), account, month, count).await?;
+        tx.make(|writes| account_months::reserve(writes, account, month, count)).await?;
     }
     for (day, counts) in days {
-        credential_days::reserve_many(tx, &counts, day).await?;
+        tx.make(|writes| credential_days::reserve_many(writes, &counts, day)).await?;
     }
     Ok(())
 }

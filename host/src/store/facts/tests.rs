@@ -183,7 +183,7 @@ async fn what_a_node_learns_after_its_lease_changes_nothing_of_a_send_that_was_c
     let (claims, month) = ([(planned.id, sender.credential)], now.utc_month());
     let mut tx = app.store.begin().await.unwrap();
     let dialect = tx.dialect();
-    sends::claim(&mut tx, &claims, Places { day: Some(now.utc_day()), month }, lease).await.unwrap();
+    tx.make(|writes| sends::claim(writes, &claims, Places { day: Some(now.utc_day()), month }, lease)).await.unwrap();
     let late = sends::claimed(tx.conn(), dialect, &[planned.id], app.node).await.unwrap().remove(0);
     let (freed, in_doubt) =
         sends::recover_expired(&mut tx, lease.until.plus(Duration::from_secs(1)), 10).await.unwrap();
@@ -191,7 +191,7 @@ async fn what_a_node_learns_after_its_lease_changes_nothing_of_a_send_that_was_c
     // By another node, for the same day and credential.
     let other = Lease { owner: NodeId::new(now), ..lease };
     let today = Places { day: Some(now.utc_day()), month };
-    sends::claim(&mut tx, &claims, today, other).await.unwrap();
+    tx.make(|writes| sends::claim(writes, &claims, today, other)).await.unwrap();
     let begun = test_support::begin_sending(&mut tx, &claims, other.owner).await;
     assert_eq!(begun, [Ok(())]);
     let ending = Ending { smtp_code: Some(451), ..Ending::default() };

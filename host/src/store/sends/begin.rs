@@ -11,25 +11,22 @@ use crate::domain::status::{CampaignStatus, SendState};
 use crate::store::deletions::DELETED;
 use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Nth, Result, Tx, Writes};
+use crate::store::{Conn, Dialect, Nth, Result, Writes};
 
-/// Which of [`begin_sending`]'s intents stand once it is written: what stands in the way of each, in their order. That so
-/// many rows were `moved` as there are intents tells all, which is nearly always so.
+/// Which of [`begin_sending`]'s intents stand once it is written, where not all did: what stands in the way of each, in their
+/// order.
 pub async fn begun(
-    tx: &mut Tx,
+    conn: &mut Conn,
+    dialect: Dialect,
     intents: &[(SendId, CredentialId)],
-    moved: usize,
     owner: NodeId,
 ) -> Result<Vec<std::result::Result<(), Obstacle>>> {
-    if moved == intents.len() {
-        return Ok(vec![Ok(()); intents.len()]);
-    }
-    let begun = begun_of(tx, intents, owner).await?;
+    let begun = begun_of(&mut *conn, dialect, intents, owner).await?;
     let mut answers = Vec::with_capacity(intents.len());
     for (send, credential) in intents {
         answers.push(match begun.contains(send) {
             true => Ok(()),
-            false => Err(obstacle(tx.conn(), *send, *credential, owner).await?),
+            false => Err(obstacle(&mut *conn, *send, *credential, owner).await?),
         });
     }
     Ok(answers)
@@ -68,14 +65,19 @@ fn rows_of(intents: &[(SendId, CredentialId)]) -> String {
 }
 
 /// Which of them are on their way by now. One that was so before is the same intent, whose commit was answered for a failure.
-async fn begun_of(tx: &mut Tx, intents: &[(SendId, CredentialId)], owner: NodeId) -> Result<HashSet<SendId>> {
+async fn begun_of(
+    conn: &mut Conn,
+    dialect: Dialect,
+    intents: &[(SendId, CredentialId)],
+    owner: NodeId,
+) -> Result<HashSet<SendId>> {
     let sql = format!(
         "SELECT s.id FROM {} AS given JOIN sends s ON s.id = given.c0 AND s.smtp_credential_id = given.c1
          WHERE s.state = 'sending' AND s.lease_owner = $2",
-        tx.dialect().json_rows(2)
+        dialect.json_rows(2)
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(rows_of(intents)).bind(owner.to_string());
-    let rows = query.fetch_all(tx.conn()).await?;
+    let rows = query.fetch_all(conn).await?;
     rows.iter().map(|row| row.id("id")).collect()
 }
 
@@ -144,7 +146,7 @@ mod tests {
         let intents: Vec<_> = planned.iter().map(|send| (send.id, sender.credential)).collect();
         let mut tx = app.store.begin().await.unwrap();
         let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
-        sends::claim(&mut tx, &intents, places, lease).await.unwrap();
+        tx.make(|writes| sends::claim(writes, &intents, places, lease)).await.unwrap();
         enrollments::stop(tx.conn(), planned[1].enrollment_id, "replied", now).await.unwrap();
         let answers = test_support::begin_sending(&mut tx, &intents, app.node).await;
         assert_eq!(answers, [Ok(()), Err(Obstacle::Stopped("replied".to_owned())), Ok(())]);

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use super::{COLUMNS, ClaimedSend, DueRange, DueSend, DueSpan, Lease, NewSend, Places, send_of};
 use crate::domain::Timestamp;
@@ -13,7 +14,7 @@ use crate::domain::ids::{CampaignId, CredentialId, NodeId, SendId};
 use crate::store::dialect::json_of;
 use crate::store::packed::{self, Columns};
 use crate::store::row::RowExt;
-use crate::store::{Conn, Dialect, Result, Tx, Writes};
+use crate::store::{Answers, Conn, Dialect, Nth, Reads, Result, Tx, Writes};
 
 /// Plans many sends by one statement; a step that is planned already is passed over. Gives how many were planned. The caller
 /// holds the rows of their enrollments: a deletion that came between would leave sends of nobody.
@@ -41,55 +42,52 @@ pub fn plan_many(writes: &mut Writes, sends: &[NewSend], now: Timestamp) {
     writes.add(sql, [json_of(rows).into(), now.as_millis().into()]);
 }
 
-/// When the next send of a campaign may leave: `None` for `credential` are the first steps.
-pub async fn next_due(
-    conn: &mut Conn,
-    campaign: CampaignId,
-    credential: Option<CredentialId>,
-) -> Result<Option<Timestamp>> {
-    let row = match credential {
-        None => {
-            sqlx::query("SELECT MIN(due_at) AS next FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL")
-                .bind(campaign.to_string())
-                .fetch_one(conn)
-                .await?
-        }
-        Some(credential) => {
-            sqlx::query("SELECT MIN(due_at) AS next FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = $2")
-                .bind(campaign.to_string())
-                .bind(credential.to_string())
-                .fetch_one(conn)
-                .await?
-        }
-    };
-    row.opt_time("next")
+/// When the next of some planned sends may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextDue {
+    /// None: there are none.
+    pub first: Option<Timestamp>,
+    /// Of those that are not due yet.
+    pub later: Option<Timestamp>,
 }
 
-/// When the next send of each credential may leave, of those that have any planned.
-pub async fn next_due_of_each(
-    tx: &mut Tx,
-    campaign: CampaignId,
-    credentials: &[CredentialId],
-) -> Result<HashMap<CredentialId, Timestamp>> {
+/// Asks when a campaign's next first steps may leave; [`next_first_step_of`] reads the answer.
+pub fn ask_next_first_step(reads: &mut Reads, campaign: CampaignId, now: Timestamp) -> Nth {
+    let next = "(SELECT MIN(due_at) FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id IS NULL";
+    let sql = format!("SELECT {next}) AS first, {next} AND due_at > $2) AS later");
+    reads.add(sql, [campaign.to_string().into(), now.as_millis().into()])
+}
+
+/// What [`ask_next_first_step`] asked for.
+pub fn next_first_step_of(answers: &Answers, asked: Nth) -> Result<NextDue> {
+    answers.rows(asked).first().map_or(Ok(NextDue { first: None, later: None }), next_due_of)
+}
+
+/// Asks the same of what each of a campaign's credentials has planned; [`next_of_credentials_of`] reads the answer.
+pub fn ask_next_of_credentials(reads: &mut Reads, campaign: CampaignId, now: Timestamp) -> Nth {
     // One look into the index for each; grouped, all that is planned would be looked at.
+    let next = "(SELECT MIN(due_at) FROM sends WHERE state = 'due' AND campaign_id = $1 AND smtp_credential_id = x.id";
     let sql = format!(
-        "SELECT c0 AS id, (SELECT MIN(due_at) FROM sends WHERE state = 'due' AND campaign_id = $2
-                             AND smtp_credential_id = given.c0) AS next
-         FROM {} AS given",
-        tx.dialect().json_rows(1)
+        "SELECT x.id, {next}) AS first, {next} AND due_at > $2) AS later FROM smtp_credentials x
+         WHERE x.campaign_id = $1 AND x.deleted_at IS NULL"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(json_of(credentials.iter().map(|id| [id.to_string()])))
-        .bind(campaign.to_string())
-        .fetch_all(tx.conn())
-        .await?;
-    let mut each = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        if let Some(next) = row.opt_time("next")? {
+    reads.add(sql, [campaign.to_string().into(), now.as_millis().into()])
+}
+
+/// What [`ask_next_of_credentials`] asked for, of those that have any.
+pub fn next_of_credentials_of(answers: &Answers, asked: Nth) -> Result<HashMap<CredentialId, NextDue>> {
+    let mut each = HashMap::new();
+    for row in answers.rows(asked) {
+        let next = next_due_of(row)?;
+        if next.first.is_some() {
             each.insert(row.id("id")?, next);
         }
     }
     Ok(each)
+}
+
+fn next_due_of(row: &AnyRow) -> Result<NextDue> {
+    Ok(NextDue { first: row.opt_time("first")?, later: row.opt_time("later")? })
 }
 
 /// What is read of what is due.
@@ -181,24 +179,21 @@ pub async fn due_follow_ups(
 }
 
 /// Claims sends, each for its credential, with the places that they take.
-pub async fn claim(tx: &mut Tx, claims: &[(SendId, CredentialId)], places: Places, lease: Lease) -> Result<()> {
+pub fn claim(writes: &mut Writes, claims: &[(SendId, CredentialId)], places: Places, lease: Lease) {
+    if claims.is_empty() {
+        return;
+    }
     let rows = claims.iter().map(|(send, credential)| (send.to_string(), credential.to_string()));
+    let day = places.day.map_or_else(|| "sends.reserved_day".to_owned(), |day| day.to_string());
     let sql = format!(
         "UPDATE sends SET state = 'claimed', smtp_credential_id = given.c1,
-                reserved_day = COALESCE($2, sends.reserved_day), reserved_month = COALESCE(sends.reserved_month, $5),
-                lease_owner = $3, lease_until = $4
+                reserved_day = {day}, reserved_month = COALESCE(sends.reserved_month, $4),
+                lease_owner = $2, lease_until = $3
          FROM {} AS given WHERE sends.id = given.c0 AND sends.state = 'due'",
-        tx.dialect().json_rows(2)
+        writes.dialect().json_rows(2)
     );
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(json_of(rows))
-        .bind(places.day)
-        .bind(lease.owner.to_string())
-        .bind(lease.until.as_millis())
-        .bind(places.month)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+    let (owner, until) = (lease.owner.to_string(), lease.until.as_millis());
+    writes.add(sql, [json_of(rows).into(), owner.into(), until.into(), places.month.into()]);
 }
 
 /// What [`claimed`] reads.

@@ -69,9 +69,10 @@ async fn nodes_never_share_a_place(database: Database) -> anyhow::Result<()> {
             let node = nodes[n % 2].clone();
             tokio::spawn(async move {
                 let mut tx = node.begin().await?;
-                let plan = account_months::plan_for_claim(tx.conn(), account, now.utc_month()).await?;
+                let plan = account_months::lock_plan(&mut tx, account, now.utc_month()).await?;
                 let taken = plan.left().unwrap_or(0).min(2);
-                account_months::reserve(tx.conn(), account, now.utc_month(), i64::try_from(taken)?).await?;
+                let places = i64::try_from(taken)?;
+                tx.make(|writes| account_months::reserve(writes, account, now.utc_month(), places)).await?;
                 tx.commit().await?;
                 anyhow::Ok(taken)
             })

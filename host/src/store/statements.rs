@@ -1,12 +1,20 @@
-//! Writes that go to the database together. SQLite's driver hands each statement to a thread of its own, and whoever waits
-//! for the answer stands in line for a processor twice: that takes longer than most statements do. Writes of a transaction
-//! whose answers nobody needs before the next one are collected here and handed over as one text. PostgreSQL takes one
-//! statement at a time.
+//! Statements that go to the database together. SQLite's driver hands each text to a thread of its own, and whoever waits
+//! for the answer stands in line for a processor twice: that takes longer than most statements do. Those of a transaction
+//! whose answers nobody needs before the next one are collected, as [`Reads`] or [`Writes`], and handed over as one text.
+//! PostgreSQL takes one statement at a time.
 
 use futures_util::TryStreamExt as _;
+use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Either, Executor as _};
 
-use super::{Dialect, Result, Tx};
+use super::{Conn, Dialect, Result, Tx};
+
+/// Queries that have not been asked yet, in their order.
+#[derive(Debug)]
+pub struct Reads {
+    dialect: Dialect,
+    statements: Vec<Statement>,
+}
 
 /// Writes that have not been made yet, in their order.
 #[derive(Debug)]
@@ -15,8 +23,9 @@ pub struct Writes {
     statements: Vec<Statement>,
 }
 
+/// One statement with its parameters, `$1` and so on.
 #[derive(Debug)]
-struct Statement {
+pub(super) struct Statement {
     sql: String,
     values: Vec<Value>,
 }
@@ -28,13 +37,41 @@ pub(super) enum Value {
     Number(i64),
 }
 
-/// Which of the writes it is.
+/// Which of the statements it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Nth(usize);
 
+/// What came of one.
+#[derive(Default)]
+pub(super) struct Ran {
+    rows: Vec<AnyRow>,
+    touched: u64,
+}
+
+/// The rows that each query gave.
+pub struct Answers(Vec<Ran>);
+
 /// How many rows each write touched.
-#[derive(Debug)]
-pub struct Written(Vec<u64>);
+pub struct Written(Vec<Ran>);
+
+impl Reads {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, statements: Vec::new() }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Adds one query.
+    pub(super) fn add<const N: usize>(&mut self, sql: impl Into<String>, values: [Value; N]) -> Nth {
+        push(&mut self.statements, sql.into(), values.into())
+    }
+
+    pub(super) fn into_statements(self) -> Vec<Statement> {
+        self.statements
+    }
+}
 
 impl Writes {
     pub(super) fn new(dialect: Dialect) -> Self {
@@ -45,10 +82,9 @@ impl Writes {
         self.dialect
     }
 
-    /// Adds one statement with its parameters, `$1` and so on. It gives no rows back.
+    /// Adds one statement. It gives no rows back.
     pub(super) fn add<const N: usize>(&mut self, sql: impl Into<String>, values: [Value; N]) -> Nth {
-        self.statements.push(Statement { sql: sql.into(), values: values.into() });
-        Nth(self.statements.len() - 1)
+        push(&mut self.statements, sql.into(), values.into())
     }
 
     /// Makes them.
@@ -58,33 +94,76 @@ impl Writes {
 
     /// Makes them, and tells how many rows each touched.
     pub async fn counted(self, tx: &mut Tx) -> Result<Written> {
-        let mut rows = Vec::with_capacity(self.statements.len());
-        let texts = match self.dialect {
-            Dialect::Sqlite => joined(self.statements).into_iter().collect(),
-            Dialect::Postgres => self.statements,
-        };
-        for Statement { sql, values } in texts {
-            let query = values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
-                Value::Text(text) => query.bind(text),
-                Value::Number(number) => query.bind(number),
-            });
-            let mut results = tx.conn().fetch_many(query);
-            while let Some(result) = results.try_next().await? {
-                if let Either::Left(done) = result {
-                    rows.push(done.rows_affected());
-                }
-            }
-        }
-        Ok(Written(rows))
+        Ok(Written(run(tx.conn(), self.dialect, self.statements).await?))
+    }
+
+    pub(super) fn into_statements(self) -> Vec<Statement> {
+        self.statements
+    }
+}
+
+impl Statement {
+    /// One without parameters.
+    pub(super) fn plain(sql: &str) -> Self {
+        Self { sql: sql.to_owned(), values: Vec::new() }
+    }
+}
+
+impl Answers {
+    pub(super) fn new(ran: Vec<Ran>) -> Self {
+        Self(ran)
+    }
+
+    /// The rows of one of them.
+    pub(super) fn rows(&self, nth: Nth) -> &[AnyRow] {
+        self.0.get(nth.0).map_or(&[], |ran| &ran.rows)
     }
 }
 
 impl Written {
+    pub(super) fn new(ran: Vec<Ran>) -> Self {
+        Self(ran)
+    }
+
     /// How many rows one of them touched; none, if it was not made.
     pub fn rows(&self, nth: Option<Nth>) -> usize {
-        let rows = nth.and_then(|nth| self.0.get(nth.0).copied()).unwrap_or(0);
-        usize::try_from(rows).unwrap_or(usize::MAX)
+        let touched = nth.and_then(|nth| self.0.get(nth.0)).map_or(0, |ran| ran.touched);
+        usize::try_from(touched).unwrap_or(usize::MAX)
     }
+}
+
+fn push(statements: &mut Vec<Statement>, sql: String, values: Vec<Value>) -> Nth {
+    statements.push(Statement { sql, values });
+    Nth(statements.len() - 1)
+}
+
+/// Runs them in their order; what comes after one that fails is not run.
+pub(super) async fn run(conn: &mut Conn, dialect: Dialect, statements: Vec<Statement>) -> Result<Vec<Ran>> {
+    let mut all = Vec::with_capacity(statements.len());
+    let texts = match dialect {
+        Dialect::Sqlite => joined(statements).into_iter().collect(),
+        Dialect::Postgres => statements,
+    };
+    for Statement { sql, values } in texts {
+        let query = values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+        });
+        let (mut results, mut ran) = (conn.fetch_many(query), Ran::default());
+        while let Some(result) = results.try_next().await? {
+            // SQLite's driver wakes who waits for each statement of a text anew: while others work, some gather.
+            tokio::task::yield_now().await;
+            match result {
+                Either::Right(row) => ran.rows.push(row),
+                // The end of each statement of a text.
+                Either::Left(done) => {
+                    ran.touched = done.rows_affected();
+                    all.push(std::mem::take(&mut ran));
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 impl From<String> for Value {
