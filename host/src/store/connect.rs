@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 use sqlx::AssertSqlSafe;
-use sqlx::Connection as _;
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 
@@ -17,8 +16,6 @@ use crate::wake::Wakeups;
 
 /// SQLite: memory of one reader's page cache in KiB.
 const SQLITE_READER_CACHE_KIB: u32 = 2048;
-/// PostgreSQL: a connection that was used so lately is taken to be well.
-const SURELY_WELL: Duration = Duration::from_secs(1);
 /// In the place of a password.
 const HIDDEN: &str = "***";
 /// SQLite: pages of its log that are folded into the file at a time. Pages that are written often are folded once.
@@ -125,15 +122,8 @@ impl Store {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(options.acquire_timeout)
-                // Asking whether a connection is well costs as much as a statement. It was asked when it was given back: what
-                // was in use a moment ago is taken as it is, and a file does not go away at all.
-                .test_before_acquire(false)
-                .before_acquire(move |conn, known| {
-                    Box::pin(async move {
-                        let is_well = dialect == Dialect::Sqlite || known.idle_for < SURELY_WELL;
-                        Ok(is_well || conn.ping().await.is_ok())
-                    })
-                })
+                // A file does not go away between two transactions, and asking costs as much as a statement.
+                .test_before_acquire(dialect == Dialect::Postgres)
                 .after_connect(move |conn, _| {
                     Box::pin(async move { prepare_connection(conn, dialect, SQLITE_READER_CACHE_KIB).await })
                 })
