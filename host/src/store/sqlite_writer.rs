@@ -54,7 +54,10 @@ pub(super) struct Turn {
 
 /// Sees to it that what was left open is undone even if nobody writes next.
 #[derive(Debug)]
-struct Cleaner(SqliteWriter);
+struct Cleaner {
+    writer: SqliteWriter,
+    is_open: bool,
+}
 
 impl SqliteWriter {
     pub(super) async fn open(url: String, patience: Duration) -> Result<Self> {
@@ -78,7 +81,7 @@ impl SqliteWriter {
             Place::Broken | Place::Closed => None,
         });
         let conn = conn.map_err(|_| sqlx::Error::PoolClosed)?;
-        Ok(Turn { conn, cleaner: Cleaner(self.clone()) })
+        Ok(Turn { conn, cleaner: Cleaner { writer: self.clone(), is_open: false } })
     }
 
     async fn undo(&self, place: &mut Place) -> Result<()> {
@@ -111,22 +114,27 @@ impl Turn {
     }
 
     /// What is handed over next begins a transaction.
-    pub(super) fn begins(&self) {
-        self.cleaner.0.shared.is_dirty.store(true, Ordering::Release);
+    pub(super) fn begins(&mut self) {
+        self.set_open(true);
     }
 
     /// It was committed or undone.
-    pub(super) fn has_ended(&self) {
-        self.cleaner.0.shared.is_dirty.store(false, Ordering::Release);
+    pub(super) fn has_ended(&mut self) {
+        self.set_open(false);
+    }
+
+    fn set_open(&mut self, is_open: bool) {
+        self.cleaner.is_open = is_open;
+        self.cleaner.writer.shared.is_dirty.store(is_open, Ordering::Release);
     }
 }
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
-        if self.0.shared.is_dirty.load(Ordering::Acquire)
+        if self.is_open
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let writer = self.0.clone();
+            let writer = self.writer.clone();
             runtime.spawn(async move {
                 if let Err(error) = writer.turn().await {
                     tracing::debug!(error = &error as &dyn std::error::Error, "The next to write undoes it");

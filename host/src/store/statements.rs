@@ -151,8 +151,10 @@ pub(super) async fn run(conn: &mut Conn, dialect: Dialect, statements: Vec<State
         });
         let (mut results, mut ran) = (conn.fetch_many(query), Ran::default());
         while let Some(result) = results.try_next().await? {
-            // SQLite's driver wakes who waits for each statement of a text anew: while others work, some gather.
-            tokio::task::yield_now().await;
+            if dialect == Dialect::Sqlite {
+                // The driver wakes who waits for each statement of a text anew: while others work, some gather.
+                tokio::task::yield_now().await;
+            }
             match result {
                 Either::Right(row) => ran.rows.push(row),
                 // The end of each statement of a text.

@@ -44,9 +44,8 @@ impl Store {
                 turn.begins();
                 let mut all = vec![Statement::plain(BEGIN)];
                 all.extend(reads.into_statements());
-                let mut ran = statements::run(turn.conn(), Dialect::Sqlite, all).await?;
-                ran.remove(0);
-                (Inner::Sqlite(turn), Answers::new(ran))
+                let ran = statements::run(turn.conn(), Dialect::Sqlite, all).await?;
+                (Inner::Sqlite(turn), Answers::new(ran.into_iter().skip(1).collect()))
             }
             Writers::Postgres(pool) => {
                 let mut inner = pool.begin().await?;
