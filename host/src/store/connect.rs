@@ -273,6 +273,10 @@ mod tests {
         let mut tx = app.store.begin().await.unwrap();
         // What SQLite does when the disk is full, behind the driver's back.
         sqlx::raw_sql("ROLLBACK").execute(tx.conn()).await.unwrap();
+        // Whoever undoes it is told of what had failed, and not that there is nothing to undo.
+        tx.rollback().await.unwrap();
+        let mut tx = app.store.begin().await.unwrap();
+        sqlx::raw_sql("ROLLBACK").execute(tx.conn()).await.unwrap();
         drop(tx);
         let mut tx = app.store.begin().await.unwrap();
         meta::set(tx.conn(), "after", "x").await.unwrap();

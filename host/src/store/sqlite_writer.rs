@@ -86,9 +86,7 @@ impl SqliteWriter {
 
     async fn undo(&self, place: &mut Place) -> Result<()> {
         if let Place::Open(conn) = place
-            && let Err(error) = sqlx::query("ROLLBACK").execute(conn).await
-            // "No transaction is active": it was committed, or SQLite has undone it by itself, as it does on a full disk.
-            && error.as_database_error().and_then(|error| error.code()).as_deref() != Some(NO_TRANSACTION)
+            && let Err(error) = roll_back(conn).await
         {
             *place = Place::Broken;
             return Err(error.into());
@@ -118,7 +116,14 @@ impl Turn {
         self.set_open(true);
     }
 
-    /// It was committed or undone.
+    /// Undoes what was begun.
+    pub(super) async fn undo(&mut self) -> Result<()> {
+        roll_back(&mut self.conn).await?;
+        self.has_ended();
+        Ok(())
+    }
+
+    /// It was committed.
     pub(super) fn has_ended(&mut self) {
         self.set_open(false);
     }
@@ -141,6 +146,16 @@ impl Drop for Cleaner {
                 }
             });
         }
+    }
+}
+
+/// That there is nothing to undo is no error: it was committed, or SQLite has undone it by itself, as it does on a full disk.
+async fn roll_back(conn: &mut Conn) -> sqlx::Result<()> {
+    match sqlx::query("ROLLBACK").execute(conn).await {
+        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(NO_TRANSACTION) => {
+            Ok(())
+        }
+        ended => ended.map(|_| ()),
     }
 }
 

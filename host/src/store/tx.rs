@@ -119,13 +119,9 @@ impl Tx {
     /// Undoes it, and gives its locks back before it returns.
     pub async fn rollback(self) -> Result<()> {
         match self.inner {
-            Inner::Sqlite(mut turn) => {
-                statements::run(turn.conn(), Dialect::Sqlite, vec![Statement::plain("ROLLBACK")]).await?;
-                turn.has_ended();
-            }
-            Inner::Postgres(inner) => inner.rollback().await?,
+            Inner::Sqlite(mut turn) => turn.undo().await,
+            Inner::Postgres(inner) => Ok(inner.rollback().await?),
         }
-        Ok(())
     }
 
     /// Makes it lasting.
