@@ -2,6 +2,7 @@
 
 mod columns;
 mod csv;
+mod gathering;
 mod json;
 mod writing;
 
@@ -11,7 +12,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
 use utoipa::ToSchema;
 
 use super::LARGEST_UPLOAD;
@@ -31,8 +32,10 @@ use crate::store::Conn;
 use crate::store::contacts::{self, ContactImport, NewContact};
 use crate::store::deletions::{self, Doomed, Marked};
 use csv::{File, FileError};
+pub(super) use gathering::Room;
+use gathering::{Gatherer, gathering};
 use json::Stopped;
-use writing::{CHUNK, CHUNKS_WAITING, Chunk, Import};
+use writing::Import;
 
 /// Rejected rows that are named; the others are counted.
 const MOST_REJECTED_NAMED: usize = 100;
@@ -163,9 +166,10 @@ async fn import_json(api: &Api, caller: &Caller, request: Request) -> Result<Ans
     }
     finish_of(&api.app, caller.account).await?;
     let import = Import::begin(caller, heading.name, now);
-    let (chunks, written) = mpsc::channel(CHUNKS_WAITING);
-    let reading = on_a_thread(move || send_json(&body, now, &chunks));
-    let (read, written) = tokio::join!(reading, import.write(&api.app.store, written));
+    let (gatherer, batches) = gathering(&api.room_for_imports);
+    let runtime = Handle::current();
+    let reading = on_a_thread(move || read_json(&body, now, gatherer, &runtime));
+    let (written, read) = tokio::join!(import.write(&api.app.store, batches), reading);
     written?;
     read?.map_err(|Stopped| ApiError::bad_request("The body could not be read to its end."))?;
     finish(api, caller, &import, heading.record_count, None).await
@@ -189,15 +193,10 @@ async fn import_csv(api: &Api, caller: &Caller, name: Option<String>, request: R
     })?;
     finish_of(&api.app, caller.account).await?;
     let import = Import::begin(caller, name, now);
-    let (chunks, written) = mpsc::channel(CHUNKS_WAITING);
+    let (gatherer, batches) = gathering(&api.room_for_imports);
     let mut told = OfFile { ignored_columns: file.columns().ignored.clone(), ..OfFile::default() };
-    let reading = async {
-        let read = read_csv(&mut file, &chunks, &mut told, now).await;
-        // The writer ends when nothing can come any more.
-        drop(chunks);
-        read
-    };
-    let (read, written) = tokio::join!(reading, import.write(&api.app.store, written));
+    let reading = read_csv(&mut file, gatherer, &mut told, now);
+    let (written, read) = tokio::join!(import.write(&api.app.store, batches), reading);
     let chunks = written?;
     if read == Err(BodyError::TooLarge) && chunks > 0 {
         // It is refused as a whole, and what has come in of it before that was known goes again.
@@ -237,37 +236,40 @@ async fn finish(
     caller.commit(tx, StatusCode::CREATED, &imported).await
 }
 
-fn send_json(body: &Bytes, now: Timestamp, chunks: &mpsc::Sender<Chunk>) -> std::result::Result<(), Stopped> {
-    let mut chunk = Chunk::default();
-    let send = |chunk: &mut Chunk| {
-        let records = chunk.records;
-        let full = std::mem::replace(chunk, Chunk { contacts: Vec::new(), records });
-        chunks.blocking_send(full).map_err(|_| Stopped)
-    };
+fn read_json(
+    body: &Bytes,
+    now: Timestamp,
+    mut gatherer: Gatherer,
+    runtime: &Handle,
+) -> std::result::Result<(), Stopped> {
+    let mut records = 0;
     json::each(body, now, &mut |contact: NewContact| {
-        chunk.contacts.push(contact);
-        chunk.records += 1;
-        if chunk.contacts.len() < CHUNK { Ok(()) } else { send(&mut chunk) }
+        records += 1;
+        if gatherer.take(contact, records) { runtime.block_on(gatherer.hand_over()) } else { Ok(()) }
     })?;
-    if chunk.contacts.is_empty() { Ok(()) } else { send(&mut chunk) }
+    runtime.block_on(gatherer.finish())
 }
 
-/// Sends the good rows on and notes the others; gives how many there were.
+/// Hands the good rows on and notes the others; gives how many there were.
 async fn read_csv<S>(
     file: &mut File<S>,
-    chunks: &mpsc::Sender<Chunk>,
+    mut gatherer: Gatherer,
     told: &mut OfFile,
     now: Timestamp,
 ) -> std::result::Result<u64, BodyError>
 where
     S: Stream<Item = std::result::Result<Bytes, BodyError>> + Unpin,
 {
-    let mut contacts = Vec::with_capacity(CHUNK);
     let mut records = 0;
     while let Some(row) = file.next(now).await? {
         records += 1;
         match row.contact {
-            Ok(contact) => contacts.push(contact),
+            Ok(contact) => {
+                if gatherer.take(contact, records) && gatherer.hand_over().await == Err(Stopped) {
+                    // The writer has failed, and tells of it.
+                    return Ok(records);
+                }
+            }
             Err(error) => {
                 told.rejected_count += 1;
                 if told.rejected.len() < MOST_REJECTED_NAMED {
@@ -275,17 +277,9 @@ where
                 }
             }
         }
-        if contacts.len() >= CHUNK {
-            let contacts = std::mem::replace(&mut contacts, Vec::with_capacity(CHUNK));
-            if chunks.send(Chunk { contacts, records }).await.is_err() {
-                // The writer has failed, and tells of it.
-                return Ok(records);
-            }
-        }
     }
-    if !contacts.is_empty() {
-        let _ = chunks.send(Chunk { contacts, records }).await;
-    }
+    // As above: whoever writes tells of its failure.
+    let _ = gatherer.finish().await;
     Ok(records)
 }
 

@@ -106,6 +106,10 @@ impl Code {
             Self::InternalError => {
                 "A fault of ours, which is logged. Give the request_id in details when you report it."
             }
+            Self::ServiceUnavailable => {
+                "The database does not answer at the moment, and the call may or may not have been carried out. Make it \
+                 again after as many seconds as Retry-After says; with an Idempotency-Key it is carried out once."
+            }
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::domain::status::words;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
 
+/// What a caller is told to wait for the database.
+const AGAIN_AFTER_SECONDS: u64 = 2;
+
 words! {
     /// The codes of the contract.
     pub Code {
@@ -86,6 +89,8 @@ words! {
         CannotRevokeLastKey = "cannot_revoke_last_key",
         /// Ours.
         InternalError = "internal_error",
+        /// Ours, and over in a moment: the database does not answer, or had too much to do.
+        ServiceUnavailable = "service_unavailable",
     }
 }
 
@@ -130,6 +135,7 @@ impl Code {
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ValidationFailed
             | Self::Unprocessable
             | Self::IdempotencyKeyReused
@@ -199,11 +205,20 @@ impl ApiError {
         let message = "Something went wrong on our side. The request's id is in the details.";
         Self { cause: Some(Arc::new(cause)), ..Self::new(Code::InternalError, message) }
     }
+
+    /// A fault of ours that is over in a moment. A connection may break while a transaction is ended, and then nobody
+    /// knows how it ended.
+    fn passing(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let message = "The database does not answer at the moment, and the call may or may not have been carried out. \
+                       Make it again: with an Idempotency-Key it is carried out once.";
+        let retry_after = Some(AGAIN_AFTER_SECONDS);
+        Self { retry_after, cause: Some(Arc::new(cause)), ..Self::new(Code::ServiceUnavailable, message) }
+    }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(error)
+        if error.is_passing() || error.is_conflict() { Self::passing(error) } else { Self::internal(error) }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The last hand on every answer: the request's id, the shape of errors, the log line and the counter. The cause of an
-//! internal error is logged here, once, and leaves through nothing else.
+//! The last hand on every answer: the request's id, the shape of errors, the log line and the counter. The cause of a
+//! fault of ours is logged here, once, and leaves through nothing else.
 
 use std::any::Any;
 use std::time::{Duration, Instant};
@@ -106,11 +106,11 @@ fn too_slow(patience: Duration) -> ApiError {
     ApiError::new(Code::RequestTimeout, message)
 }
 
-/// The body of an error. All but an internal one are the same for every request's id.
+/// The body of an error. All but a fault of ours are the same for every request's id.
 pub(super) fn shape(api: &Api, error: &ApiError, request_id: &str) -> Answer {
-    let details = match error.code {
-        Code::InternalError => json!({ "request_id": request_id }),
-        _ => error.details.clone(),
+    let details = match error.cause {
+        Some(_) => json!({ "request_id": request_id }),
+        None => error.details.clone(),
     };
     let address = format!("{}/docs/errors/{}", api.app.links.public_url(), error.code);
     Answer::json(error.code.status(), &Shape { code: error.code, address, message: &error.message, details })

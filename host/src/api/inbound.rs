@@ -27,14 +27,12 @@ pub(super) async fn receive(
     let Ids((provider, token)) = ids.map_err(|_| unknown())?;
     let mut scope = CallScope::default();
     match take(&api, &provider, &token, request, &mut scope).await {
-        Err(error) if error.code == Code::InternalError => {
-            if let Some(cause) = error.cause.as_deref() {
-                tracing::error!(
-                    provider,
-                    error = cause as &dyn std::error::Error,
-                    "A provider's request could not be taken, and is sent again"
-                );
-            }
+        Err(ApiError { cause: Some(cause), .. }) => {
+            tracing::error!(
+                provider,
+                error = &*cause as &dyn std::error::Error,
+                "A provider's request could not be taken, and is sent again"
+            );
             Ok(come_again(&api, &provider, &scope))
         }
         taken => taken,

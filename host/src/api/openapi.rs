@@ -64,7 +64,11 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         let schema = json!({ "type": "string", "format": "uuid" });
         add_parameter(operation, json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
-    let mut codes = vec![("400", "Not JSON, or a wrong parameter."), ("500", "A fault of ours.")];
+    let mut codes = vec![
+        ("400", "Not JSON, or a wrong parameter."),
+        ("500", "A fault of ours."),
+        ("503", "The database does not answer; `Retry-After` says when to come again."),
+    ];
     if !is_public {
         operation["security"] = json!([{ "key": [] }]);
         codes.push(("401", "The key is missing, malformed or revoked."));

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::address::Address;
+use super::contact_imports::Room;
 use super::error::{ApiError, Code, Result};
 use super::idempotency::{KEPT_FOR, Running};
 use super::rate::Windows;
@@ -41,6 +42,7 @@ pub(super) struct Parts {
     pub(super) failed_authentications: Windows<Address>,
     pub(super) signups: Windows<Address>,
     large_bodies: Semaphore,
+    pub(super) room_for_imports: Room,
     pub(super) forecasts: Semaphore,
     /// How many sends were due and in doubt, and when that was counted.
     pub(super) queue_seen: Mutex<Option<(Timestamp, (u64, u64))>>,
@@ -65,6 +67,7 @@ impl Api {
             failed_authentications: Windows::new(app.config.failed_authentications_per_minute, minute),
             signups: Windows::new(SIGNUPS_AN_HOUR, Duration::from_secs(3600)),
             large_bodies: Semaphore::new(LARGE_BODIES_AT_ONCE),
+            room_for_imports: Room::default(),
             forecasts: Semaphore::new(FORECASTS_AT_ONCE),
             queue_seen: Mutex::default(),
             inbound_requests: Semaphore::new(INBOUND_AT_ONCE),

@@ -85,6 +85,11 @@ impl EmailAddress {
     }
 }
 
+/// The domain of an address of which the key is given. One that has given up its address has none in it.
+pub fn domain_of_key(key: &str) -> &str {
+    key.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
 impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.local, self.domain)

@@ -59,10 +59,8 @@ pub(super) async fn run(app: App, watched: Watched, turns: Turns) {
             tracing::warn!(credential.id = %watched.hold.credential_id, error = &error as &dyn std::error::Error,
                 "A mailbox can't be read");
         }
-        if let Err(error) = note(&app, &watched, Some(&error.to_string())).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "A mailbox's error could not be stored");
-        }
-        app.clock.sleep(pause_after(&error, pace.failures)).await;
+        // The pause runs from the failure on: whoever reads of it knows when the next try is, however long it took to store.
+        tokio::join!(app.clock.sleep(pause_after(&error, pace.failures)), note_failure(&app, &watched, &error));
     }
 }
 
@@ -159,6 +157,12 @@ async fn store(app: &App, watched: &Watched, mailbox: &Mailbox, batch: FetchBatc
 async fn load(app: &App, watched: &Watched) -> Result<Mailbox, WatchError> {
     let mailbox = mailboxes::held(&mut *app.store.read().await?, watched.hold).await?;
     mailbox.ok_or(WatchError::NotOurs)
+}
+
+async fn note_failure(app: &App, watched: &Watched, failure: &WatchError) {
+    if let Err(error) = note(app, watched, Some(&failure.to_string())).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "A mailbox's error could not be stored");
+    }
 }
 
 async fn note(app: &App, watched: &Watched, error: Option<&str>) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::row::RowExt;
 use super::{Conn, Dialect, Page, Result, Tx};
+use crate::domain::address::domain_of_key;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
 use crate::domain::status::EnrollmentStatus;
@@ -128,18 +129,18 @@ pub async fn insert_many(
         .map(|c| {
             let (email, key, domain) = (c.email.to_string(), c.email.key(), c.email.domain());
             let (first_name, last_name) = (c.first_name.as_deref(), c.last_name.as_deref());
-            (key, c.id.to_string(), email, domain, first_name, last_name, c.company.as_deref())
+            (domain, key, c.id.to_string(), email, first_name, last_name, c.company.as_deref())
         })
         .collect();
     // In the order of the index that decides: its pages are visited once each, and of two transactions that insert the same
     // addresses one waits for the other, where in any other order both would. Of two with one key the first stays first.
-    rows.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    rows.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
     // «WHERE true» keeps SQLite from reading ON as part of a join.
     let sql = format!(
-        "INSERT INTO contacts (email_key, id, email, domain, first_name, last_name, company, account_id,
+        "INSERT INTO contacts (domain, email_key, id, email, first_name, last_name, company, account_id,
                                contact_import_id, created_at)
          SELECT c0, c1, c2, c3, c4, c5, c6, $2, $3, $4 FROM {} AS given WHERE true
-         ON CONFLICT (account_id, email_key) DO NOTHING",
+         ON CONFLICT (account_id, domain, email_key) DO NOTHING",
         tx.dialect().json_rows(7)
     );
     let done = sqlx::query(AssertSqlSafe(sql))
@@ -228,8 +229,9 @@ pub async fn get(conn: &mut Conn, id: ContactId) -> Result<Option<Contact>> {
 
 /// An account's contact by its address (given as its key, in lower case).
 pub async fn by_email(conn: &mut Conn, account: AccountId, email_key: &str) -> Result<Option<Contact>> {
-    let row = sqlx::query("SELECT * FROM contacts WHERE account_id = $1 AND email_key = $2")
+    let row = sqlx::query("SELECT * FROM contacts WHERE account_id = $1 AND domain = $2 AND email_key = $3")
         .bind(account.to_string())
+        .bind(domain_of_key(email_key))
         .bind(email_key)
         .fetch_optional(conn)
         .await?;
@@ -276,23 +278,25 @@ pub async fn enrollments(conn: &mut Conn, contact: ContactId) -> Result<Vec<Enro
         .collect()
 }
 
-/// The contacts of an account at a domain after `after`, in their order.
+/// The contacts of an account at a domain whose keys come after `after`, in the order of those: each with its own.
 pub async fn of_domain(
     conn: &mut Conn,
     account: AccountId,
     domain: &str,
-    after: Option<ContactId>,
+    after: &str,
     limit: i64,
-) -> Result<Vec<ContactId>> {
-    let rows =
-        sqlx::query("SELECT id FROM contacts WHERE account_id = $1 AND domain = $2 AND id > $3 ORDER BY id LIMIT $4")
-            .bind(account.to_string())
-            .bind(domain)
-            .bind(after.map(|id| id.to_string()).unwrap_or_default())
-            .bind(limit)
-            .fetch_all(conn)
-            .await?;
-    rows.iter().map(|row| row.id("id")).collect()
+) -> Result<Vec<(ContactId, String)>> {
+    let rows = sqlx::query(
+        "SELECT id, email_key FROM contacts WHERE account_id = $1 AND domain = $2 AND email_key > $3
+         ORDER BY email_key LIMIT $4",
+    )
+    .bind(account.to_string())
+    .bind(domain)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.id("id")?, row.text("email_key")?))).collect()
 }
 
 /// Where contacts are enrolled, campaign by campaign.

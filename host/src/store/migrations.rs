@@ -29,20 +29,21 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (21, "last obeyed", include_str!("../../migrations/0021_last_obeyed.sql")),
     (22, "mailboxes that change", include_str!("../../migrations/0022_mailboxes_that_change.sql")),
     (23, "events as written", include_str!("../../migrations/0023_events_as_written.sql")),
+    (24, "contacts by domain", include_str!("../../migrations/0024_contacts_by_domain.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.
 pub(super) async fn run(conn: &mut Conn, dialect: Dialect) -> Result<Vec<i64>> {
     let before = applied(conn).await;
-    migrator(dialect).run(conn).await.map_err(StoreError::Migration)?;
+    migrator(dialect, NUMBERED).run(conn).await.map_err(StoreError::Migration)?;
     Ok(NUMBERED.iter().map(|(number, ..)| *number).filter(|number| !before.contains(number)).collect())
 }
 
-fn migrator(dialect: Dialect) -> Migrator {
-    let numbered = NUMBERED.iter().map(|(number, name, text)| {
+fn migrator(dialect: Dialect, numbered: &[(i64, &'static str, &str)]) -> Migrator {
+    let numbered = numbered.iter().map(|(number, name, text)| {
         // What the two databases do not share: a word, and statements that one of them lacks.
         let text = match dialect {
-            Dialect::Sqlite => text.replace("BYTEA", "BLOB"),
+            Dialect::Sqlite => text.replace("BYTEA", "BLOB").replace("-- SQLite: ", ""),
             Dialect::Postgres => text.replace("-- PostgreSQL: ", ""),
         };
         Migration::new(*number, (*name).into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)
@@ -53,4 +54,34 @@ fn migrator(dialect: Dialect) -> Migrator {
 /// Empty on a new database, which has no such table yet.
 async fn applied(conn: &mut Conn) -> Vec<i64> {
     sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(conn).await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AnyConnection, Connection as _};
+
+    use super::*;
+    use crate::store::row::RowExt;
+
+    #[tokio::test]
+    async fn contacts_of_before_are_there_when_the_table_was_made_anew() {
+        sqlx::any::install_default_drivers();
+        let mut conn = AnyConnection::connect("sqlite::memory:").await.unwrap();
+        let before = &NUMBERED[..23];
+        migrator(Dialect::Sqlite, before).run(&mut conn).await.unwrap();
+        let insert = "INSERT INTO contacts (id, account_id, contact_import_id, email, email_key, domain, first_name,
+                          unsubscribed_at, created_at, deleted_at)
+                      VALUES ('1', 'a', 'i', 'Ada@x.test', 'ada@x.test', 'x.test', 'Ada', 7, 8, NULL),
+                             ('2', 'a', 'i', 'bo@x.test', '2', 'x.test', NULL, NULL, 8, 9)";
+        sqlx::query(insert).execute(&mut conn).await.unwrap();
+        assert_eq!(run(&mut conn, Dialect::Sqlite).await.unwrap(), [24]);
+        let rows = sqlx::query("SELECT * FROM contacts ORDER BY id").fetch_all(&mut conn).await.unwrap();
+        let told = rows.iter().map(|row| (row.text("email").unwrap(), row.opt_int("deleted_at").unwrap()));
+        assert_eq!(told.collect::<Vec<_>>(), [("Ada@x.test".to_owned(), None), ("bo@x.test".to_owned(), Some(9))]);
+        let (name, opted_out) = (rows[0].opt_text("first_name").unwrap(), rows[0].opt_int("unsubscribed_at").unwrap());
+        assert_eq!((name.as_deref(), opted_out), (Some("Ada"), Some(7)));
+        let again = insert.replace("'1', 'a'", "'3', 'a'").replace("('2'", "('4'");
+        let refused = sqlx::query(AssertSqlSafe(again)).execute(&mut conn).await.unwrap_err();
+        assert!(refused.as_database_error().is_some_and(|error| error.is_unique_violation()), "{refused}");
+    }
 }

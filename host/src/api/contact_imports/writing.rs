@@ -2,8 +2,8 @@
 //! for long and a crash leaves whole chunks. Writing one again changes nothing, so that an import may be begun anew under
 //! its id.
 
-use tokio::sync::mpsc;
-
+use super::gathering::Batches;
+use super::on_a_thread;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiError, Code, Result};
 use crate::domain::Timestamp;
@@ -13,8 +13,6 @@ use crate::store::{Store, StoreError, Tx};
 
 /// Contacts of one transaction.
 pub(super) const CHUNK: usize = 5000;
-/// Chunks that are read and not yet written: one is made while another is written.
-pub(super) const CHUNKS_WAITING: usize = 1;
 /// Two imports of the same addresses may be in each other's way; the database then undoes one.
 const MOST_TRIES: u32 = 3;
 
@@ -24,14 +22,6 @@ pub(super) struct Import<'c> {
     caller: &'c Caller,
     name: String,
     begun_at: Timestamp,
-}
-
-/// Some contacts of it.
-#[derive(Debug, Default)]
-pub(super) struct Chunk {
-    pub(super) contacts: Vec<NewContact>,
-    /// Records of the list up to the end of this chunk.
-    pub(super) records: u64,
 }
 
 impl<'c> Import<'c> {
@@ -46,11 +36,14 @@ impl<'c> Import<'c> {
     }
 
     /// Writes what comes until nobody sends any more; gives how many chunks it was.
-    pub(super) async fn write(&self, store: &Store, mut chunks: mpsc::Receiver<Chunk>) -> Result<u64> {
+    pub(super) async fn write(&self, store: &Store, mut batches: Batches) -> Result<u64> {
         let mut written = 0;
-        while let Some(chunk) = chunks.recv().await {
-            self.write_chunk(store, &chunk).await?;
-            written += 1;
+        while let Some(batch) = batches.next().await {
+            let batch = on_a_thread(move || batch.sorted()).await?;
+            for (contacts, records) in batch.into_chunks() {
+                self.write_chunk(store, &contacts, records).await?;
+                written += 1;
+            }
         }
         Ok(written)
     }
@@ -60,9 +53,9 @@ impl<'c> Import<'c> {
         contacts::finish_import(tx.conn(), self.id, records).await?.ok_or_else(deleted)
     }
 
-    async fn write_chunk(&self, store: &Store, chunk: &Chunk) -> Result<()> {
+    async fn write_chunk(&self, store: &Store, contacts: &[NewContact], records: u64) -> Result<()> {
         for tried in 1.. {
-            match self.try_chunk(store, chunk).await {
+            match self.try_chunk(store, contacts, records).await {
                 Ok(Some(mut tx)) => {
                     self.caller.begun(&mut tx, &self.id.to_string()).await?;
                     return Ok(tx.commit().await?);
@@ -76,13 +69,17 @@ impl<'c> Import<'c> {
     }
 
     /// A chunk that is written and not yet committed; none when somebody has deleted the import.
-    async fn try_chunk(&self, store: &Store, chunk: &Chunk) -> std::result::Result<Option<Tx>, StoreError> {
+    async fn try_chunk(
+        &self,
+        store: &Store,
+        contacts: &[NewContact],
+        records: u64,
+    ) -> std::result::Result<Option<Tx>, StoreError> {
         let mut tx = store.begin().await?;
         let (id, name, created_at) = (self.id, self.name.clone(), self.begun_at);
         let row = ContactImport { id, name, record_count: 0, contact_count: 0, created_at };
         contacts::insert_import(tx.conn(), self.caller.account, &row).await?;
-        let Chunk { contacts, records } = chunk;
-        let is_there = contacts::grow_import(&mut tx, self.caller.account, id, *records, contacts, created_at).await?;
+        let is_there = contacts::grow_import(&mut tx, self.caller.account, id, records, contacts, created_at).await?;
         Ok(is_there.then_some(tx))
     }
 }

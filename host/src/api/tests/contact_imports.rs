@@ -8,6 +8,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::super::test_support::{Answer, Key, TestApi};
+use crate::store::contacts;
 
 async fn upload_as(api: &TestApi, key: &Key, path: &str, media_type: &str, body: impl Into<Body>) -> Answer {
     let request = Request::post(path)
@@ -107,6 +108,25 @@ async fn a_file_that_is_too_large_leaves_nothing_behind() {
     assert_eq!(imports(&api, &key).await, Vec::<Value>::new());
     let made = upload(&api, &key, "email\na1@example.org\n").await.expect(StatusCode::CREATED);
     assert_eq!(made.get("skipped"), None, "no contact of it is left");
+}
+
+#[tokio::test]
+async fn of_two_rows_with_one_address_the_first_is_taken_wherever_they_stand() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    // In no order, and more than are written in one transaction.
+    let row = |n: u32| format!("p{}@company{}.test,Person\n", n.wrapping_mul(2_654_435_761), n % 97);
+    let rows: String = (0..23_000).map(row).collect();
+    let file = format!("email,first_name\nZed@z.test,First\n{rows}zed@Z.test,Second\n{}", row(7));
+    let made = upload(&api, &key, file).await.expect(StatusCode::CREATED);
+    assert_eq!((&made["record_count"], &made["skipped"]), (&json!(23_003), &json!(2)));
+    let path = format!("/contact_imports/{}", made["id"].as_str().unwrap());
+    assert_eq!(api.get(&key, &path).await.json()["contact_count"], 23_001);
+    // Ids are given in the order of the file.
+    let newest = api.get(&key, &format!("{path}/contacts?limit=1")).await.json();
+    assert_eq!(newest[0]["email"], row(22_999).split(',').next().unwrap());
+    let zed = contacts::by_email(&mut api.app.store.read().await.unwrap(), key.account, "zed@z.test").await.unwrap();
+    assert_eq!(zed.unwrap().first_name.as_deref(), Some("First"));
 }
 
 #[tokio::test]

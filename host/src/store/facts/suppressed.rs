@@ -19,14 +19,15 @@ const SUPPRESSED: &str = "suppressed";
 /// what was left.
 pub async fn stop_planned(store: &Store, account: AccountId, standing: &Suppression, now: Timestamp) -> Result<()> {
     if standing.kind == "domain" {
-        let mut after = None;
+        let mut after = String::new();
         loop {
             let mut conn = store.read().await?;
-            let chunk = contacts::of_domain(&mut conn, account, &standing.value, after, CHUNK).await?;
+            let chunk = contacts::of_domain(&mut conn, account, &standing.value, &after, CHUNK).await?;
             drop(conn);
-            let Some(last) = chunk.last() else { break };
-            after = Some(*last);
-            stop_contacts(store, &chunk, now).await?;
+            let (ids, mut keys): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+            let Some(last) = keys.pop() else { break };
+            after = last;
+            stop_contacts(store, &ids, now).await?;
         }
     } else {
         let contact = contacts::by_email(&mut *store.read().await?, account, &standing.value).await?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::AssertSqlSafe;
 
 use super::{COLUMNS, Send, send_of};
+use crate::domain::address::domain_of_key;
 use crate::domain::ids::{AccountId, CredentialId, SendId};
 use crate::store::dialect::json_of;
 use crate::store::packed::{self, Columns, PackedRow};
@@ -94,15 +95,15 @@ pub async fn newest_to_each(
             (SELECT s.*, c.email AS contact_email, given.c0 AS asked,
                     ROW_NUMBER() OVER (PARTITION BY given.c0 ORDER BY COALESCE(s.sent_at, s.due_at) DESC, s.id DESC) AS place
              FROM {} AS given CROSS JOIN contacts c CROSS JOIN enrollments e CROSS JOIN sends s
-             WHERE c.account_id = given.c1 AND c.email_key = given.c2 AND e.contact_id = c.id AND s.enrollment_id = e.id
-               AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending')
-               AND (given.c3 IS NULL OR s.smtp_credential_id = given.c3)) AS ranked
+             WHERE c.account_id = given.c1 AND c.domain = given.c2 AND c.email_key = given.c3 AND e.contact_id = c.id
+               AND s.enrollment_id = e.id AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending')
+               AND (given.c4 IS NULL OR s.smtp_credential_id = given.c4)) AS ranked
          WHERE place = 1",
-        dialect.json_rows(4)
+        dialect.json_rows(5)
     );
     let given = wanted.iter().enumerate().map(|(at, one)| {
-        let credential = one.credential.map(|id| id.to_string());
-        (at.to_string(), one.account.to_string(), one.email_key.as_str(), credential)
+        let (key, credential) = (one.email_key.as_str(), one.credential.map(|id| id.to_string()));
+        (at.to_string(), one.account.to_string(), domain_of_key(key), key, credential)
     });
     let sql = packed::select(dialect, FOUND_FOR, &query);
     let all = sqlx::query(AssertSqlSafe(sql)).bind(json_of(given)).fetch_one(conn).await?;

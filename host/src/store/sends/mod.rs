@@ -15,6 +15,7 @@ mod settle;
 use super::row::RowExt;
 use super::{Conn, Result};
 use crate::domain::Timestamp;
+use crate::domain::address::domain_of_key;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, CredentialId, EnrollmentId, NodeId, SendId};
 use crate::domain::status::SendState;
@@ -201,11 +202,12 @@ pub async fn newest_to(
 ) -> Result<Option<Send>> {
     let row = sqlx::query(
         "SELECT s.* FROM contacts c JOIN enrollments e ON e.contact_id = c.id JOIN sends s ON s.enrollment_id = e.id
-         WHERE c.account_id = $1 AND c.email_key = $2 AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending')
-           AND ($3 IS NULL OR s.smtp_credential_id = $3)
+         WHERE c.account_id = $1 AND c.domain = $2 AND c.email_key = $3
+           AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending') AND ($4 IS NULL OR s.smtp_credential_id = $4)
          ORDER BY COALESCE(s.sent_at, s.due_at) DESC, s.id DESC LIMIT 1",
     )
     .bind(account.to_string())
+    .bind(domain_of_key(email_key))
     .bind(email_key)
     .bind(credential.map(|id| id.to_string()))
     .fetch_optional(conn)

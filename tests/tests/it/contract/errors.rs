@@ -83,7 +83,8 @@ async fn every_code_has_its_page() -> anyhow::Result<()> {
                  extension_not_found inbound_endpoint_not_found suppression_not_found bad_request validation_failed \
                  unprocessable rate_limited no_pending_enrollments campaign_not_active campaign_not_paused \
                  contact_already_enrolled no_emails_provided no_contacts_provided cannot_revoke_last_key \
-                 idempotency_key_reused idempotency_in_progress plan_limit_reached payload_too_large internal_error";
+                 idempotency_key_reused idempotency_in_progress plan_limit_reached payload_too_large internal_error \
+                 service_unavailable";
     for code in codes.split_whitespace() {
         let page = world.api().call(Method::GET, &format!("/docs/errors/{code}"), None).await?;
         ensure!(page.status == 200 && page.text.contains(code), "{code}: {}", page.text);
