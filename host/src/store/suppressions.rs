@@ -98,10 +98,10 @@ pub async fn add(conn: &mut Conn, account: AccountId, suppression: &Suppression)
 /// Why an account never mails an address, if that is so.
 pub async fn refusal(conn: &mut Conn, account: AccountId, email: &EmailAddress) -> Result<Option<Refusal>> {
     let row = sqlx::query(
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM suppressions WHERE account_id = $1
-                         AND ((kind = 'address' AND value = $2) OR (kind = 'domain' AND value = $3)))
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM suppressions WHERE account_id = $1 AND kind = 'address' AND value = $2)
+                       OR EXISTS (SELECT 1 FROM suppressions WHERE account_id = $1 AND kind = 'domain' AND value = $3)
                      THEN 1 ELSE 0 END AS suppressed,
-                CASE WHEN EXISTS (SELECT 1 FROM contacts WHERE account_id = $1 AND email_key = $2
+                CASE WHEN EXISTS (SELECT 1 FROM contacts WHERE account_id = $1 AND domain = $3 AND email_key = $2
                          AND unsubscribed_at IS NOT NULL)
                      THEN 1 ELSE 0 END AS unsubscribed",
     )

@@ -12,10 +12,10 @@ use super::writing::CHUNK;
 use crate::store::contacts::NewContact;
 
 /// Contacts of one batch: as they grow, batches gain ever less and take memory.
-const LARGEST_BATCH: usize = 10 * CHUNK;
+const LARGEST_BATCH: usize = 6 * CHUNK;
 /// Memory of all that waits to be written, beside a chunk of each import: what two of the largest batches of usual
 /// contacts take, one that is written and one that is read.
-const ROOM_BYTES: usize = 24 * 1024 * 1024;
+const ROOM_BYTES: usize = 16 * 1024 * 1024;
 
 /// The room that all imports share.
 #[derive(Debug, Clone)]

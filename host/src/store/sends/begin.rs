@@ -89,7 +89,9 @@ async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: 
                      THEN 1 ELSE 0 END AS deleted,
                 CASE WHEN x.id IS NULL OR x.disabled_at IS NOT NULL OR x.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS credential_off,
                 CASE WHEN EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
-                               AND ((p.kind = 'address' AND p.value = c.email_key) OR (p.kind = 'domain' AND p.value = c.domain)))
+                               AND p.kind = 'address' AND p.value = c.email_key)
+                       OR EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
+                               AND p.kind = 'domain' AND p.value = c.domain)
                      THEN 1 ELSE 0 END AS suppressed
          FROM sends s JOIN enrollments e ON e.id = s.enrollment_id JOIN campaigns k ON k.id = s.campaign_id
               JOIN contacts c ON c.id = s.contact_id LEFT JOIN smtp_credentials x ON x.id = s.smtp_credential_id
