@@ -218,7 +218,7 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        if error.is_passing() || error.is_conflict() { Self::passing(error) } else { Self::internal(error) }
+        if error.is_passing() { Self::passing(error) } else { Self::internal(error) }
     }
 }
 

@@ -85,7 +85,7 @@ impl EmailAddress {
     }
 }
 
-/// The domain of an address of which the key is given. One that has given up its address has none in it.
+/// The domain in an [`EmailAddress::key`]; empty for what is none, as the id that stands in a deleted contact's place is.
 pub fn domain_of_key(key: &str) -> &str {
     key.rsplit_once('@').map_or("", |(_, domain)| domain)
 }

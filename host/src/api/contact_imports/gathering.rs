@@ -1,7 +1,7 @@
 //! Contacts between the reading of an import and its writing. An index over addresses is visited at random places where a
 //! list is in no order, and each place costs a page that is read and written for one contact. So what is read while
 //! something else is written is put in the order of the index before it is written itself: of ten times as many contacts
-//! ten times as many stand on a page. A list that comes in slowly is written as it comes.
+//! ten times as many stand on a page. A list that comes in slowly is written chunk by chunk as it comes.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ impl Gatherer {
         self.batch.records = records;
         let count = self.batch.contacts.len();
         count.is_multiple_of(CHUNK)
-            && (count >= LARGEST_BATCH || self.wanted.available_permits() > 0 || !self.has_room_for_more())
+            && (count >= LARGEST_BATCH || self.wanted.available_permits() > 0 || !self.take_room())
     }
 
     /// Gives what was gathered to the writer, once it wants more. The error: it wants no more, ever.
@@ -92,7 +92,8 @@ impl Gatherer {
         if self.batch.contacts.is_empty() { Ok(()) } else { self.hand_over().await }
     }
 
-    fn has_room_for_more(&mut self) -> bool {
+    /// Takes room for the contacts since the last whole chunk, so that more may follow; false when there is none.
+    fn take_room(&mut self) -> bool {
         let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
         let Ok(more) = Arc::clone(&self.room.0).try_acquire_many_owned(bytes) else { return false };
         match &mut self.batch.room {
@@ -119,7 +120,8 @@ impl Drop for Batches {
 }
 
 impl Batch {
-    /// In the order of the index. Of two with one address the first stays first.
+    /// In the order of the index, as [`insert_many`](crate::store::contacts::insert_many) has it within a chunk. Of two with
+    /// one address the first stays first.
     pub(super) fn sorted(mut self) -> Self {
         self.contacts.sort_by(|one, other| {
             let by_domain = one.email.domain().cmp(other.email.domain());
