@@ -153,7 +153,7 @@ fn componentize(workspace: &Path, out: &Path, modules: &Path, name: &str) -> Res
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(|mut encoder| encoder.encode())
         .map_err(|error| format!("{name} is no component: {error:#}"))?;
     let path = out.join(name).with_extension("wasm");
     fs::write(&path, embed::with_manifest(component, &manifest))?;

@@ -183,10 +183,10 @@ fn last_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 fn last_section(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     for payload in Parser::new(0).parse_all(bytes) {
         let Payload::CustomSection(section) = payload.ok()? else { continue };
-        let end = usize::try_from(section.range().end).ok()?;
+        let end = section.range().end;
         // Only a section of the outermost component ends where the file ends.
         if section.name() == SECTION && end == bytes.len() {
-            let content = end - usize::try_from(section.range().start).ok()?;
+            let content = end - section.range().start;
             let start = end.checked_sub(section_len(content))?;
             return Some((&bytes[..start], section.data()));
         }

@@ -55,7 +55,7 @@ pub(super) fn component(hook: Hook, pages: u32, declarations: &str, body: &str) 
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(WIT).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
 

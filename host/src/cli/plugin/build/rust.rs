@@ -29,7 +29,7 @@ pub(super) fn component(folder: &Path, target: &str) -> anyhow::Result<Vec<u8>> 
     ComponentEncoder::default()
         .validate(true)
         .module(&bytes)
-        .and_then(|encoder| encoder.encode())
+        .and_then(|mut encoder| encoder.encode())
         .map_err(|error| anyhow!("{} is no plugin: {error:#}; does src/lib.rs call one of the SDK's macros, such as ampout_plugin::send_gate!(admit)?", path.display()))
 }
 
