@@ -29,7 +29,7 @@ pub struct ComponentLimits {
     pub memory_bytes: usize,
     /// The most that a manifest may ask for, in bytes.
     pub max_memory_bytes: usize,
-    /// The guest's own time, counted in ticks of 10 ms.
+    /// The guest's own time: that of its threads, looked at every 10 ms.
     pub own_time: Duration,
     /// The whole call, with the time in which other work had its turn.
     pub wall_time: Duration,

@@ -12,6 +12,7 @@ use wasmtime::{
 };
 
 use super::bindings::Imports;
+use super::own_time::OwnTime;
 use super::state::{MOST_INSTANCES, MOST_MEMORIES, MOST_TABLES, State};
 use super::{cache_folder, check};
 use crate::domain::Timestamp;
@@ -19,8 +20,8 @@ use crate::extensions::error::StartError;
 use crate::extensions::fetch::Fetcher;
 use crate::extensions::limits::{ComponentLimits, Limits};
 
-/// How often the epoch moves: the guest's own time is counted in it, and other work has its turn at each.
-const TICK: Duration = Duration::from_millis(10);
+/// How often the epoch moves: the guest's own time is looked at then, and other work has its turn.
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// What stays resident of a memory between two calls. Without `pagemap_scan` all of it would be cleared each time.
 const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
@@ -125,15 +126,18 @@ impl ComponentEngine {
         store.limiter(|state| &mut state.guard);
         store.set_hostcall_fuel(limits.copied_bytes);
         store.set_max_component_handles(limits.handles);
-        // The tick that runs may be almost over: a call gets one more than its time has.
-        let mut ticks_left = limits.own_time.as_millis().div_ceil(TICK.as_millis());
+        let own_time = OwnTime::new(limits.own_time);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
-            if ticks_left == 0 {
+            if own_time.is_over() {
                 return Ok(UpdateDeadline::Interrupt);
             }
-            ticks_left -= 1;
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            let own_time = own_time.clone();
+            let others = async move {
+                tokio::task::yield_now().await;
+                own_time.goes_on();
+            };
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(others)))
         });
         store
     }

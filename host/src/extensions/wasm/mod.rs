@@ -7,6 +7,7 @@ mod check;
 mod convert;
 mod engine;
 mod host_functions;
+mod own_time;
 mod state;
 mod wasi;
 
