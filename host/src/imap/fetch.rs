@@ -107,6 +107,24 @@ impl Summary {
 }
 
 impl FetchBatch {
+    /// One message was looked at, and its answer could not be read.
+    pub fn passing_over(uid_validity: u32, uid: u32) -> Self {
+        Self { unreadable: vec![uid], ..Self::nothing(uid_validity, uid) }
+    }
+
+    /// Nothing came up to that UID; there may be more.
+    pub fn nothing(uid_validity: u32, scanned_to: u32) -> Self {
+        Self {
+            uid_validity,
+            messages: Vec::new(),
+            unreadable: Vec::new(),
+            refusal: None,
+            scanned_to,
+            more: true,
+            cut_short: None,
+        }
+    }
+
     /// The last UID of which is known what it brought.
     fn last_uid(&self) -> Option<u32> {
         let message = self.messages.last().map(|message| message.uid);
@@ -132,16 +150,13 @@ impl Session {
         fetched
     }
 
+    /// The message with which the fetch that failed last began, or the next one would.
+    pub fn next_in_line(&self) -> Option<u32> {
+        self.pending.front().copied()
+    }
+
     async fn fetch_in_time(&mut self, last_uid: u32, limits: FetchLimits) -> Result<FetchBatch, ImapError> {
-        let mut batch = FetchBatch {
-            uid_validity: self.state.uid_validity,
-            messages: Vec::new(),
-            unreadable: Vec::new(),
-            refusal: None,
-            scanned_to: last_uid,
-            more: true,
-            cut_short: None,
-        };
+        let mut batch = FetchBatch::nothing(self.state.uid_validity, last_uid);
         let searched_all = match self.search_beyond(last_uid).await {
             Ok(searched_all) => searched_all,
             // There is nothing in what was searched: the next session need not search it again.

@@ -15,6 +15,7 @@ pub mod parse;
 pub mod references;
 mod start;
 mod supervise;
+mod suspects;
 mod turns;
 mod verdict;
 mod watch;

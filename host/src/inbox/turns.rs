@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+use super::suspects::Suspects;
 use crate::domain::Timestamp;
 use crate::imap::FetchLimits;
 
@@ -48,6 +49,8 @@ pub(super) struct Pace {
     /// How often in a row it could not be read.
     pub(super) failures: u32,
     slow_until: Option<Timestamp>,
+    /// Whether one of its messages keeps the others from being read.
+    pub(super) suspects: Suspects,
 }
 
 /// A place, given back when it is dropped, and what may be fetched with it.

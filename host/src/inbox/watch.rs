@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::start;
+use super::suspects::Suspects;
 use super::turns::{Pace, Turns};
 use crate::app::App;
 use crate::domain::credential::Endpoint;
 use crate::domain::ids::{AccountId, CredentialId, InboundMessageId};
-use crate::imap::{Change, FetchBatch, FetchedMessage, ImapError, ImapServer, Session};
+use crate::imap::{Change, FetchBatch, FetchLimits, FetchedMessage, ImapError, ImapServer, Session};
 use crate::rounds;
 use crate::secrets::{SealedFor, SecretError};
 use crate::store::inbox::InboundMessage;
@@ -98,10 +99,18 @@ async fn catch_up(
 ) -> Result<u32, WatchError> {
     loop {
         let turn = turns.fetching(pace, app.clock.now()).await;
-        let fetched = session.fetch_since(last_uid, turn.limits).await;
+        let limits = pace.suspects.limits(turn.limits);
+        look_beyond(session, limits, &mut pace.suspects).await?;
+        let fetched = session.fetch_since(last_uid, limits).await;
         let cut_short = fetched.as_ref().map_or_else(Some, |batch| batch.cut_short.as_ref());
         if matches!(cut_short, Some(ImapError::TimedOut { .. })) {
             pace.was_slow(app.clock.now());
+        }
+        if let (Some(garbled @ ImapError::Protocol { .. }), Some(uid)) = (cut_short, session.next_in_line())
+            && pace.suspects.failed(uid, limits, garbled)
+        {
+            let passed_over = FetchBatch::passing_over(session.state().uid_validity, uid);
+            store(app, watched, mailbox, passed_over).await?;
         }
         let mut batch = fetched?;
         // A server that gives the one next to it does not have a message; one that gives none is out of order, and what it
@@ -118,8 +127,21 @@ async fn catch_up(
         if let Some(error) = cut_short {
             return Err(error.into());
         }
+        pace.suspects.came();
         if !more {
             return Ok(last_uid);
+        }
+    }
+}
+
+/// Where a message can't be read: whether the server gives any beyond it. Those are read in their turn.
+async fn look_beyond(session: &mut Session, limits: FetchLimits, suspects: &mut Suspects) -> Result<(), ImapError> {
+    let Some(uid) = suspects.looks_beyond() else { return Ok(()) };
+    match session.fetch_since(uid, limits).await {
+        Ok(batch) => suspects.looked_beyond(&batch),
+        Err(error) => {
+            suspects.failed_beyond(session.next_in_line());
+            Err(error)
         }
     }
 }

@@ -9,13 +9,18 @@ use imap_codec::imap_types::fetch::{MessageDataItem, MessageDataItemName, Sectio
 use imap_codec::imap_types::flag::{Flag, FlagFetch};
 use imap_codec::imap_types::response::{Data, Response};
 
-use super::mailbox::StoredMessage;
+use super::mailbox::{Given, StoredMessage};
 use crate::domain::Timestamp;
+
+/// What is no size.
+const ENVELOPE: &str = r#"ENVELOPE (NIL NIL ((NIL NIL "a" "example.com")) NIL NIL NIL NIL NIL NIL NIL)"#;
 
 /// The value of `name`, or `None` for an item that this server doesn't serve, or not at present.
 pub(super) fn item(message: &StoredMessage, name: &MessageDataItemName<'_>) -> Option<MessageDataItem<'static>> {
-    if message.withheld && *name != MessageDataItemName::Uid {
-        return None;
+    match message.given {
+        Given::Refused if *name != MessageDataItemName::Uid => return None,
+        Given::Garbled if *name == MessageDataItemName::Rfc822Size => return item_of(ENVELOPE),
+        Given::Whole | Given::Refused | Given::Garbled => {}
     }
     let raw = &message.raw[..];
     Some(match name {
@@ -94,7 +99,11 @@ fn header_fields(header: &[u8], names: &[AString<'_>]) -> Vec<u8> {
 /// The codec's date can be made from another crate's type alone, so the codec reads it from text.
 fn internal_date(at: Timestamp) -> Option<MessageDataItem<'static>> {
     let at = jiff::Timestamp::from_millisecond(at.as_millis()).ok()?.strftime("%d-%b-%Y %H:%M:%S +0000");
-    let line = format!("* 1 FETCH (INTERNALDATE \"{at}\")\r\n");
+    item_of(&format!("INTERNALDATE \"{at}\""))
+}
+
+fn item_of(text: &str) -> Option<MessageDataItem<'static>> {
+    let line = format!("* 1 FETCH ({text})\r\n");
     let (_, response) = ResponseCodec::default().decode_static(line.as_bytes()).ok()?;
     match response {
         Response::Data(Data::Fetch { items, .. }) => items.into_iter().next(),

@@ -15,9 +15,18 @@ pub(super) struct StoredMessage {
     pub(super) uid: u32,
     pub(super) arrived: Timestamp,
     pub(super) seen: bool,
-    /// It can't be given at present.
-    pub(super) withheld: bool,
+    pub(super) given: Given,
     pub(super) raw: Arc<[u8]>,
+}
+
+/// How a message is given to who asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    Whole,
+    /// It can't be given at present.
+    Refused,
+    /// In a form that nobody asked for.
+    Garbled,
 }
 
 impl Mailbox {
@@ -46,7 +55,7 @@ impl Mailbox {
         }
         let uid = self.next_uid;
         self.next_uid = self.next_uid.saturating_add(1);
-        self.messages.push(StoredMessage { uid, arrived, seen: false, withheld: false, raw: raw.into() });
+        self.messages.push(StoredMessage { uid, arrived, seen: false, given: Given::Whole, raw: raw.into() });
         uid
     }
 
@@ -63,9 +72,9 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn withhold(&mut self, uids: &[u32]) {
+    pub(super) fn give(&mut self, uids: &[u32], given: Given) {
         for message in &mut self.messages {
-            message.withheld = uids.contains(&message.uid);
+            message.given = if uids.contains(&message.uid) { given } else { Given::Whole };
         }
     }
 

@@ -18,7 +18,7 @@ use super::DemoError;
 use super::certificates::Certificates;
 use crate::clock::Clock;
 use crate::secrets::SecretString;
-use mailbox::Mailbox;
+use mailbox::{Given, Mailbox};
 
 /// A user with an INBOX.
 #[derive(Debug, Clone)]
@@ -155,7 +155,13 @@ impl ImapServer {
 
     /// Refuses these messages, and none but these, from now on.
     pub fn withhold(&self, username: &str, uids: &[u32]) -> Result<(), DeliveryError> {
-        lock(&self.mailbox(username)?.mailbox).withhold(uids);
+        lock(&self.mailbox(username)?.mailbox).give(uids, Given::Refused);
+        Ok(())
+    }
+
+    /// Answers for these messages, and none but these, with what nobody asked for, from now on.
+    pub fn garble(&self, username: &str, uids: &[u32]) -> Result<(), DeliveryError> {
+        lock(&self.mailbox(username)?.mailbox).give(uids, Given::Garbled);
         Ok(())
     }
 

@@ -141,6 +141,38 @@ async fn what_a_server_refuses_for_a_while_is_read_later_and_what_it_never_gives
 }
 
 #[tokio::test]
+async fn a_message_whose_answer_can_t_be_read_is_passed_over_and_no_other_is() {
+    let room = Room::open(false).await;
+    let (a, b) = (room.app.sent(room.sender, "a@example.com").await, room.app.sent(room.sender, "b@example.com").await);
+    let _running = room.run();
+    room.watched().await;
+    room.deliver(human("a@example.com", "r1", Some(a.id)));
+    room.server.deliver(USER, "broken").unwrap();
+    room.server.garble(USER, &[1, 2]).unwrap();
+    let later = || room.app.clock.advance(Duration::from_secs(30));
+    room.until(async || {
+        later();
+        room.mailbox().await.last_error.is_some_and(|error| error.contains("a form that nothing was asked for in"))
+    })
+    .await;
+    assert_eq!(room.mailbox().await.last_uid, 0);
+
+    room.server.garble(USER, &[2]).unwrap();
+    room.deliver(human("b@example.com", "r2", Some(b.id)));
+    room.until(async || {
+        later();
+        room.answers(&a).await.len() == 1 && room.answers(&b).await.len() == 1
+    })
+    .await;
+    room.until(async || {
+        later();
+        room.mailbox().await.last_error.is_none()
+    })
+    .await;
+    assert_eq!(room.mailbox().await.last_uid, 3);
+}
+
+#[tokio::test]
 async fn one_credential_that_can_t_be_read_keeps_no_other_mailbox_from_being_watched() {
     let room = Room::open(true).await;
     let odd = room.app.sender(room.sender.account, Some(room.server.address().port())).await;
