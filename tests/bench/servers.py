@@ -21,6 +21,7 @@ SETTINGS = {
     "allow_plaintext": "true",
     "egress_allow": "127.0.0.0/8",
     "rate_limit_per_minute": "10000000",
+    "smtp_connections_per_account": "256",
     "dns_servers": "127.0.0.1:9",
     "log": "warn",
 }

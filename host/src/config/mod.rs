@@ -83,6 +83,8 @@ pub struct Config {
     pub signup: Signup,
     /// Of one credential.
     pub smtp_connections_per_credential: usize,
+    /// Of one account.
+    pub smtp_connections_per_account: usize,
     /// Of this node.
     pub smtp_connections: usize,
     /// An `EnvFilter`.
@@ -183,6 +185,7 @@ struct Written {
     request_timeout_seconds: u64,
     signup: Signup,
     smtp_connections_per_credential: usize,
+    smtp_connections_per_account: usize,
     smtp_connections: usize,
     log: String,
     log_format: LogFormat,
@@ -241,6 +244,8 @@ impl Config {
             signup: written.signup,
             smtp_connections_per_credential: read
                 .positive("smtp_connections_per_credential", written.smtp_connections_per_credential)?,
+            smtp_connections_per_account: read
+                .positive("smtp_connections_per_account", written.smtp_connections_per_account)?,
             smtp_connections: read.positive("smtp_connections", written.smtp_connections)?,
             log: written.log,
             log_format: written.log_format,

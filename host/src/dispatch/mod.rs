@@ -57,7 +57,7 @@ pub fn most_held(app: &App) -> u64 {
 pub async fn run(app: App, shutdown: CancellationToken) {
     let (ledger, writer) = Ledger::start(app.clone());
     let held = Held::default();
-    let turns = Turns::new(app.config.smtp_connections_per_credential);
+    let turns = Turns::new(app.config.smtp_connections_per_credential, app.config.smtp_connections_per_account);
     let sequences = Sequences::default();
     let mut workers = JoinSet::new();
     let mut rounds: usize = 0;
@@ -159,18 +159,23 @@ async fn round(
     // Each round begins with another campaign, so that none is always the last to find room.
     let first = rounds % active.len().max(1);
     active.rotate_left(first);
-    for campaign in active {
-        // More would only wait for connections while their leases run.
-        let most = MOST_HELD.min(app.config.smtp_connections * claim::HELD_PER_CONNECTION);
+    // More would only wait for connections while their leases run.
+    let most = MOST_HELD.min(app.config.smtp_connections * claim::HELD_PER_CONNECTION);
+    let most_of_account = app.config.smtp_connections_per_account * claim::HELD_PER_CONNECTION;
+    for (campaign, account) in active {
         let room = most.saturating_sub(held.len());
         if room == 0 {
             break;
+        }
+        let room = room.min(most_of_account.saturating_sub(held.of_account(account)));
+        if room == 0 {
+            continue;
         }
         match claim::claim(app, held, sequences, campaign, room, now).await? {
             Round::Claimed { context, sends, next_due } => {
                 next = next.min(next_due.unwrap_or(next));
                 for send in sends {
-                    held.take(send.send.id, send.credential_id);
+                    held.take(&send);
                     workers.spawn(hold(
                         app.clone(),
                         ledger.clone(),

@@ -4,15 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::claim::CampaignContext;
 use super::compose::{Parts, compose};
 use super::ledger::Ledger;
 use super::open_credential::OpenCredential;
 use super::outcome::Outcome;
 use super::render::CompiledStep;
-use super::turns::Turns;
+use super::turns::{Turn, Turns};
 use crate::app::App;
 use crate::dns::MxAnswer;
 use crate::domain::smtp_reply::{self, Reply, ReplyVerdict, Stage};
@@ -55,7 +53,7 @@ pub(super) async fn bring(
 /// behind: never more is on its way than there are connections.
 pub(super) struct Line {
     connection: PooledConnection,
-    _turn: Option<OwnedSemaphorePermit>,
+    _turn: Turn,
 }
 
 /// `None`: the send is no longer ours.
@@ -92,7 +90,7 @@ async fn attempt(
     if let Some(outcome) = ask_gate(app, context, credential, held, exchangers.as_deref(), decisions).await {
         return Some(outcome);
     }
-    let turn = turns.take(held.credential_id).await;
+    let turn = turns.take(held.send.account_id, held.credential_id).await;
     if turns.was_refused_since(held.credential_id, context.claimed_at) {
         return Some(Outcome::GivenBack {
             due_at: app.clock.now(),

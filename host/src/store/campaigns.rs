@@ -83,10 +83,11 @@ pub async fn list(conn: &mut Conn, account: AccountId, page: &Page) -> Result<Ve
     rows.iter().map(campaign_of).collect()
 }
 
-/// The ids of all campaigns that send.
-pub async fn active(conn: &mut Conn) -> Result<Vec<CampaignId>> {
-    let rows = sqlx::query("SELECT id FROM campaigns WHERE status = 'active' ORDER BY id").fetch_all(conn).await?;
-    rows.iter().map(|row| row.id("id")).collect()
+/// All campaigns that send, and whose they are.
+pub async fn active(conn: &mut Conn) -> Result<Vec<(CampaignId, AccountId)>> {
+    let sql = "SELECT id, account_id FROM campaigns WHERE status = 'active' ORDER BY id";
+    let rows = sqlx::query(sql).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok((row.id("id")?, row.id("account_id")?))).collect()
 }
 
 /// A campaign for the length of a claim: on PostgreSQL its row is locked, so that its credentials' daily limits are

@@ -6,6 +6,7 @@ mod a_credential_goes_down;
 mod a_doubt_is_settled;
 mod a_months_plan;
 mod a_person_answers;
+mod accounts_share_a_node;
 mod answers_instead_of_tickets;
 mod bindings_reach_every_node;
 mod bounces;
