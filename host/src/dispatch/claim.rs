@@ -133,7 +133,9 @@ async fn look(
     let mut allowance = Allowance::of(tx, campaign.account_id, &plan, now).await?;
     let places = Places { day: None, month: now.utc_month() };
 
-    for credential in &all {
+    // Each time another is the first, so that none is always the last to find room.
+    let (others, first) = all.split_at(usize::try_from(now.as_millis()).unwrap_or(0) % all.len().max(1));
+    for credential in first.iter().chain(others) {
         let Some(NextDue { first: Some(first), later }) = of_credentials.get(&credential.id).copied() else { continue };
         if !credential.is_usable(now) {
             next.at_or_never(credential.resting_until.filter(|_| credential.disabled.is_none()));
@@ -292,7 +294,7 @@ fn reserve(writes: &mut Writes, claims: &[(SendId, CredentialId)], now: Timestam
 
 /// Sends of one credential that a node holds at once.
 pub(super) fn most_held(app: &App) -> usize {
-    app.config.smtp_connections_per_credential * HELD_PER_CONNECTION
+    app.config.smtp_connections_per_credential.saturating_mul(HELD_PER_CONNECTION)
 }
 
 fn as_limit(count: usize) -> i64 {

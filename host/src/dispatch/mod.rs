@@ -160,8 +160,9 @@ async fn round(
     let first = rounds % active.len().max(1);
     active.rotate_left(first);
     // More would only wait for connections while their leases run.
-    let most = MOST_HELD.min(app.config.smtp_connections * claim::HELD_PER_CONNECTION);
-    let most_of_account = app.config.smtp_connections_per_account * claim::HELD_PER_CONNECTION;
+    let held_by = |connections: usize| MOST_HELD.min(connections.saturating_mul(claim::HELD_PER_CONNECTION));
+    let most = held_by(app.config.smtp_connections);
+    let most_of_account = held_by(app.config.smtp_connections_per_account);
     for (campaign, account) in active {
         let room = most.saturating_sub(held.len());
         if room == 0 {

@@ -36,7 +36,9 @@ struct State {
 impl Turns {
     /// `each` turns a credential, and all those of an account no more than `of_account`.
     pub(super) fn new(each: usize, of_account: usize) -> Self {
-        Self { each: each.max(1), of_account: of_account.max(1), credentials: Arc::default(), accounts: Arc::default() }
+        let possible = |turns: usize| turns.clamp(1, Semaphore::MAX_PERMITS);
+        let (each, of_account) = (possible(each), possible(of_account));
+        Self { each, of_account, credentials: Arc::default(), accounts: Arc::default() }
     }
 
     /// Waits for a turn.
@@ -106,6 +108,7 @@ mod tests {
         turns.forget_idle();
         assert!(!turns.was_refused_since(credential, claimed_at));
     }
+
     #[tokio::test]
     async fn the_servers_of_one_account_however_slow_leave_turns_to_the_others() {
         let zero = Timestamp::from_millis(0);

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::start;
-use super::suspects::Suspects;
 use super::turns::{Pace, Turns};
 use crate::app::App;
 use crate::domain::credential::Endpoint;
@@ -97,52 +96,79 @@ async fn catch_up(
     session: &mut Session,
     mut last_uid: u32,
 ) -> Result<u32, WatchError> {
+    pace.suspects.belong_to(session.state().uid_validity);
     loop {
         let turn = turns.fetching(pace, app.clock.now()).await;
         let limits = pace.suspects.limits(turn.limits);
-        look_beyond(session, limits, &mut pace.suspects).await?;
+        look_beyond(app, session, limits, pace).await?;
         let fetched = session.fetch_since(last_uid, limits).await;
-        let cut_short = fetched.as_ref().map_or_else(Some, |batch| batch.cut_short.as_ref());
-        if matches!(cut_short, Some(ImapError::TimedOut { .. })) {
-            pace.was_slow(app.clock.now());
+        note_if_slow(app, pace, &fetched);
+        let trouble = trouble(&fetched).map(|error| (at_fault(&fetched, session), error.clone()));
+        match &trouble {
+            None => pace.suspects.came(),
+            Some((None, _)) => pace.suspects.unsettled(),
+            Some((Some(uid), error)) if pace.suspects.failed(*uid, limits, error) => {
+                // Which is a step ahead: the next one is soon.
+                pace.failures = pace.failures.min(1);
+                let passed_over = FetchBatch::passing_over(session.state().uid_validity, *uid);
+                store(app, watched, mailbox, passed_over).await?;
+                return Err(error.clone().into());
+            }
+            Some((Some(_), _)) => {}
         }
-        if let (Some(garbled @ ImapError::Protocol { .. }), Some(uid)) = (cut_short, session.next_in_line())
-            && pace.suspects.failed(uid, limits, garbled)
-        {
-            let passed_over = FetchBatch::passing_over(session.state().uid_validity, uid);
-            store(app, watched, mailbox, passed_over).await?;
-        }
-        let mut batch = fetched?;
-        // A server that gives the one next to it does not have a message; one that gives none is out of order, and what it
-        // refuses must not be passed over.
-        if let Some(refusal) = batch.refusal.take().filter(|_| batch.messages.is_empty()) {
-            return Err(refusal.into());
-        }
-        let (scanned_to, more, cut_short) = (batch.scanned_to, batch.more, batch.cut_short.take());
-        if scanned_to > last_uid {
+        let batch = fetched?;
+        let (scanned_to, more) = (batch.scanned_to, batch.more);
+        let is_refused = trouble.is_some() && batch.cut_short.is_none();
+        if scanned_to > last_uid && !is_refused {
             store(app, watched, mailbox, batch).await?;
             last_uid = scanned_to;
             turns.stored.notify_one();
         }
-        if let Some(error) = cut_short {
+        if let Some((_, error)) = trouble {
             return Err(error.into());
         }
-        pace.suspects.came();
         if !more {
             return Ok(last_uid);
         }
     }
 }
 
-/// Where a message can't be read: whether the server gives any beyond it. Those are read in their turn.
-async fn look_beyond(session: &mut Session, limits: FetchLimits, suspects: &mut Suspects) -> Result<(), ImapError> {
-    let Some(uid) = suspects.looks_beyond() else { return Ok(()) };
-    match session.fetch_since(uid, limits).await {
-        Ok(batch) => suspects.looked_beyond(&batch),
-        Err(error) => {
-            suspects.failed_beyond(session.next_in_line());
-            Err(error)
+/// Where a message can't be had: whether the server gives any beyond it. Those are read in their turn.
+async fn look_beyond(app: &App, session: &mut Session, limits: FetchLimits, pace: &mut Pace) -> Result<(), ImapError> {
+    let Some(uid) = pace.suspects.looks_beyond() else { return Ok(()) };
+    let fetched = session.fetch_since(uid, limits).await;
+    note_if_slow(app, pace, &fetched);
+    if fetched.is_err() {
+        pace.suspects.failed_beyond(at_fault(&fetched, session));
+    }
+    pace.suspects.looked_beyond(&fetched?)
+}
+
+/// What kept a fetch from bringing all that it could.
+fn trouble(fetched: &Result<FetchBatch, ImapError>) -> Option<&ImapError> {
+    let batch = match fetched {
+        Ok(batch) => batch,
+        Err(error) => return Some(error),
+    };
+    // A server that gives the one next to it does not have a message; one that gives none is out of order, and what it
+    // refuses must not be passed over.
+    batch.cut_short.as_ref().or(batch.refusal.as_ref().filter(|_| batch.messages.is_empty()))
+}
+
+/// The first message that may be to blame for it; none, where it was the connection.
+fn at_fault(fetched: &Result<FetchBatch, ImapError>, session: &Session) -> Option<u32> {
+    match fetched {
+        Ok(FetchBatch { cut_short: None, unreadable, .. }) => unreadable.first().copied(),
+        Ok(FetchBatch { cut_short: Some(ImapError::Protocol { .. }), .. }) | Err(ImapError::Protocol { .. }) => {
+            session.next_in_line()
         }
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn note_if_slow(app: &App, pace: &mut Pace, fetched: &Result<FetchBatch, ImapError>) {
+    if matches!(trouble(fetched), Some(ImapError::TimedOut { .. })) {
+        pace.was_slow(app.clock.now());
     }
 }
 

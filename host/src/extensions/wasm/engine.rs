@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
 use wasmtime::UpdateDeadline;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
@@ -12,16 +11,13 @@ use wasmtime::{
 };
 
 use super::bindings::Imports;
-use super::own_time::OwnTime;
+use super::own_time::TICK;
 use super::state::{MOST_INSTANCES, MOST_MEMORIES, MOST_TABLES, State};
 use super::{cache_folder, check};
 use crate::domain::Timestamp;
 use crate::extensions::error::StartError;
 use crate::extensions::fetch::Fetcher;
 use crate::extensions::limits::{ComponentLimits, Limits};
-
-/// How often the epoch moves: the guest's own time is looked at then, and other work has its turn.
-pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// What stays resident of a memory between two calls. Without `pagemap_scan` all of it would be cleared each time.
 const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
@@ -117,7 +113,8 @@ impl ComponentEngine {
     /// The one place that makes stores, so that none is without limits.
     #[expect(clippy::disallowed_methods, reason = "this is the door: the limits are set below")]
     pub(super) fn fresh_store(&self, limits: &ComponentLimits, now: Timestamp, fetcher: Fetcher) -> Store<State> {
-        let state = State::new(limits.memory_bytes, limits.table_elements, limits.handles, now, fetcher);
+        let state = State::new(limits, now, fetcher);
+        let own_time = state.own_time.clone();
         let mut store = Store::new(&self.engine, state);
         if self.purpose == Purpose::Counting {
             // Fails only where nothing counts.
@@ -126,7 +123,6 @@ impl ComponentEngine {
         store.limiter(|state| &mut state.guard);
         store.set_hostcall_fuel(limits.copied_bytes);
         store.set_max_component_handles(limits.handles);
-        let own_time = OwnTime::new(limits.own_time);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
             if own_time.is_over() {

@@ -89,7 +89,10 @@ impl http::Host for State {
         request: http::FetchRequest,
     ) -> wasmtime::Result<Result<http::FetchResponse, http::FetchError>> {
         let http::FetchRequest { method, url, headers, body } = request;
-        Ok(match self.fetcher.fetch(&method, &url, headers, body).await {
+        self.own_time.stands_still();
+        let fetched = self.fetcher.fetch(&method, &url, headers, body).await;
+        self.own_time.goes_on();
+        Ok(match fetched {
             Ok(Answer { status, headers, body }) => Ok(http::FetchResponse { status, headers, body: body.into() }),
             Err(Refused::Denied(reason)) => Err(http::FetchError::Denied(reason)),
             Err(Refused::Timeout) => Err(http::FetchError::Timeout),

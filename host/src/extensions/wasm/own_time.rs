@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cpu_time::ThreadTime;
 
-use super::engine::TICK;
+/// How often the epoch moves: the guest's own time is looked at then, and other work has its turn.
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// What one call has left. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -35,13 +36,18 @@ impl OwnTime {
 
     /// At a tick: whether it has spent all of it.
     pub(super) fn is_over(&self) -> bool {
+        self.stands_still();
+        self.lock().left.is_zero()
+    }
+
+    /// The guest waits.
+    pub(super) fn stands_still(&self) {
         let mut own = self.lock();
         let spent = Reading::spent_since(own.since.take());
         own.left = own.left.saturating_sub(spent);
-        own.left.is_zero()
     }
 
-    /// The guest goes on here, after others had their turn.
+    /// The guest goes on here.
     pub(super) fn goes_on(&self) {
         self.lock().since = Reading::now();
     }
@@ -57,8 +63,7 @@ impl Reading {
         Some(Self { thread: thread::current().id(), spent })
     }
 
-    /// A tick at most: a guest that waited for a fetch may have been away from its thread for longer, or be on another one by
-    /// now, of which nothing is known.
+    /// A tick at most, which is what is looked at: a guest may be on another thread by now, of which nothing is known.
     fn spent_since(before: Option<Self>) -> Duration {
         match (before, Self::now()) {
             (Some(before), Some(now)) if before.thread == now.thread => {

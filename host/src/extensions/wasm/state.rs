@@ -3,9 +3,11 @@
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use super::own_time::OwnTime;
 use super::wasi::Wasi;
 use crate::domain::Timestamp;
 use crate::extensions::fetch::Fetcher;
+use crate::extensions::limits::ComponentLimits;
 use crate::extensions::record::{LogBuffer, LogLine};
 
 // A Rust component has three core instances (itself and two shims), a JavaScript one about five, a Python one a few dozen:
@@ -21,6 +23,7 @@ pub(super) struct State {
     /// What the guest's clock shows: one call sees one time.
     pub(super) now: Timestamp,
     pub(super) fetcher: Fetcher,
+    pub(super) own_time: OwnTime,
     handles: usize,
     /// Made when it is first used: most guests have none.
     wasi: Option<Box<Wasi>>,
@@ -38,15 +41,15 @@ pub(super) struct MemoryGuard {
 }
 
 impl State {
-    pub(super) fn new(
-        limit_bytes: usize,
-        table_elements: usize,
-        handles: usize,
-        now: Timestamp,
-        fetcher: Fetcher,
-    ) -> Self {
-        let guard = MemoryGuard { limit_bytes, table_elements, granted_bytes: 0, refused: false };
-        Self { guard, logs: LogBuffer::default(), now, fetcher, handles, wasi: None }
+    pub(super) fn new(limits: &ComponentLimits, now: Timestamp, fetcher: Fetcher) -> Self {
+        let guard = MemoryGuard {
+            limit_bytes: limits.memory_bytes,
+            table_elements: limits.table_elements,
+            granted_bytes: 0,
+            refused: false,
+        };
+        let own_time = OwnTime::new(limits.own_time);
+        Self { guard, logs: LogBuffer::default(), now, fetcher, own_time, handles: limits.handles, wasi: None }
     }
 
     /// All that the guest logged and printed.
