@@ -29,7 +29,7 @@ struct Reading {
 
 impl OwnTime {
     /// A call gets one tick more than its time has: the one that runs may be almost over. What comes before the first is not
-    /// measured: most calls end before it, and reading the clock would be a hundredth of what they cost.
+    /// measured: most calls end before it, and need not ask the system for the time.
     pub(super) fn new(limit: Duration) -> Self {
         Self(Arc::new(Mutex::new(Left { left: limit + TICK, since: None })))
     }
