@@ -52,17 +52,21 @@ pub(super) struct Imported {
     #[schema(nullable = false)]
     skipped: Option<u64>,
     #[serde(flatten)]
+    #[schema(nullable = false)]
     file: Option<OfFile>,
 }
 
-/// What is told of a CSV file beside.
+/// What is told of a CSV file beside. None of it is required in the document: the answer to JSON has the same shape.
 #[derive(Default, Serialize, ToSchema)]
 struct OfFile {
     /// Rows that were not taken: the first hundred.
+    #[schema(required = false)]
     rejected: Vec<Rejected>,
     /// How many were not taken.
+    #[schema(required = false)]
     rejected_count: u64,
     /// Columns that nothing was taken from.
+    #[schema(required = false)]
     ignored_columns: Vec<String>,
 }
 
@@ -114,6 +118,7 @@ struct ContactImportFields {
 struct ContactFields {
     /// Trimmed; compared in lower case with its domain in ASCII.
     email: String,
+    /// Trimmed; null where nothing is left of it, as the others are.
     #[schema(max_length = 200)]
     first_name: Option<String>,
     #[schema(max_length = 200)]

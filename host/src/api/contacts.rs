@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::Answer;
@@ -11,17 +12,18 @@ use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
-use super::input::read_wrapped;
+use super::input::{Reading, read_wrapped};
 use super::state::Api;
 use super::values::{email, line};
 use crate::deletions::finish_soon;
+use crate::domain::address::key_of;
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
 use crate::domain::status::EnrollmentStatus;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::contacts::{self, EnrollmentOfContact};
 use crate::store::deletions::{self, Doomed, Marked};
-use crate::store::{Conn, suppressions};
+use crate::store::{Conn, former_addresses, suppressions};
 
 /// The longest name or company.
 pub(super) const LONGEST_NAME: usize = 200;
@@ -69,9 +71,11 @@ struct ContactChange {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the shape alone; `update` reads it")]
 struct ContactChanges {
-    /// Not that of another contact. The old address of somebody who unsubscribed is suppressed.
+    /// Not that of another contact. The old address of somebody who unsubscribed is suppressed; a bounce of mail that went to
+    /// the old one suppresses that one.
     #[schema(nullable = false)]
     email: Option<String>,
+    /// Trimmed; null where nothing is left of it, as the others are.
     #[schema(max_length = 200)]
     first_name: Option<String>,
     #[schema(max_length = 200)]
@@ -112,21 +116,25 @@ pub(super) async fn update(
             fields.note("email", "can't be null; leave it out to keep it");
         }
         address = fields.optional("email", email);
-        fields.change_or_clear("first_name", &mut contact.first_name, line(0, LONGEST_NAME));
-        fields.change_or_clear("last_name", &mut contact.last_name, line(0, LONGEST_NAME));
-        fields.change_or_clear("company", &mut contact.company, line(0, LONGEST_NAME));
+        fields.change_or_clear("first_name", &mut contact.first_name, name);
+        fields.change_or_clear("last_name", &mut contact.last_name, name);
+        fields.change_or_clear("company", &mut contact.company, name);
         Some(())
     })?;
-    let before = EmailAddress::parse(&contact.email).map_err(ApiError::internal)?;
-    let address = address.unwrap_or_else(|| before.clone());
-    if contact.unsubscribed_at.is_some() && address.key() != before.key() {
-        // Whoever reads mail at the old address does not want more, whosever contact it is next.
-        suppressions::add_address(tx.conn(), caller.account, &before.key(), "unsubscribed", api.now()).await?;
+    let before = key_of(&contact.email);
+    if let Some(address) = &address {
+        contact.email = address.to_string();
     }
-    if !contacts::update(tx.conn(), &contact, &address).await? {
+    if address.is_some_and(|address| address.key() != before) {
+        former_addresses::give_up(tx.conn(), id, &before, api.now()).await?;
+        if contact.unsubscribed_at.is_some() {
+            // Whoever reads mail at the old address does not want more, whosever contact it is next.
+            suppressions::add_address(tx.conn(), caller.account, &before, "unsubscribed", api.now()).await?;
+        }
+    }
+    if !contacts::update(tx.conn(), &contact).await? {
         return Err(ApiError::invalid_field("contact.email", "is the address of another contact"));
     }
-    let contact = Contact { email: address.to_string(), ..contact };
     caller.commit(tx, StatusCode::OK, &shown(contact)).await
 }
 
@@ -152,6 +160,13 @@ pub(super) async fn delete(
 
 pub(super) async fn found(conn: &mut Conn, account: AccountId, id: ContactId) -> Result<Contact> {
     contacts::find(conn, account, id).await?.ok_or_else(missing)
+}
+
+/// A name or company as it is kept, whichever way it comes: trimmed, and absent where it is empty.
+pub(super) fn name(value: &Value) -> Reading<Option<String>> {
+    let given = line(0, LONGEST_NAME)(value)?;
+    let name = given.trim();
+    Ok((!name.is_empty()).then(|| name.to_owned()))
 }
 
 fn missing() -> ApiError {

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::row::RowExt;
 use super::{Conn, Dialect, Page, Result, Tx};
-use crate::domain::address::domain_of_key;
+use crate::domain::address::{domain_of_key, key_of};
 use crate::domain::contact::Contact;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, ContactImportId, EnrollmentId};
 use crate::domain::status::EnrollmentStatus;
@@ -34,11 +34,11 @@ pub struct NewContact {
     /// Its address.
     pub email: EmailAddress,
     /// May be unknown.
-    pub first_name: Option<String>,
+    pub first_name: Option<Box<str>>,
     /// May be unknown.
-    pub last_name: Option<String>,
+    pub last_name: Option<Box<str>>,
     /// May be unknown.
-    pub company: Option<String>,
+    pub company: Option<Box<str>>,
 }
 
 /// An enrollment in a contact's answer.
@@ -239,15 +239,16 @@ pub async fn by_email(conn: &mut Conn, account: AccountId, email_key: &str) -> R
 }
 
 /// Writes the fields that PATCH may change; false when another contact has the address.
-pub async fn update(conn: &mut Conn, contact: &Contact, email: &EmailAddress) -> Result<bool> {
+pub async fn update(conn: &mut Conn, contact: &Contact) -> Result<bool> {
+    let key = key_of(&contact.email);
     let written = sqlx::query(
         "UPDATE contacts SET email = $2, email_key = $3, domain = $4, first_name = $5, last_name = $6, company = $7
          WHERE id = $1",
     )
     .bind(contact.id.to_string())
-    .bind(email.to_string())
-    .bind(email.key())
-    .bind(email.domain())
+    .bind(&contact.email)
+    .bind(&key)
+    .bind(domain_of_key(&key))
     .bind(contact.first_name.as_deref())
     .bind(contact.last_name.as_deref())
     .bind(contact.company.as_deref())

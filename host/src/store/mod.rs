@@ -21,6 +21,7 @@ pub mod events;
 pub mod extension_files;
 pub mod extensions;
 pub mod facts;
+pub mod former_addresses;
 mod group;
 pub mod idempotent_answers;
 pub mod inbound;

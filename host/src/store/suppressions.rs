@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use super::dialect::json_of;
 use super::row::RowExt;
 use super::{Conn, Page, Result, Writes};
-use crate::domain::ids::{AccountId, SuppressionId};
+use crate::domain::ids::{AccountId, ContactId, SuppressionId};
 use crate::domain::{EmailAddress, Timestamp};
 
 /// An address or a domain that is never mailed.
@@ -30,6 +30,15 @@ pub enum Refusal {
     Suppressed,
     /// The contact who has it unsubscribed.
     Unsubscribed,
+}
+
+/// A contact whom mail went to at a time, with the address that it has now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WrittenTo {
+    pub(super) account: AccountId,
+    pub(super) contact: ContactId,
+    pub(super) at: Timestamp,
+    pub(super) email_key: String,
 }
 
 /// Suppresses an address (given as its key, in lower case). One that is suppressed keeps its row; of what the engine itself
@@ -57,18 +66,25 @@ pub async fn add_address(
     Ok(())
 }
 
-/// Suppresses accounts' addresses (given as their keys), those that are not.
-pub(super) fn add_addresses(writes: &mut Writes, addresses: &[(AccountId, String)], reason: &str, now: Timestamp) {
-    if addresses.is_empty() {
+/// Suppresses the addresses that mail went to, those that are not suppressed.
+pub(super) fn add_written_to(writes: &mut Writes, contacts: &[WrittenTo], reason: &str, now: Timestamp) {
+    if contacts.is_empty() {
         return;
     }
     let sql = format!(
         "INSERT INTO suppressions (id, account_id, kind, value, reason, created_at)
-         SELECT c0, c1, 'address', c2, $2, $3 FROM {} AS given WHERE true
+         SELECT c0, c1, 'address',
+                COALESCE((SELECT f.email_key FROM former_addresses f
+                          WHERE f.contact_id = given.c2 AND f.given_up_at >= CAST(given.c3 AS BIGINT)
+                          ORDER BY f.given_up_at LIMIT 1), c4), $2, $3
+         FROM {} AS given WHERE true
          ON CONFLICT (account_id, kind, value) DO NOTHING",
-        writes.dialect().json_rows(3)
+        writes.dialect().json_rows(5)
     );
-    let rows = addresses.iter().map(|(account, key)| (SuppressionId::new(now).to_string(), account.to_string(), key));
+    let rows = contacts.iter().map(|WrittenTo { account, contact, at, email_key }| {
+        let id = SuppressionId::new(now).to_string();
+        (id, account.to_string(), contact.to_string(), at.as_millis().to_string(), email_key)
+    });
     writes.add(sql, [json_of(rows).into(), reason.to_owned().into(), now.as_millis().into()]);
 }
 

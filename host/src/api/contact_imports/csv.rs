@@ -227,9 +227,12 @@ where
         )
     }
 
-    /// Waits for more of the body; false when it has ended.
+    /// Waits for more of the body; false when it has ended, after which it must not be asked again.
     async fn fill(&mut self) -> Result<bool, E> {
         while self.waiting.is_empty() {
+            if self.is_at_end {
+                return Ok(false);
+            }
             match self.body.next().await {
                 Some(more) => self.waiting = more?,
                 None => {
@@ -321,7 +324,7 @@ fn header_by(text: &[u8], delimiter: u8, is_whole: bool) -> Option<Vec<String>> 
 }
 
 /// A name as it is kept: trimmed, its line breaks made blanks, absent where it is empty.
-fn one_line(text: &str) -> Result<Option<String>, String> {
+fn one_line(text: &str) -> Result<Option<Box<str>>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
@@ -332,7 +335,7 @@ fn one_line(text: &str) -> Result<Option<String>, String> {
         }
         false => text.to_owned(),
     };
-    check_line(&text, 0, LONGEST_NAME).map(|()| Some(text))
+    check_line(&text, 0, LONGEST_NAME).map(|()| Some(text.into()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use super::*;
 async fn read(file: &[u8], piece: usize) -> Result<Vec<String>, BadHeader> {
     let pieces: Vec<Result<Bytes, Infallible>> =
         file.chunks(piece).map(|part| Ok(Bytes::copy_from_slice(part))).collect();
-    let mut file = match File::open(stream::iter(pieces)).await {
+    // As a body over HTTP, it panics when it is asked again after its end.
+    let body = stream::unfold(pieces.into_iter(), async |mut rest| rest.next().map(|piece| (piece, rest)));
+    let mut file = match File::open(Box::pin(body)).await {
         Ok(file) => file,
         Err(FileError::Header(bad)) => return Err(bad),
         Err(FileError::Body(never)) => match never {},
@@ -21,7 +23,7 @@ async fn read(file: &[u8], piece: usize) -> Result<Vec<String>, BadHeader> {
             Err(error) => format!("! {error}"),
             Ok(contact) => {
                 let names = [contact.first_name, contact.last_name, contact.company];
-                let names: Vec<String> = names.into_iter().map(|name| name.unwrap_or_else(|| "-".to_owned())).collect();
+                let names: Vec<&str> = names.iter().map(|name| name.as_deref().unwrap_or("-")).collect();
                 format!("{} {}", contact.email, names.join("|"))
             }
         };

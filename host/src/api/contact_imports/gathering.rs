@@ -125,7 +125,7 @@ impl Batch {
     pub(super) fn sorted(mut self) -> Self {
         self.contacts.sort_by(|one, other| {
             let by_domain = one.email.domain().cmp(other.email.domain());
-            by_domain.then_with(|| one.email.key().cmp(&other.email.key()))
+            by_domain.then_with(|| one.email.cmp_keys(&other.email))
         });
         self
     }
@@ -146,7 +146,7 @@ impl Batch {
 
 fn bytes_of(contact: &NewContact) -> usize {
     let NewContact { id: _, email, first_name, last_name, company } = contact;
-    let names = [first_name, last_name, company].into_iter().flatten().map(String::len).sum::<usize>();
+    let names = [first_name, last_name, company].into_iter().flatten().map(|name| name.len()).sum::<usize>();
     size_of::<NewContact>() + email.local().len() + email.domain().len() + names
 }
 

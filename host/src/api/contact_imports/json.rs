@@ -4,7 +4,7 @@
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::api::contacts::LONGEST_NAME;
+use crate::api::contacts::name;
 use crate::api::error::Result;
 use crate::api::input::{Fields, Problems, kind_of, object};
 use crate::api::json::{NUL, TWICE, not_json, text};
@@ -157,9 +157,8 @@ impl Node<'_, '_, '_> {
 
 fn contact(fields: &mut Fields<'_>, now: Timestamp) -> Option<NewContact> {
     let email = fields.required("email", email);
-    let first_name = fields.optional("first_name", line(0, LONGEST_NAME));
-    let last_name = fields.optional("last_name", line(0, LONGEST_NAME));
-    let company = fields.optional("company", line(0, LONGEST_NAME));
+    let mut kept = |field| fields.optional(field, name).flatten().map(String::into_boxed_str);
+    let (first_name, last_name, company) = (kept("first_name"), kept("last_name"), kept("company"));
     Some(NewContact { id: ContactId::new(now), email: email?, first_name, last_name, company })
 }
 

@@ -60,6 +60,18 @@ async fn a_file_is_taken_with_its_good_rows() {
 }
 
 #[tokio::test]
+async fn a_file_may_end_without_a_line_end() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let made = upload(&api, &key, "email\na@b.example").await.expect(StatusCode::CREATED);
+    assert_eq!(made["record_count"], 1);
+    let unclosed = "email,company\nc@b.example,C\nd@b.example,\"D\ne@b.example,E";
+    let made = upload(&api, &key, unclosed).await.expect(StatusCode::CREATED);
+    assert_eq!((&made["record_count"], &made["rejected"][0]["line"]), (&json!(2), &json!(3)));
+    upload(&api, &key, "email").await.expect_error(422, "no_contacts_provided");
+}
+
+#[tokio::test]
 async fn what_a_file_lacks_is_named_and_nothing_is_made() {
     let api = TestApi::start().await;
     let key = api.key().await;

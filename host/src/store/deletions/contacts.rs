@@ -4,12 +4,13 @@
 use sqlx::AssertSqlSafe;
 
 use super::Marked;
+use crate::domain::Timestamp;
+use crate::domain::address::key_of;
 use crate::domain::ids::{AccountId, ContactId, ContactImportId};
-use crate::domain::{EmailAddress, Timestamp};
 use crate::store::contacts::{self, id_rows};
 use crate::store::facts::stop;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result, Tx, suppressions};
+use crate::store::{Conn, Result, Tx, former_addresses, suppressions};
 
 /// What an opted-out contact leaves behind.
 const OPTED_OUT: &str = "unsubscribed";
@@ -101,6 +102,7 @@ pub async fn take_contacts(tx: &mut Tx, ids: &[ContactId], now: Timestamp) -> Re
     give_up_addresses(tx, &enrolled, now).await?;
     let free: Vec<_> = there.into_iter().filter(|id| !enrolled.contains(id)).collect();
     keep_opt_outs(tx, &free, now).await?;
+    former_addresses::forget(tx, &free).await?;
     let sql = format!("DELETE FROM contacts WHERE id IN (SELECT c0 FROM {given} AS given)");
     sqlx::query(AssertSqlSafe(sql)).bind(id_rows(&free)).execute(tx.conn()).await?;
     Ok(enrolled.is_empty())
@@ -145,9 +147,4 @@ async fn keep_opt_outs(tx: &mut Tx, ids: &[ContactId], now: Timestamp) -> Result
         suppressions::add_address(tx.conn(), account, &key_of(&email), OPTED_OUT, now).await?;
     }
     Ok(())
-}
-
-/// The form in which addresses are compared, from the one in which they are kept.
-pub(super) fn key_of(email: &str) -> String {
-    EmailAddress::parse(email).map_or_else(|_| email.to_lowercase(), |address| address.key())
 }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::contacts::key_of;
 use crate::domain::Timestamp;
+use crate::domain::address::key_of;
 use crate::domain::ids::{AccountId, CampaignId, ContactId, EnrollmentId, SendId};
 use crate::domain::status::{EnrollmentStatus, SendState};
 use crate::store::contacts::id_rows;

@@ -103,7 +103,7 @@ pub async fn accepted(
         *made.entry(one.held.credential_id).or_default() += 1;
     }
     counters::credentials(writes, CredentialCounter::Transaction, &made, now);
-    credentials::took_messages(writes, &made.into_keys().collect::<Vec<_>>(), judge_at);
+    credentials::took_messages(writes, &made.into_keys().collect::<Vec<_>>(), now, judge_at);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::sheet::Sheet;
 use crate::domain::Timestamp;
+use crate::domain::address::key_of;
 use crate::domain::ids::EnrollmentId;
 use crate::domain::status::BounceClass;
 use crate::store::charges::Charge;
@@ -132,7 +133,7 @@ pub(super) async fn mark_enrollment(tx: &mut Tx, id: EnrollmentId, reason: &str,
 
 async fn suppress_contact(tx: &mut Tx, send: &Send, reason: &str, now: Timestamp) -> Result<()> {
     if let Some(contact) = contacts::get(tx.conn(), send.contact_id).await? {
-        suppressions::add_address(tx.conn(), send.account_id, &contact.email.to_lowercase(), reason, now).await?;
+        suppressions::add_address(tx.conn(), send.account_id, &key_of(&contact.email), reason, now).await?;
     }
     Ok(())
 }

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::bounce::{self, Bounce, Source};
 use super::{STOP_REASONS, enrollment_data};
 use crate::domain::Timestamp;
+use crate::domain::address::key_of;
 use crate::domain::event::EventType;
-use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, EventId, SendId};
+use crate::domain::ids::{CredentialId, EnrollmentId, EventId, SendId};
 use crate::domain::status::{BounceClass, EnrollmentStatus, SendState};
 use crate::store::charges::NewCharge;
 use crate::store::counters::{CredentialCounter, Tallies};
@@ -17,6 +18,7 @@ use crate::store::enrollments::Enrollment;
 use crate::store::enrollments::standings::{self, Standing};
 use crate::store::events::NewEvent;
 use crate::store::sends::Send;
+use crate::store::suppressions::WrittenTo;
 use crate::store::{Result, Tx, Writes, charges, counters, credentials, events, sends, suppressions};
 use crate::wake::Wake;
 
@@ -44,7 +46,7 @@ struct Charges {
     known: BTreeSet<SendId>,
     new: Vec<NewCharge>,
     counted: BTreeMap<CredentialCounter, BTreeMap<CredentialId, i64>>,
-    suppressed: Vec<(AccountId, String)>,
+    suppressed: Vec<WrittenTo>,
     /// Told again: perhaps of a graver class, or in words that come before.
     again: Vec<(SendId, Bounce)>,
     /// Bounced by several of their messages: the words of the gravest stand.
@@ -151,7 +153,8 @@ impl Sheet {
             }
             self.charges.count_one(credential, CredentialCounter::Bounce(bounce.class));
         }
-        let (enrollment, account) = (send.enrollment_id, send.account_id);
+        let (enrollment, account, contact) = (send.enrollment_id, send.account_id, send.contact_id);
+        let at = send.sent_at.unwrap_or(self.now);
         if was_open || send.state == SendState::Sent {
             (send.state, send.reason) = (SendState::Bounced, Some(bounce.reason.clone()));
         }
@@ -159,7 +162,7 @@ impl Sheet {
         if bounce.class == BounceClass::Hard
             && let Some(email) = self.entries.get(&enrollment).and_then(|entry| entry.standing.contact_email.as_ref())
         {
-            self.charges.suppressed.push((account, email.to_lowercase()));
+            self.charges.suppressed.push(WrittenTo { account, contact, at, email_key: key_of(email) });
         }
         true
     }
@@ -262,7 +265,7 @@ impl Charges {
         charges::insert_many(writes, &self.new);
         let settled: Vec<_> = self.new.iter().map(|charge| (charge.send_id, charge.reason.as_str())).collect();
         sends::settle_bounced_many(writes, &settled);
-        suppressions::add_addresses(writes, &self.suppressed, "hard bounce", now);
+        suppressions::add_written_to(writes, &self.suppressed, "hard bounce", now);
     }
 
     fn count(&self, tx: &mut Tx, writes: &mut Writes, now: Timestamp) {

@@ -8,7 +8,7 @@ use crate::domain::ids::NodeId;
 use crate::domain::status::{BounceClass, CampaignStatus, EnrollmentStatus, SendState};
 use crate::store::counters::CampaignCounters;
 use crate::store::sends::{ClaimedSend, Ending, Lease, Places};
-use crate::store::{Page, campaigns, counters, suppressions};
+use crate::store::{Page, campaigns, contacts, counters, credentials, former_addresses, suppressions};
 use crate::test_support::{self, Sender, TestApp};
 
 async fn start() -> (TestApp, Sender) {
@@ -223,4 +223,55 @@ async fn a_doubt_of_a_sender_that_lives_is_settled_by_what_it_has_seen() {
     assert_eq!((send.state, send.due_at, send.smtp_code), (SendState::Due, again_at, Some(451)));
     let campaign = campaigns::get(&mut app.store.read().await.unwrap(), sender.campaign).await.unwrap();
     assert_eq!(campaign.unwrap().status, active, "it would never leave");
+}
+
+#[tokio::test]
+async fn what_comes_of_mail_is_about_the_address_that_it_went_to() {
+    let (app, sender) = start().await;
+    let send = app.sent(sender, "jon@example.com").await;
+    app.clock.advance(Duration::from_secs(60));
+    let mut tx = app.store.begin().await.unwrap();
+    let mut contact = contacts::get(tx.conn(), send.contact_id).await.unwrap().unwrap();
+    former_addresses::give_up(tx.conn(), contact.id, "jon@example.com", app.clock.now()).await.unwrap();
+    contact.email = "john@example.com".to_owned();
+    assert!(contacts::update(tx.conn(), &contact).await.unwrap());
+    let fact = Bounce { class: BounceClass::Hard, source: Source::Dsn, reason: "no such user".to_owned() };
+    bounce::bounced(&mut tx, &send, &fact, app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(suppressed(&app, sender).await, ["jon@example.com"]);
+
+    // Who follows a link may be the reader of any address that mail went to.
+    let mut tx = app.store.begin().await.unwrap();
+    unsubscribe::unsubscribed(&mut tx, sender.account, contact.id, None, "unsubscribed", app.clock.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(suppressed(&app, sender).await, ["john@example.com", "jon@example.com"]);
+}
+
+#[tokio::test]
+async fn an_acceptance_ends_a_rest_that_is_over_and_no_other() {
+    let (app, sender) = start().await;
+    let until = app.clock.now().plus(Duration::from_secs(60));
+    let mut tx = app.store.begin().await.unwrap();
+    credentials::rest(tx.conn(), sender.credential, until, "535 no", app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let rests = async || {
+        let credential =
+            credentials::get(&mut app.store.read().await.unwrap(), sender.credential).await.unwrap().unwrap();
+        (credential.resting_until, credential.rests, credential.last_error)
+    };
+    accept(&app, &app.sending(sender, "a@example.com").await).await;
+    assert_eq!(rests().await, (Some(until), 1, Some("535 no".to_owned())));
+    app.clock.advance(Duration::from_secs(60));
+    accept(&app, &app.sending(sender, "b@example.com").await).await;
+    assert_eq!(rests().await, (None, 0, None));
+}
+
+async fn suppressed(app: &TestApp, sender: Sender) -> Vec<String> {
+    let page = Page::first(10);
+    let kept = suppressions::list(&mut app.store.read().await.unwrap(), sender.account, &page).await.unwrap();
+    let mut kept: Vec<_> = kept.into_iter().map(|kept| kept.value).collect();
+    kept.sort_unstable();
+    kept
 }

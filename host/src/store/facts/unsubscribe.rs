@@ -1,13 +1,14 @@
 //! Opt-outs. Nothing automatic ever takes one back.
 
 use super::{stop, tell};
+use crate::domain::address::key_of;
 use crate::domain::event::EventType;
 use crate::domain::ids::{AccountId, ContactId, EnrollmentId};
 use crate::domain::{EmailAddress, Timestamp};
-use crate::store::{Result, Tx, contacts, suppressions};
+use crate::store::{Result, Tx, contacts, former_addresses, suppressions};
 
 /// A contact does not want more: all its sequences end, and its address is suppressed, so that importing it anew mails
-/// nobody; false when that was known. `about` is the enrollment that it said so of: the customer's app is told of that one
+/// nobody, with those that it had when mail went to them, as any of them may be who says so; false when that was known. `about` is the enrollment that it said so of: the customer's app is told of that one
 /// even if its sequence had ended before.
 pub async fn unsubscribed(
     tx: &mut Tx,
@@ -17,10 +18,11 @@ pub async fn unsubscribed(
     reason: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    if let Some(contact) = contacts::find(tx.conn(), account, contact).await?
-        && let Ok(address) = EmailAddress::parse(&contact.email)
-    {
-        suppressions::add_address(tx.conn(), account, &address.key(), reason, now).await?;
+    if let Some(contact) = contacts::find(tx.conn(), account, contact).await? {
+        suppressions::add_address(tx.conn(), account, &key_of(&contact.email), reason, now).await?;
+        for former in former_addresses::of_contact(tx.conn(), contact.id).await? {
+            suppressions::add_address(tx.conn(), account, &former, reason, now).await?;
+        }
     }
     let is_new = contacts::unsubscribe(tx.conn(), account, contact, now).await?;
     for enrollment in contacts::enrollments(tx.conn(), contact).await? {
