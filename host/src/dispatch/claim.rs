@@ -57,6 +57,8 @@ pub(super) enum Round {
     Idle {
         /// When to look again; none: when a bell rings.
         next_due: Option<Timestamp>,
+        /// Nothing will leave before that, whatever comes of what this node holds.
+        is_quiet: bool,
     },
     /// Nothing is planned any more.
     NothingLeft(Box<Campaign>),
@@ -86,7 +88,7 @@ pub(super) async fn claim(
     let began = tx.since();
     let Some(standing) = questions.standing(&answers)? else {
         tx.rollback().await?;
-        return Ok(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)) });
+        return Ok(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)), is_quiet: true });
     };
     match look(&mut tx, app, held, sequences, standing, room, now).await? {
         Found::Due { context, ids, next_due, writes } => {
@@ -122,7 +124,7 @@ async fn look(
     let claimed_at = Instant::now();
     let Standing { campaign, credentials: all, plan, reserved, step_ids, first_steps, of_credentials } = standing;
     if campaign.status != CampaignStatus::Active {
-        return Ok(Found::Nothing(Round::Idle { next_due: None }));
+        return Ok(Found::Nothing(Round::Idle { next_due: None, is_quiet: true }));
     }
     let id = campaign.id;
     let mut next = NextLook::new(now);
@@ -179,8 +181,9 @@ async fn look(
     }
 
     if ids.is_empty() {
+        let is_quiet = all.iter().all(|credential| held.of(credential.id) == 0);
         return Ok(Found::Nothing(match next.planned {
-            true => Round::Idle { next_due: next.time },
+            true => Round::Idle { next_due: next.time, is_quiet },
             false => Round::NothingLeft(Box::new(campaign)),
         }));
     }
@@ -260,8 +263,9 @@ fn spaced(due: Vec<DueSend>, waits: Waits) -> Vec<DueSend> {
     due.into_iter().filter(|step| batches.insert(step.batch_number)).collect()
 }
 
-/// What follows a send that leaves late in its batch is as late, so that the gap between them stays. Gives when the next one
-/// is due by then, where any was moved.
+/// What follows a send that leaves late in its batch is as late, so that the gap between them stays; and where there is no gap,
+/// because a gate put all of them off to the same time, one is drawn. Gives when the next one is due by then, where any was
+/// moved.
 async fn keep_gaps(
     tx: &mut Tx,
     campaign: CampaignId,
@@ -269,12 +273,23 @@ async fn keep_gaps(
     leaving: &[DueSend],
     now: Timestamp,
 ) -> store::Result<Option<Timestamp>> {
-    let late = |step: &&DueSend| !waits.max.is_zero() && step.due_at.until(now) > PUNCTUAL;
-    let late: Vec<_> = leaving.iter().filter(late).collect();
-    for step in &late {
-        sends::delay_batch(tx, campaign, step.batch_number, step.due_at.until(now)).await?;
+    if waits.max.is_zero() || leaving.is_empty() {
+        return Ok(None);
     }
-    if late.is_empty() {
+    let mut is_moved = false;
+    for step in leaving.iter().filter(|step| step.due_at.until(now) > PUNCTUAL) {
+        sends::delay_batch(tx, campaign, step.batch_number, step.due_at.until(now)).await?;
+        is_moved = true;
+    }
+    let earliest = now.plus(waits.min.saturating_sub(PUNCTUAL));
+    for (batch, next) in sends::next_in_batches(tx, campaign, leaving).await? {
+        if next <= now || next < earliest {
+            let gap = waits.gap(rand::random());
+            sends::delay_batch(tx, campaign, batch, next.until(now.plus(gap))).await?;
+            is_moved = true;
+        }
+    }
+    if !is_moved {
         return Ok(None);
     }
     let mut reads = tx.reads();

@@ -12,6 +12,7 @@ mod ledger;
 mod open_credential;
 mod outcome;
 pub mod plan;
+mod quiet;
 pub mod render;
 mod sequence;
 mod sequences;
@@ -35,6 +36,7 @@ use crate::wake::Wake;
 use claim::Round;
 use held::Held;
 use ledger::Ledger;
+use quiet::Quiet;
 use sequences::Sequences;
 use turns::Turns;
 
@@ -48,22 +50,36 @@ const RECOVER_AGAIN: Duration = Duration::from_secs(2);
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 const MOST_RECOVERED: i64 = 500;
 
+/// What rounds and workers share. Cheap to clone.
+#[derive(Clone)]
+struct Hands {
+    app: App,
+    ledger: Ledger,
+    held: Held,
+    turns: Turns,
+    shutdown: CancellationToken,
+}
+
 /// Sends of one credential that a node holds at once.
 pub fn most_held(app: &App) -> u64 {
     u64::try_from(claim::most_held(app)).unwrap_or(u64::MAX)
 }
 
-/// Sends until `shutdown`; then what is on its way is finished and written before it returns.
+/// Sends until `shutdown`; then what is on its way is finished and written, and what is only held given back, before it
+/// returns.
 pub async fn run(app: App, shutdown: CancellationToken) {
     let (ledger, writer) = Ledger::start(app.clone());
     let held = Held::default();
     let turns = Turns::new(app.config.smtp_connections_per_credential, app.config.smtp_connections_per_account);
+    let hands =
+        Hands { app: app.clone(), ledger, held: held.clone(), turns: turns.clone(), shutdown: shutdown.clone() };
     let sequences = Sequences::default();
+    let mut quiet = Quiet::default();
     let mut workers = JoinSet::new();
     let mut rounds: usize = 0;
     let mut recover_at = app.clock.now();
     let mut next = recover_at;
-    let mut is_woken = false;
+    let mut woken = Woken::Time;
     let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
         // Further away than ever planned: the clock was set back.
@@ -72,17 +88,21 @@ pub async fn run(app: App, shutdown: CancellationToken) {
         if is_time(recover_at, RECOVER_AGAIN, now) {
             recover_at = now.plus(RECOVER_AGAIN);
             match recover(&app, &held).await {
-                Ok(freed) => is_woken |= freed > 0,
+                Ok(0) => {}
+                Ok(_) => woken = Woken::Bell,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
                 }
             }
         }
         // Looking through all campaigns whenever it looks for the dead would keep an idle node busy.
-        if is_woken || is_time(next, LOOK_AGAIN, now) {
+        if woken == Woken::Bell {
+            quiet.forget();
+        }
+        if woken != Woken::Time || is_time(next, LOOK_AGAIN, now) {
             rounds = rounds.wrapping_add(1);
             held.mark();
-            next = match round(&app, &ledger, &held, &turns, &sequences, &mut workers, rounds).await {
+            next = match round(&hands, &sequences, &mut quiet, &mut workers, rounds).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
@@ -90,14 +110,14 @@ pub async fn run(app: App, shutdown: CancellationToken) {
                 }
             };
         }
-        is_woken = wait_for_work(&app, &held, &mut workers, next.min(recover_at), &shutdown).await;
+        woken = wait_for_work(&app, &held, &mut workers, next.min(recover_at), &shutdown).await;
     }
     while let Some(ended) = workers.join_next().await {
         reap(ended);
     }
     heartbeat.abort();
     // The last handle: the writer writes what it has and ends.
-    drop(ledger);
+    drop(hands);
     if writer.await.is_err() {
         tracing::error!("The ledger's writer ended by a panic");
     }
@@ -117,27 +137,35 @@ async fn hand_over(app: &App) -> store::Result<()> {
     tx.commit().await
 }
 
-/// Until a bell rings or a credential has room where it had none (true), or it is `until` (false). A claim for each place
-/// that becomes free would cost more than the sending.
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    Time,
+    Bell,
+    /// A credential has room where it had none. A claim for each place that becomes free would cost more than the sending.
+    Room,
+}
+
+/// Until there may be something to claim, or it is `until`.
 async fn wait_for_work(
     app: &App,
     held: &Held,
     workers: &mut JoinSet<()>,
     until: Timestamp,
     shutdown: &CancellationToken,
-) -> bool {
+) -> Woken {
     let work = async {
         tokio::select! {
-            () = shutdown.cancelled() => false,
-            () = app.store.wakeups().wait(Wake::Dispatch) => true,
-            () = held.drained() => true,
-            () = app.clock.sleep_until(until) => false,
+            () = shutdown.cancelled() => Woken::Time,
+            () = app.store.wakeups().wait(Wake::Dispatch) => Woken::Bell,
+            () = held.drained() => Woken::Room,
+            () = app.clock.sleep_until(until) => Woken::Time,
         }
     };
     tokio::pin!(work);
     loop {
         tokio::select! {
-            is_woken = &mut work => return is_woken,
+            woken = &mut work => return woken,
             Some(ended) = workers.join_next() => reap(ended),
         }
     }
@@ -145,14 +173,13 @@ async fn wait_for_work(
 
 /// Claims what is due and starts a worker for each. Gives the time to look again.
 async fn round(
-    app: &App,
-    ledger: &Ledger,
-    held: &Held,
-    turns: &Turns,
+    hands: &Hands,
     sequences: &Sequences,
+    quiet: &mut Quiet,
     workers: &mut JoinSet<()>,
     rounds: usize,
 ) -> store::Result<Timestamp> {
+    let Hands { app, held, .. } = hands;
     let now = app.clock.now();
     let mut next = now.plus(LOOK_AGAIN);
     let mut active = campaigns::active(&mut *app.store.read().await?).await?;
@@ -172,22 +199,35 @@ async fn round(
         if room == 0 {
             continue;
         }
-        match claim::claim(app, held, sequences, campaign, room, now).await? {
+        if let Some(until) = quiet.until(campaign, now) {
+            next = next.min(until);
+            continue;
+        }
+        quiet.end(campaign);
+        let round = match claim::claim(app, held, sequences, campaign, room, now).await {
+            // What is wrong with one, or in the way of one, keeps no other waiting.
+            Err(error) if error.is_conflict() || !error.is_passing() => {
+                tracing::warn!(campaign.id = %campaign, error = &error as &dyn std::error::Error,
+                    "Claiming sends of a campaign failed");
+                next = next.min(now.plus(AFTER_ERROR));
+                continue;
+            }
+            round => round?,
+        };
+        match round {
             Round::Claimed { context, sends, next_due } => {
                 next = next.min(next_due.unwrap_or(next));
                 for send in sends {
                     held.take(&send);
-                    workers.spawn(hold(
-                        app.clone(),
-                        ledger.clone(),
-                        held.clone(),
-                        turns.clone(),
-                        Arc::clone(&context),
-                        send,
-                    ));
+                    workers.spawn(hold(hands.clone(), Arc::clone(&context), send));
                 }
             }
-            Round::Idle { next_due } => next = next.min(next_due.unwrap_or(next)),
+            Round::Idle { next_due, is_quiet } => {
+                next = next.min(next_due.unwrap_or(next));
+                if is_quiet {
+                    quiet.begin(campaign, next_due, now);
+                }
+            }
             Round::NothingLeft(campaign) => {
                 let mut tx = app.store.begin().await?;
                 facts::campaign::finish_if_done(&mut tx, &campaign, now).await?;
@@ -198,18 +238,10 @@ async fn round(
     Ok(next)
 }
 
-async fn hold(
-    app: App,
-    ledger: Ledger,
-    held: Held,
-    turns: Turns,
-    context: Arc<claim::CampaignContext>,
-    send: sends::ClaimedSend,
-) {
-    let id = send.send.id;
+async fn hold(hands: Hands, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
     // Released on every way out, a panic among them: the lease then ends by itself.
-    let _guard = Release { held, id };
-    worker::bring(&app, &ledger, &turns, &context, send).await;
+    let _guard = Release { held: hands.held.clone(), id: send.send.id };
+    worker::bring(&hands, &context, send).await;
 }
 
 struct Release {

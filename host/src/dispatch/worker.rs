@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Hands;
 use super::claim::CampaignContext;
 use super::compose::{Parts, compose};
-use super::ledger::Ledger;
 use super::open_credential::OpenCredential;
 use super::outcome::Outcome;
 use super::render::CompiledStep;
@@ -34,19 +34,13 @@ const LOST_AGAIN: Duration = Duration::from_secs(30);
 const MOST_REPLY_CHARS: usize = 1000;
 
 /// Brings a held send to its server and writes how it came out.
-pub(super) async fn bring(
-    app: &App,
-    ledger: &Ledger,
-    turns: &Turns,
-    context: &Arc<CampaignContext>,
-    held: ClaimedSend,
-) {
+pub(super) async fn bring(hands: &Hands, context: &Arc<CampaignContext>, held: ClaimedSend) {
     let (mut decisions, mut line) = (Vec::new(), None);
-    let outcome = Box::pin(attempt(app, ledger, turns, context, &held, &mut decisions, &mut line)).await;
+    let outcome = Box::pin(attempt(hands, context, &held, &mut decisions, &mut line)).await;
     let Some(outcome) = outcome else { return };
-    Metrics::count(&app.metrics.sends, outcome.word());
+    Metrics::count(&hands.app.metrics.sends, outcome.word());
     report(&held, &outcome);
-    ledger.outcome(held, outcome, decisions, line).await;
+    hands.ledger.outcome(held, outcome, decisions, line).await;
 }
 
 /// What a message leaves by. It is kept until its outcome stands in the ledger's line, so that what leaves by it next stands
@@ -58,14 +52,13 @@ pub(super) struct Line {
 
 /// `None`: the send is no longer ours.
 async fn attempt(
-    app: &App,
-    ledger: &Ledger,
-    turns: &Turns,
+    hands: &Hands,
     context: &CampaignContext,
     held: &ClaimedSend,
     decisions: &mut Vec<Decision>,
     line: &mut Option<Line>,
 ) -> Option<Outcome> {
+    let Hands { app, ledger, turns, shutdown, .. } = hands;
     let now = app.clock.now();
     let Some(step) = context.sequence.as_ref().and_then(|sequence| sequence.step(held.send.step_position)) else {
         return Some(Outcome::Failed {
@@ -91,6 +84,13 @@ async fn attempt(
         return Some(outcome);
     }
     let turn = turns.take(held.send.account_id, held.credential_id).await;
+    if shutdown.is_cancelled() {
+        return Some(Outcome::GivenBack {
+            due_at: app.clock.now(),
+            reason: "the node that held it stops".to_owned(),
+            counts_as_mx_attempt: false,
+        });
+    }
     if turns.was_refused_since(held.credential_id, context.claimed_at) {
         return Some(Outcome::GivenBack {
             due_at: app.clock.now(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::error::{ConnectError, LostError};
 use crate::tls::{TlsClient, TlsStream};
@@ -16,6 +16,8 @@ const MAX_LINE_BYTES: usize = 4096;
 /// A whole reply, all lines.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 4096;
+/// A server that takes a few bytes now and then would hold a connection for hours.
+const PIECES: u32 = 10;
 
 /// A connection, and what was read from it ahead of its use.
 pub(super) struct Wire {
@@ -77,7 +79,7 @@ impl Wire {
         }
     }
 
-    /// Writes all of `bytes`; `limit` is for each piece that the system takes, so a long message may take longer.
+    /// Writes all of `bytes`; `limit` is for each piece that the system takes, and a long message may take [`PIECES`] times it.
     pub(super) async fn write(&mut self, bytes: &[u8], step: &'static str, limit: Duration) -> Result<(), WriteFailed> {
         let outcome = self.write_all(bytes, step, limit).await;
         self.spoiled |= outcome.is_err();
@@ -96,10 +98,12 @@ impl Wire {
 
     async fn write_all(&mut self, bytes: &[u8], step: &'static str, limit: Duration) -> Result<(), WriteFailed> {
         let mut written = 0;
+        let end = Instant::now() + limit * PIECES;
         while written < bytes.len() {
+            let left = limit.min(end.saturating_duration_since(Instant::now()));
             let piece = match &mut self.transport {
-                Transport::Plain(stream) => timeout(limit, stream.write(&bytes[written..])).await,
-                Transport::Tls(stream) => timeout(limit, stream.write(&bytes[written..])).await,
+                Transport::Plain(stream) => timeout(left, stream.write(&bytes[written..])).await,
+                Transport::Tls(stream) => timeout(left, stream.write(&bytes[written..])).await,
             };
             match settle(piece, step, limit) {
                 Ok(0) => return Err(WriteFailed { error: LostError::Closed { step }, handed_over: false }),

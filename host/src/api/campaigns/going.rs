@@ -61,7 +61,12 @@ pub(in super::super) async fn dispatch(
     let mut is_bulk = false;
     loop {
         let mut tx = api.app.store.begin().await?;
-        if let Some(Planned { dispatched, batches }) = planning.go_on(&mut tx, api.now()).await.map_err(not_planned)? {
+        let planned = match planning.go_on(&mut tx, api.now()).await {
+            // The try before this one was cut off behind its last enrollment.
+            Err(PlanError::NothingPending) if caller.resumed().is_some() => Some(Planned::default()),
+            planned => planned.map_err(not_planned)?,
+        };
+        if let Some(Planned { dispatched, batches }) = planned {
             let answer = Dispatched { status: CampaignStatus::Active, dispatched, batches };
             let answer = caller.commit(tx, StatusCode::ACCEPTED, &answer).await?;
             if is_bulk {

@@ -16,8 +16,7 @@ use crate::store::packed::{self, Columns};
 use crate::store::row::RowExt;
 use crate::store::{Answers, Conn, Dialect, Nth, Reads, Result, Tx, Writes};
 
-/// Plans many sends by one statement; a step that is planned already is passed over. Gives how many were planned. The caller
-/// holds the rows of their enrollments: a deletion that came between would leave sends of nobody.
+/// Plans many sends by one statement; a step that is planned already is passed over. The caller holds the rows of their enrollments: a deletion that came between would leave sends of nobody.
 pub fn plan_many(writes: &mut Writes, sends: &[NewSend], now: Timestamp) {
     let rows = sends.iter().map(|s| {
         (
@@ -129,6 +128,24 @@ pub async fn delay_batch(tx: &mut Tx, campaign: CampaignId, batch: i64, by: Dura
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// When the next planned first step of each of these batches leaves, but for one that leaves now; of those that have any.
+pub async fn next_in_batches(tx: &mut Tx, campaign: CampaignId, leaving: &[DueSend]) -> Result<Vec<(i64, Timestamp)>> {
+    let sql = format!(
+        "SELECT batch_number, next FROM (
+            SELECT CAST(given.c0 AS BIGINT) AS batch_number,
+                   (SELECT s.due_at FROM sends s
+                    WHERE s.state = 'due' AND s.smtp_credential_id IS NULL AND s.campaign_id = $2
+                      AND s.batch_number = CAST(given.c0 AS BIGINT) AND s.id <> given.c1
+                    ORDER BY s.due_at LIMIT 1) AS next
+            FROM {} AS given) AS found
+         WHERE next IS NOT NULL",
+        tx.dialect().json_rows(2)
+    );
+    let given = json_of(leaving.iter().map(|step| (step.batch_number.to_string(), step.id.to_string())));
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(given).bind(campaign.to_string()).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| Ok((row.int("batch_number")?, row.time("next")?))).collect()
 }
 
 /// When the first and the last of the planned first steps of each batch leave; of those batches that have any.

@@ -19,6 +19,7 @@ super::on_both_databases!(
     credentials_take_turns_over_tls,
     a_days_limit_holds_until_midnight,
     gaps_lie_within_the_waits,
+    what_a_gate_puts_off_leaves_with_its_gaps,
     only_domains_that_take_mail_are_written_to,
     a_message_is_complete
 );
@@ -129,6 +130,51 @@ async fn gaps_lie_within_the_waits(database: Database) -> anyhow::Result<()> {
     let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[0].until(pair[1])).collect();
     ensure!(gaps.iter().all(|gap| (MINUTE..=3 * MINUTE).contains(gap)), "{gaps:?}");
     ensure!(gaps.windows(2).any(|pair| pair[0] != pair[1]), "gaps that are all the same are not random: {gaps:?}");
+    engine.stop().await;
+    Ok(())
+}
+
+async fn what_a_gate_puts_off_leaves_with_its_gaps(database: Database) -> anyhow::Result<()> {
+    const NIGHT: &str = r#"//! name: night
+//! version: 1.0.0
+//! hooks: send-gate
+//! description: Nothing leaves before nine.
+//! license: Apache-2.0
+
+fn admit(send) {
+    if send.local_time < "2026-11-23T09:00" {
+        return #{ decision: "defer", "until": "2026-11-23T09:00:00Z", reason: "it is night" };
+    }
+    #{ decision: "admit" }
+}
+"#;
+    let certificates = Certificates::generate()?;
+    let ada = provider(ADA, ReceiverTls::Implicit, &certificates).await?;
+    let clock = Clock::manual("2026-11-23T08:00:00Z".parse()?);
+    let engine = Engine::on(database).trust(certificates.ca_pem()).clock(clock).start().await?;
+    let night = engine.api.upload("/extensions", "text/rhai", NIGHT.as_bytes()).await?.succeeded()?;
+    let binding = json!({ "scope": "account", "hook": "send-gate", "extension_id": night["id"], "mode": "active" });
+    engine.api.put("/bindings", json!({ "bindings": [binding] })).await?;
+    let plan = CampaignPlan::new("Night").set("min_wait_seconds", 60).set("max_wait_seconds", 180);
+    let campaign = plan.credential(credential(ADA, &ada, "implicit")).make(&engine.api).await?;
+    let recipients: Vec<String> = (0..4).map(|n| format!("bo{n}@there.test")).collect();
+    campaign.send_to(&recipients.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+
+    let left = engine.as_time_passes(Duration::from_secs(5), "all to leave", async || {
+        let totals = campaign.show().await.map_err(|error| error.to_string())?["totals"].clone();
+        if totals["sent"] == recipients.len() { Ok(()) } else { Err(totals) }
+    });
+    left.await?;
+    let mut times = Vec::new();
+    for recipient in &recipients {
+        let transactions = campaign.transactions_of(recipient).await?;
+        times.push(text(&transactions[0]["at"])?.parse::<Timestamp>()?);
+    }
+    times.sort();
+    ensure!(times[0] >= "2026-11-23T09:00:00Z".parse()?, "{times:?}");
+    let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[0].until(pair[1])).collect();
+    // The clock goes by steps, and faster than the engine sometimes.
+    ensure!(gaps.iter().all(|gap| *gap >= MINUTE - Duration::from_secs(10)), "{gaps:?}");
     engine.stop().await;
     Ok(())
 }
