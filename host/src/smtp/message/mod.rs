@@ -5,6 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use email_encoding::headers::rfc2047;
+use email_encoding::headers::writer::EmailWriter;
 use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -102,7 +104,7 @@ impl OutgoingMessage {
             .envelope(envelope.map_err(|e| BuildError::Other { reason: e.to_string() })?)
             .from(from)
             .to(to)
-            .subject(one_line(&self.subject))
+            .raw_header(words(HeaderName::new_from_ascii_str("Subject"), one_line(&self.subject)))
             .date(system_time(self.date)?)
             .raw_header(literal("Message-ID", format!("<{}>", token("Message-ID", &self.message_id)?)));
         if let Some(id) = &self.in_reply_to {
@@ -181,7 +183,22 @@ fn extra_header(name: HeaderName, value: String) -> HeaderValue {
     if value.is_ascii() && value.len() <= FITS {
         return HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value);
     }
-    HeaderValue::new(name, value)
+    words(name, value)
+}
+
+/// A header for people, folded and, where ASCII can't say it, encoded (RFC 2047). lettre encodes word by word and loses the
+/// blanks between two encoded ones, which §6.2 has readers pass over; it leaves alone what only looks encoded, and words
+/// that no line can hold.
+fn words(name: HeaderName, value: String) -> HeaderValue {
+    const FITS: usize = MAX_LINE_BYTES - 100;
+    let is_plain = value.is_ascii() && !value.contains("=?") && value.split(' ').all(|word| word.len() <= FITS);
+    if is_plain {
+        return HeaderValue::new(name, value);
+    }
+    let mut encoded = String::new();
+    // Writing into a String can't fail.
+    let _ = rfc2047::encode(&value, &mut EmailWriter::new(&mut encoded, name.len() + ": ".len(), 0, false));
+    HeaderValue::dangerous_new_pre_encoded(name, value, encoded)
 }
 
 fn extra_name(name: &str) -> Result<HeaderName, BuildError> {
