@@ -75,6 +75,8 @@ fn mails_are_classified_in_order_and_one_that_is_missing_is_named() {
         "41.eml",
         "From: bob@example.com\nDate: Mon, 22 Dec 2014 09:30:00 +0100\nSubject: Automatic reply: hello\n\nBack on 5 January.\n",
     );
+    // What a fixture expects of its mail is none itself.
+    write("expected.json", "{ \"verdict\": \"bounce\" }");
     let output = ampout(folder.path(), &["classify", "--json", "mails", "gone.eml"], &[]);
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{errors}");
@@ -130,7 +132,7 @@ fn a_captured_request_is_read_by_its_provider_s_adapter() {
     assert_eq!((&lines[0]["kind"], &lines[0]["smtp_code"]), (&"hard_bounce".into(), &550.into()));
     assert_eq!((&lines[0]["status"], &lines[0]["at"]), (&"5.1.1".into(), &"2026-07-31T12:00:00.000Z".into()));
     assert_eq!((&lines[1]["kind"], &lines[1]["send_id"]), (&"unknown".into(), &serde_json::Value::Null));
-    let (code, text) = ingest(&["brevo", "body.json", "--setting", "signing_secret=c"]);
+    let (code, text) = ingest(&["brevo", "body.json", "--json", "--setting", "signing_secret=c"]);
     assert!(code == Some(0) && text.contains(r#"{"error":"unauthorized""#), "{text}");
     let (code, text) = ingest(&["ElasticEmail", "--method", "GET", "--url", "https://a.example/x/y"]);
     assert!(code == Some(0) && text.contains(r#"{"respond":"#), "{text}");
@@ -194,6 +196,26 @@ fn a_signed_file_loads_where_signatures_are_required_and_no_other_does() {
 }
 
 #[test]
+fn what_is_done_to_the_database_is_told_in_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = |args: &[&str]| -> serde_json::Value {
+        let output = ampout(folder.path(), args, &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let migrated = json(&["migrate", "--json"]);
+    assert!(migrated["database"].is_string() && migrated["applied"][0] == 1, "{migrated}");
+    assert_eq!(json(&["migrate", "--json"])["applied"], serde_json::json!([]));
+    let made = json(&["keys", "create", "--json"]);
+    let account = made["account_id"].as_str().unwrap();
+    let limited = json(&["accounts", "limit", account, "500", "--plan", "small", "--json"]);
+    let expected = serde_json::json!({ "account_id": account, "plan_slug": "small", "monthly_limit": 500,
+                                       "current_period_sends": 0 });
+    assert_eq!(limited, expected);
+    assert_eq!(json(&["accounts", "list", "--json"]), expected);
+}
+
+#[test]
 fn keys_are_made_listed_and_revoked_but_the_last() {
     let folder = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| ampout(folder.path(), args, &[]);
@@ -242,7 +264,8 @@ fn a_version_is_replayed_bound_and_rolled_back() {
     std::fs::write(folder.path().join("declines.rhai"), SCRIPT_WITH_EXAMPLES.replace("1.0.0", "1.1.0")).unwrap();
     let (replayed, told) = run(&["replay", "declines.rhai", "--since", "24h"]);
     assert!(replayed && told.contains("0 examined, 0 would change"), "{told}");
-    assert!(run(&["script", "install", "declines.rhai"]).0);
+    let (installed, told) = run(&["script", "install", "declines.rhai"]);
+    assert!(installed && told.contains("declines@1.0.0 (active) is bound no more"), "{told}");
     let (_, listed) = run(&["plugin", "list"]);
     let one = listed.lines().find(|line| line.starts_with("declines@1.0.0")).unwrap();
     assert!(one.contains("retired"), "the new version has its place: {listed}");
@@ -250,6 +273,8 @@ fn a_version_is_replayed_bound_and_rolled_back() {
     assert!(told.contains("declines@1.0.0 has the place of declines@1.1.0 again"), "{told}");
     let (_, told) = run(&["plugin", "bind", "declines@1.1.0", "--shadow", "--json"]);
     assert!(told.contains(r#""version":"1.1.0""#) && told.contains(r#""mode":"shadow""#), "{told}");
+    let (_, told) = run(&["plugin", "bind", "declines@1.0.0", "--json"]);
+    assert!(told.contains(r#""bound_no_more":[{"mode":"shadow","version":"1.1.0"}]"#), "the shadow ends: {told}");
     let (replayed, told) = run(&["replay", "nobody"]);
     assert!(!replayed && told.contains("no version nobody is stored; `ampout plugin list` shows them"), "{told}");
 }

@@ -259,7 +259,7 @@ fn input_of(body: Given, stored: &StoredExtension) -> Result<HookInput> {
         let hook = fields.optional("hook", word(Hook::parse, Hook::ALL));
         let input = fields.required("input", anything);
         let hook = hook.or_else(|| stored.hooks.first().copied().filter(|_| stored.hooks.len() == 1));
-        if hook.is_none() {
+        if hook.is_none() && !fields.is_wrong("hook") {
             fields.note("hook", "is required: the extension serves several");
         }
         Some((hook?, input?))

@@ -3,11 +3,13 @@
 //!
 //! A file is looked at when it has been as it is for a moment, so that half of one is never loaded; its content decides
 //! whether it changed. One that can't be loaded is told of, in the log and with the version that came from it, and that
-//! version stays. One that is gone takes its bindings with it; its versions stay stored, to be bound by hand. What was
-//! bound, moved or rolled back by hand stays until a file changes, over a restart, too: the store knows what each file held.
+//! version stays. One that is gone takes its bindings with it, or leaves its place to another file of its extension; its
+//! versions stay stored, to be bound by hand. What was bound, moved or rolled back by hand stays until a file changes, over a
+//! restart, too: the store knows what each file held.
 //!
 //! Several nodes share their bindings. They need not all have the folders, but those that do must have the same.
 
+mod gone;
 mod listing;
 mod watch;
 
@@ -19,8 +21,9 @@ use sha2::{Digest, Sha256};
 use super::versions::{Else, with_version, without};
 use super::{BindError, Catalog, CatalogError, UploadError};
 use crate::store::extension_files::{self, ExtensionFile};
-use crate::store::extensions::{self, StoredExtension};
+use crate::store::extensions::StoredExtension;
 
+use gone::Heir;
 pub(super) use listing::Listing;
 use listing::{Content, FoundFile};
 pub(super) use watch::FolderWatch;
@@ -141,14 +144,24 @@ impl Catalog {
     }
 
     async fn put_in_force(&self, changes: &Changes) -> Result<(), CatalogError> {
-        let gone = self.names_gone(changes).await?;
+        let gone = self.gone(changes).await?;
         let bound = self.change_system_bindings(|bound| {
-            let left = without(bound, |stored| stored.origin == "folder" && gone.contains(&stored.name));
-            let arrived = changes.arrived.iter();
-            arrived.fold(left, |bound, version| with_version(bound, version, None, Else::Last))
+            let put = |bound, version: &StoredExtension| with_version(bound, version, None, Else::Last);
+            // As if the heirs' files had just been written: each stands where the version stood whose file is gone.
+            let inherited = gone.heirs.iter().fold(bound, |bound, heir| put(bound, &heir.version));
+            changes.arrived.iter().fold(without(inherited, |stored| gone.takes_along(stored)), put)
         });
         match bound.await {
-            Ok(_) => {}
+            Ok(_) => {
+                for Heir { file, version } in &gone.heirs {
+                    tracing::info!(
+                        extension.name = version.name,
+                        extension.version = version.version,
+                        extension.file = file,
+                        "The file of the version in force is gone; that of another file is bound in its place"
+                    );
+                }
+            }
             Err(BindError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "The files of the folders are not bound");
@@ -162,25 +175,5 @@ impl Catalog {
             extension_files::forget(tx.conn(), &file.file).await?;
         }
         Ok(tx.commit().await?)
-    }
-
-    /// The names of the extensions whose files are gone, but for those that are in another file.
-    async fn names_gone(&self, changes: &Changes) -> Result<Vec<String>, CatalogError> {
-        let mut names = Vec::new();
-        let mut conn = self.0.app.store.read().await?;
-        for id in changes.gone.iter().filter_map(|file| file.extension_id) {
-            names.extend(extensions::get(&mut conn, id).await?.map(|stored| stored.name));
-        }
-        if names.is_empty() {
-            return Ok(names);
-        }
-        let mut kept: Vec<String> = changes.arrived.iter().map(|version| version.name.clone()).collect();
-        let gone = |file: &ExtensionFile| changes.gone.iter().any(|other| other.file == file.file);
-        for file in extension_files::all(&mut conn).await?.into_iter().filter(|file| !gone(file)) {
-            let Some(id) = file.extension_id else { continue };
-            kept.extend(extensions::get(&mut conn, id).await?.map(|stored| stored.name));
-        }
-        names.retain(|name| !kept.contains(name));
-        Ok(names)
     }
 }

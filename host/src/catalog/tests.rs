@@ -183,6 +183,40 @@ async fn a_file_that_goes_while_nobody_runs_is_unbound_and_a_folder_that_goes_is
 }
 
 #[tokio::test]
+async fn when_the_file_of_the_version_in_force_goes_another_file_of_its_name_takes_its_place() {
+    let (data, scripts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (file, other) = (scripts.path().join("filter.rhai"), scripts.path().join("other.rhai"));
+    std::fs::write(&file, script("1.0.2", "ignore")).unwrap();
+    let app = app(data.path(), scripts.path()).await;
+    let catalog = Catalog::start(&app).await.unwrap();
+    let add_other = async || {
+        std::fs::write(&other, script("1.0.9", "challenge")).unwrap();
+        catalog.look_for_changes().await;
+        assert_eq!(verdict(&app, CallScope::default()).await, "challenge");
+    };
+    let remove_other = async || {
+        std::fs::remove_file(&other).unwrap();
+        catalog.look_for_changes().await;
+    };
+    let status = async |version: &str| {
+        let stored = catalog.system_version("folder-filter", Some(version)).await.unwrap().unwrap();
+        stored.status
+    };
+    add_other().await;
+    remove_other().await;
+    assert_eq!(verdict(&app, CallScope::default()).await, "ignore");
+    assert_eq!((status("1.0.2").await.as_str(), status("1.0.9").await.as_str()), ("active", "retired"));
+
+    // A version that was bound by hand since then needs no file, and no file takes its place.
+    add_other().await;
+    let by_hand = script("1.1.0", "complaint").into_bytes().into();
+    let by_hand = catalog.upload(None, by_hand, EngineKind::Script).await.unwrap().extension;
+    catalog.bind_for_system(&by_hand, Mode::Active).await.unwrap();
+    remove_other().await;
+    assert_eq!(verdict(&app, CallScope::default()).await, "complaint");
+}
+
+#[tokio::test]
 async fn a_shipped_extension_is_what_a_first_version_is_rolled_back_to() {
     let (data, scripts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let app = app(data.path(), scripts.path()).await;

@@ -10,7 +10,7 @@ use crate::extensions::{EngineKind, LoadError};
 use crate::store::extensions::{self, StoredExtension};
 use crate::store::{Conn, StoreError};
 
-/// Scripts that an account may have stored.
+/// Versions of scripts that an account may have stored.
 pub const MOST_SCRIPTS_OF_AN_ACCOUNT: u64 = 20;
 /// The source of an account's script, in bytes.
 const LARGEST_SCRIPT_OF_AN_ACCOUNT: usize = 16 * 1024;
@@ -45,7 +45,9 @@ pub enum UploadError {
         bytes: usize,
     },
     /// The account has as many as it may.
-    #[error("the account has {MOST_SCRIPTS_OF_AN_ACCOUNT} scripts already; delete one that is bound nowhere")]
+    #[error(
+        "the account has {MOST_SCRIPTS_OF_AN_ACCOUNT} versions of scripts already; delete one that is bound nowhere"
+    )]
     TooMany,
     /// The store.
     #[error("the store of extensions did not answer")]

@@ -70,9 +70,24 @@ impl Catalog {
     }
 
     /// Binds a version for the whole system: in the place of other versions of its name, or before all others. A shadow
-    /// stands beside the active one.
-    pub async fn bind_for_system(&self, stored: &StoredExtension, mode: Mode) -> std::result::Result<i64, BindError> {
-        self.change_system_bindings(|bound| with_version(bound, stored, Some(mode), Else::First)).await
+    /// stands beside the active one. Gives the versions that are bound no more by it, with what they were bound as.
+    pub async fn bind_for_system(
+        &self,
+        stored: &StoredExtension,
+        mode: Mode,
+    ) -> std::result::Result<Vec<(StoredExtension, Mode)>, BindError> {
+        let (_, before) = self.system_bindings().await?;
+        self.change_system_bindings(|bound| with_version(bound, stored, Some(mode), Else::First)).await?;
+        let (_, after) = self.system_bindings().await?;
+        let mut displaced: Vec<(StoredExtension, Mode)> = Vec::new();
+        for (version, binding) in before.into_iter().filter(|(version, _)| version.name == stored.name) {
+            let is_bound = after.iter().any(|(other, _)| other.id == version.id);
+            // It may have been bound at several hooks.
+            if !is_bound && !displaced.iter().any(|(other, _)| other.id == version.id) {
+                displaced.push((version, binding.mode));
+            }
+        }
+        Ok(displaced)
     }
 
     /// Binds the version that was active before, in the place of the one that is. One that was only checked, or only in the

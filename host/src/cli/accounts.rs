@@ -4,12 +4,13 @@ use std::num::ParseIntError;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::print;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::ids::AccountId;
+use crate::domain::plan::Plan;
 use crate::store::{Store, StoreOptions, account_months, accounts};
 use crate::wake::Wakeups;
 
@@ -35,6 +36,9 @@ pub(super) struct LimitArgs {
     /// The plan's name, too
     #[arg(long, value_name = "NAME")]
     plan: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// None: as many as it likes.
@@ -58,13 +62,12 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
     let mut conn = store.read().await?;
     for account in accounts::list(&mut conn).await? {
         let plan = account_months::plan(&mut conn, account, month).await?;
-        let sent = plan.current_period_sends;
         if as_json {
-            print::json(&json!({ "account_id": account, "plan_slug": plan.slug, "monthly_limit": plan.monthly_limit,
-                                 "current_period_sends": sent }))?;
+            print::json(&shown(account, &plan))?;
         } else {
             let limit = plan.monthly_limit.map_or("no limit".to_owned(), |limit| format!("{limit} a month"));
-            print::line(format_args!("{account}  {}  {limit}  {sent} sent this month", plan.slug))?;
+            let Plan { slug, current_period_sends: sent, .. } = &plan;
+            print::line(format_args!("{account}  {slug}  {limit}  {sent} sent this month"))?;
         }
     }
     Ok(())
@@ -77,8 +80,18 @@ async fn set_limit(store: &Store, args: &LimitArgs) -> anyhow::Result<()> {
         bail!("there is no account {id}; `ampout accounts list` shows them");
     }
     tx.commit().await?;
+    if args.json {
+        let mut conn = store.read().await?;
+        let plan = account_months::plan(&mut conn, id, Clock::system().now().utc_month()).await?;
+        return print::json(&shown(id, &plan));
+    }
     let limit = args.messages.0.map_or("as many messages as it likes".to_owned(), |limit| format!("{limit} messages"));
     print::line(format_args!("{id} may send {limit} a month"))
+}
+
+fn shown(account: AccountId, plan: &Plan) -> Value {
+    json!({ "account_id": account, "plan_slug": plan.slug, "monthly_limit": plan.monthly_limit,
+            "current_period_sends": plan.current_period_sends })
 }
 
 fn limit(text: &str) -> Result<MonthlyLimit, ParseIntError> {

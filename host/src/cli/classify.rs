@@ -26,7 +26,7 @@ const MAX_MAIL_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct ClassifyArgs {
-    /// Mails, or folders of them
+    /// Mails, or folders of them; JSON files in a folder are no mails
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Ask this plugin or script before the shipped ones; may be given several times
@@ -170,7 +170,8 @@ fn name(author: &Author) -> String {
     format!("{}@{}", author.extension, author.version)
 }
 
-/// The file, or all files of a folder and its folders, in order of their names.
+/// The file, or all files of a folder and its folders, in order of their names. Mails have any name (those of a Maildir end
+/// in flags); what a folder of fixtures has beside its mails is JSON.
 fn mails(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if path.is_dir() {
@@ -187,9 +188,11 @@ fn gather(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder).with_context(shown)? {
         let entry = entry.with_context(shown)?;
         let kind = entry.file_type().with_context(shown)?;
+        let name = entry.file_name();
+        let is_json = !kind.is_dir() && Path::new(&name).extension().is_some_and(|ending| ending == "json");
         // A link to a folder could lead back here.
-        if !kind.is_symlink() {
-            entries.push((entry.file_name(), kind.is_dir()));
+        if !kind.is_symlink() && !is_json {
+            entries.push((name, kind.is_dir()));
         }
     }
     // Names alone: paths are compared part by part, which for thousands of mails is time.

@@ -46,6 +46,9 @@ pub(super) struct IngestArgs {
     /// Ask this plugin or script instead of the shipped adapter
     #[arg(long = "with", value_name = "EXTENSION")]
     with: Option<PathBuf>,
+    /// The lines are JSON with and without it
+    #[arg(long)]
+    json: bool,
 }
 
 /// One line of the output.

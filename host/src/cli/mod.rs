@@ -46,7 +46,7 @@ enum Command {
     /// Show a whole campaign on this machine: mailboxes, bounces, replies, a filter swapped half-way
     Demo(demo::DemoArgs),
     /// Bring the database up to date (serve does it by itself)
-    Migrate,
+    Migrate(migrate::MigrateArgs),
     /// Print the settings in force and where each came from
     Config(config::ConfigArgs),
     /// Make, list and revoke API keys
@@ -107,7 +107,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve => serve::run(cli.settings.load()?).await,
         Command::Demo(args) => demo::run(args).await,
-        Command::Migrate => migrate::run(&cli.settings.load()?).await,
+        Command::Migrate(args) => migrate::run(&args, &cli.settings.load()?).await,
         Command::Config(args) => config::run(&args, &cli.settings.sources()),
         Command::Keys(command) => keys::run(command, &cli.settings.load()?).await,
         Command::Accounts(command) => accounts::run(command, &cli.settings.load()?).await,

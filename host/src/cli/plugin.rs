@@ -175,10 +175,10 @@ async fn install(config: Config, args: &InstallArgs) -> anyhow::Result<()> {
     let (app, catalog) = extension_file::open(config).await?;
     let stored = catalog.upload(None, bytes.into(), engine).await?.extension;
     let mode = if args.shadow { Mode::Shadow } else { Mode::Active };
-    catalog.bind_for_system(&stored, mode).await?;
+    let displaced = catalog.bind_for_system(&stored, mode).await?;
     app.store.close().await;
     if args.json {
-        return print::json(&json!({ "id": stored.id, "name": stored.name, "version": stored.version, "mode": mode }));
+        return print::json(&bind::bound_as_json(&stored, mode, &displaced));
     }
     let hooks: Vec<&str> = stored.hooks.iter().copied().map(Hook::as_str).collect();
     print::line(format_args!(
@@ -187,7 +187,7 @@ async fn install(config: Config, args: &InstallArgs) -> anyhow::Result<()> {
         stored.version,
         hooks.join(", ")
     ))?;
-    Ok(())
+    bind::tell_displaced(&displaced)
 }
 
 fn place(binding: &StoredBinding) -> String {

@@ -61,9 +61,9 @@ impl ExtensionHost {
 }
 
 impl Trial {
-    /// Asks it.
+    /// Asks it, at the time of the input, as an example and a replay do.
     pub async fn ask(&self, host: &ExtensionHost, input: &HookInput) -> Called {
-        let now = host.now();
+        let now = input.time();
         let mut called = host.call_at(&self.extension, input, now, Access::Reading).await;
         if let Some(counting) = &self.counting {
             let counted = host.call_at(counting, input, now, Access::Reading).await;

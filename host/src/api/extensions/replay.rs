@@ -60,6 +60,8 @@ pub(in crate::api) async fn run(
         let since = fields.optional("since", since_of).or_else(|| replay::since(DEFAULT_SINCE, now));
         let limit = fields.optional("limit", whole(1, MOST_EXAMINED)).unwrap_or(DEFAULT_LIMIT);
         let hook = hook.or_else(|| REPLAYED.into_iter().find(|hook| stored.hooks.contains(hook)));
+        // One that serves none of these is asked at what it serves, and told why that can't be replayed.
+        let hook = hook.or_else(|| stored.hooks.first().copied());
         if hook.is_none_or(|hook| !stored.hooks.contains(&hook)) {
             fields.note("hook", format!("{} does not serve it", stored.name));
         }

@@ -16,6 +16,11 @@ use crate::cli::print;
 use crate::extensions::Manifest;
 use crate::extensions::manifest::embed;
 
+/// Keys that plugin.toml may have and the component's manifest has not, as they name files that are put into it; each stands
+/// behind the last of the keys beside it.
+const KEYS_OF_FILES: [(&str, &str); 2] =
+    [("`examples`", ", `examples_file`"), ("`fetches`", ", `input_file`, `expect_file`")];
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BuildArgs {
     /// The plugin's folder
@@ -71,9 +76,12 @@ fn manifest_of(folder: &Path) -> anyhow::Result<(String, Manifest)> {
                 .position(|line| line.trim_start().starts_with(about))
                 .map(|index| format!(":{}", index + 1));
             let problem = error.problem.rsplit_once(" at line ").map_or(error.problem.as_str(), |(problem, _)| problem);
+            let is_unknown_key = problem.starts_with("unknown field");
+            let more = KEYS_OF_FILES.iter().find(|(last, _)| is_unknown_key && problem.ends_with(last));
+            let more = more.map_or("", |(_, more)| *more);
             let about = if error.problem.contains('`') || error.place.starts_with("line ") { "" } else { about };
             let colon = if about.is_empty() { "" } else { ": " };
-            Err(anyhow!("{}{}: {about}{colon}{problem}", path.display(), line.unwrap_or_default()))
+            Err(anyhow!("{}{}: {about}{colon}{problem}{more}", path.display(), line.unwrap_or_default()))
         }
     }
 }
@@ -122,6 +130,18 @@ mod tests {
             &format!("{plain}descripton = \"\"\n"),
             &[],
             "plugin.toml:4: unknown field `descripton`, expected one of",
+        );
+        refused(&format!("{plain}example_file = \"\"\n"), &[], "`examples`, `examples_file`");
+        refused(
+            &format!("{plain}[[examples]]\ninput = {{}}\nexpected = {{}}\n"),
+            &[],
+            "plugin.toml:6: unknown field `expected`, expected one of `name`, `hook`, `input`, `expect`, `fetches`, \
+             `input_file`, `expect_file`",
+        );
+        refused(
+            &format!("{plain}[limits]\nmemory_mib = 0\n"),
+            &[],
+            "plugin.toml:5: memory_mib: 0 is out of range; ask for 1 to 1024",
         );
         refused(&plain.replace("\"x\"", "\"X\""), &[], "plugin.toml:1: name: \"X\" is no name");
         refused(&plain.replace("\"1.0.0\"", "\"1\""), &[], "is no semantic version, such as 1.2.0");

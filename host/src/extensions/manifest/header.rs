@@ -1,5 +1,5 @@
 //! The leading `//!` lines of a script: `key: value`, one to a line. A line indented by two blanks or more continues the
-//! one before it. `example:` may be there many times; its value is JSON, as in a component's manifest.
+//! one before it. `example:` may be there many times, any other key once; its value is JSON, as in a component's manifest.
 
 use semver::Version;
 
@@ -30,7 +30,9 @@ pub(super) fn parse(source: &str) -> Result<Manifest, ManifestError> {
         limits: AskedLimits::default(),
         examples: Vec::new(),
     };
-    for Entry { line, key, value } in entries(source)? {
+    let entries = entries(source)?;
+    check_given_once(&entries)?;
+    for Entry { line, key, value } in entries {
         let wrong = |problem: String| ManifestError::new(format!("line {line}"), problem);
         match key.as_str() {
             "name" => name = Some(value),
@@ -88,6 +90,23 @@ fn entries(source: &str) -> Result<Vec<Entry>, ManifestError> {
         }
     }
     Ok(entries)
+}
+
+/// Of a key that stands there twice one value would be lost without a word.
+fn check_given_once(entries: &[Entry]) -> Result<(), ManifestError> {
+    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.key != "example") {
+        let is_same = |before: &&Entry| one_spelling(&before.key) == one_spelling(&entry.key);
+        if let Some(before) = entries[..index].iter().find(is_same) {
+            let (key, before) = (&entry.key, before.line);
+            let problem = format!("{key:?} stands in line {before} already; only example may be there again");
+            return Err(ManifestError::new(format!("line {}", entry.line), problem));
+        }
+    }
+    Ok(())
+}
+
+fn one_spelling(key: &str) -> &str {
+    if key == "license" { "licence" } else { key }
 }
 
 fn words(value: &str) -> impl Iterator<Item = &str> {

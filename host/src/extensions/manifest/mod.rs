@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::fetch::CannedAnswer;
 use super::grants::HostPattern;
+use super::raised::MOST_MEMORY_MIB;
 use crate::domain::status::Hook;
 
 const LONGEST_NAME: usize = 64;
@@ -145,6 +146,17 @@ impl Manifest {
                 format!("{status} makes nobody try again; use 429 or a 5xx"),
             ));
         }
+        let of_adapters = [("settings", !self.settings.is_empty()), ("retry_status", self.retry_status.is_some())];
+        if let Some((key, _)) = of_adapters.into_iter().find(|(_, is_given)| *is_given)
+            && !self.hooks.contains(&Hook::ProviderAdapter)
+        {
+            let problem = format!("means something for a {} alone; leave it out", Hook::ProviderAdapter);
+            return Err(ManifestError::new(key, problem));
+        }
+        if let Some(mib) = self.limits.memory_mib.filter(|mib| !(1..=MOST_MEMORY_MIB).contains(mib)) {
+            let problem = format!("{mib} is out of range; ask for 1 to {MOST_MEMORY_MIB}, if the operator gives it");
+            return Err(ManifestError::new("memory_mib", problem));
+        }
         if self.examples.len() > MOST_EXAMPLES {
             return Err(ManifestError::new("examples", format!("there are over {MOST_EXAMPLES}")));
         }
@@ -196,27 +208,27 @@ mod version_text {
 mod tests {
     use super::*;
 
-    const SCRIPT: &str = r#"//! name: polite-declines
+    const SCRIPT: &str = r#"//! name: acme-mail
 //! version: 1.2.0
-//! hooks: reply-classifier
-//! description: A short "no thanks" ends the sequence
-//!   as an unsubscribe request.
+//! hooks: provider-adapter
+//! description: Events of "Acme Mail",
+//!   which signs what it posts.
 //! licence: Apache-2.0
 //! settings: signing_secret (required, secret), region
 //! retry_status: 429
-//! example: { "name": "declined",
-//!   "input": { "subject": "no thanks" },
-//!   "expect": { "verdict": "unsubscribe-request" } }
+//! example: { "name": "nothing",
+//!   "input": { "request": { "body": "[]" } },
+//!   "expect": { "events": [] } }
 
-fn classify(message) { #{ verdict: "pass" } }
+fn ingest(request, settings) { #{ events: [] } }
 "#;
 
     #[test]
     fn a_script_has_its_manifest_in_its_leading_lines() {
         let manifest = Manifest::from_script(SCRIPT).unwrap();
-        assert_eq!((manifest.name.as_str(), manifest.version.to_string().as_str()), ("polite-declines", "1.2.0"));
-        assert_eq!(manifest.description, "A short \"no thanks\" ends the sequence as an unsubscribe request.");
-        assert_eq!(manifest.hooks, [Hook::ReplyClassifier]);
+        assert_eq!((manifest.name.as_str(), manifest.version.to_string().as_str()), ("acme-mail", "1.2.0"));
+        assert_eq!(manifest.description, "Events of \"Acme Mail\", which signs what it posts.");
+        assert_eq!(manifest.hooks, [Hook::ProviderAdapter]);
         let secret = Setting { key: "signing_secret".to_owned(), required: true, secret: true };
         assert_eq!(manifest.settings[0], secret);
         assert_eq!((manifest.settings[1].key.as_str(), manifest.settings[1].required), ("region", false));
@@ -241,9 +253,9 @@ fn classify(message) { #{ verdict: "pass" } }
         refused("version: 1.2.0", "version: 1.2", "line 2: \"1.2\" is no semantic version, such as 1.2.0");
         refused("//! version: 1.2.0\n", "", "version: is missing");
         refused(
-            "reply-classifier",
-            "reply-classifer",
-            "line 3: \"reply-classifer\" is no hook; expected some of reply-classifier",
+            "provider-adapter",
+            "provider-adaptor",
+            "line 3: \"provider-adaptor\" is no hook; expected some of reply-classifier",
         );
         refused("licence:", "licens:", "line 6: unknown key \"licens\"; the keys are name, version");
         refused(
@@ -252,9 +264,45 @@ fn classify(message) { #{ verdict: "pass" } }
             "line 7: \"requird\" says nothing of a setting; use required, secret",
         );
         refused("429", "200", "429 or a 5xx");
-        refused("polite-declines", "Polite", "is no name");
+        refused("acme-mail", "Acme", "is no name");
         refused("\"expect\"", "\"expected\"", "line 9: the example can't be read");
         assert!(Manifest::from_script("fn classify(m) {}").unwrap_err().to_string().contains("//! name:"));
+    }
+
+    #[test]
+    fn a_key_that_stands_there_twice_is_refused_with_both_lines() {
+        refused(
+            "//! retry_status",
+            "//! name: two\n//! retry_status",
+            "line 8: \"name\" stands in line 1 already; only example may be there again",
+        );
+        refused("//! licence", "//! license: MIT\n//! licence", "line 7: \"licence\" stands in line 6 already");
+        let another = "//! example: { \"input\": {}, \"expect\": {} }\n//! example";
+        assert_eq!(Manifest::from_script(&SCRIPT.replace("//! example", another)).unwrap().examples.len(), 2);
+    }
+
+    #[test]
+    fn what_only_an_adapter_has_is_refused_of_others() {
+        let alone = "means something for a provider-adapter alone; leave it out";
+        refused("provider-adapter", "reply-classifier", &format!("settings: {alone}"));
+        let filter = SCRIPT.replace("provider-adapter", "reply-classifier");
+        let filter = filter.replace("//! settings: signing_secret (required, secret), region\n", "");
+        let error = Manifest::from_script(&filter).unwrap_err().to_string();
+        assert!(error.contains(&format!("retry_status: {alone}")), "{error}");
+    }
+
+    #[test]
+    fn memory_is_asked_for_within_what_anybody_gets() {
+        let asking = |mib: usize| {
+            let limits = serde_json::json!({ "memory_mib": mib });
+            let json = serde_json::json!({ "name": "x", "version": "1.0.0", "hooks": ["send-gate"], "limits": limits });
+            Manifest::from_json(json.to_string().as_bytes()).map_err(|error| error.to_string())
+        };
+        assert_eq!(asking(1).unwrap().limits.memory_mib, Some(1));
+        for mib in [0, 1025] {
+            let error = asking(mib).unwrap_err();
+            assert!(error.contains(&format!("memory_mib: {mib} is out of range; ask for 1 to 1024")), "{error}");
+        }
     }
 
     #[test]

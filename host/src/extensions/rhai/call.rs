@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use cpu_time::ThreadTime;
 use rhai::{Dynamic, EvalAltResult, Position};
 
+use super::memory;
 use crate::domain::Timestamp;
 use crate::extensions::record::{LogBuffer, LogLevel};
 
@@ -17,8 +18,9 @@ const OPERATIONS_PER_LOOK: u64 = 32;
 /// A call that is younger has its time told by the wall clock, which costs a tenth of asking the system for the thread's own.
 const SHORT: Duration = Duration::from_micros(100);
 
-/// Parsed JSON, forms and events of one call; a request of 1 MiB takes about a tenth.
-const MOST_OPAQUE_BYTES: usize = 64 * 1024 * 1024;
+/// What one call may hold of the heap. Parsed JSON, forms and events are counted by themselves, too, before they are made;
+/// those of a request of 1 MiB take about a fifth.
+pub(super) const MOST_BYTES: usize = 32 << 20;
 
 thread_local! {
     static CALL: Call = const { Call::idle() };
@@ -34,6 +36,8 @@ struct Call {
     may_hand_over: Cell<bool>,
     stopped: Cell<Option<Stop>>,
     operations: Cell<u64>,
+    /// What this thread held when it began.
+    held_before: Cell<i64>,
     opaque_bytes: Cell<usize>,
     now: Cell<Timestamp>,
     logs: RefCell<Option<LogBuffer>>,
@@ -44,6 +48,8 @@ struct Call {
 pub(super) enum Stop {
     /// Its time is over.
     Deadline,
+    /// It holds too much.
+    Memory,
     /// It is about to do something long, which does not belong on an asynchronous thread.
     HandOver,
 }
@@ -73,6 +79,7 @@ impl Call {
             may_hand_over: Cell::new(false),
             stopped: Cell::new(None),
             operations: Cell::new(0),
+            held_before: Cell::new(0),
             opaque_bytes: Cell::new(0),
             now: Cell::new(Timestamp::from_millis(0)),
             logs: RefCell::new(None),
@@ -91,6 +98,11 @@ impl Call {
         }
         false
     }
+
+    fn holds_too_much(&self) -> bool {
+        let held = memory::held().wrapping_sub(self.held_before.get());
+        usize::try_from(held).is_ok_and(|held| held > MOST_BYTES)
+    }
 }
 
 /// Runs `evaluate` as the call of this thread.
@@ -102,6 +114,7 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
         call.may_hand_over.set(budget.may_hand_over);
         call.stopped.set(None);
         call.operations.set(0);
+        call.held_before.set(memory::held());
         call.opaque_bytes.set(0);
         call.now.set(budget.now);
         call.logs.replace(Some(LogBuffer::default()));
@@ -125,8 +138,12 @@ pub(super) fn progress(operations: u64) -> Option<Dynamic> {
         if !operations.is_multiple_of(OPERATIONS_PER_LOOK) && !call.look_now.take() {
             return None;
         }
-        call.is_over().then(|| {
-            call.stopped.set(Some(Stop::Deadline));
+        let stop = match call.is_over() {
+            true => Some(Stop::Deadline),
+            false => call.holds_too_much().then_some(Stop::Memory),
+        };
+        stop.map(|stop| {
+            call.stopped.set(Some(stop));
             Dynamic::UNIT
         })
     })
@@ -167,8 +184,8 @@ pub(super) fn take_opaque_bytes(bytes: usize) -> Result<(), Box<EvalAltResult>> 
         call.look_now.set(true);
         let taken = call.opaque_bytes.get().saturating_add(bytes);
         call.opaque_bytes.set(taken);
-        if taken > MOST_OPAQUE_BYTES {
-            return Err(format!("the call took over {MOST_OPAQUE_BYTES} bytes for JSON, forms and events").into());
+        if taken > MOST_BYTES {
+            return Err(format!("the call took over {MOST_BYTES} bytes for JSON, forms and events").into());
         }
         Ok(())
     })

@@ -11,7 +11,7 @@ use super::{bytes, call, helpers, text, views};
 use crate::extensions::limits::ScriptLimits;
 use crate::extensions::record::LogLevel;
 
-const MOST_VARIABLES: usize = 256;
+pub(super) const MOST_VARIABLES: usize = 256;
 const MOST_FUNCTIONS: usize = 128;
 const EXPRESSION_DEPTH: usize = 48;
 const EXPRESSION_DEPTH_IN_FUNCTION: usize = 32;

@@ -93,11 +93,15 @@ fn register_dates(engine: &mut Engine) {
     engine
         .register_fn("now", || call::now().to_string())
         .register_fn("parse_time", |text: &str| text_or_unit(parse_time(text).map(|time| time.to_string())))
-        .register_fn("from_unix", |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000)).to_string())
+        .register_fn("from_unix", |seconds: i64| -> Fallible<String> {
+            at(seconds.saturating_mul(1000)).ok_or_else(|| {
+                format!("{seconds} is no time in seconds since 1970; divide milliseconds by 1000").into()
+            })
+        })
         .register_fn("unix", |time: &str| -> Fallible<i64> { Ok(read(time)?.as_millis().div_euclid(1000)) })
         .register_fn("add_seconds", |time: &str, seconds: i64| -> Fallible<String> {
             let millis = read(time)?.as_millis().saturating_add(seconds.saturating_mul(1000));
-            Ok(Timestamp::from_millis(millis).to_string())
+            at(millis).ok_or_else(|| "the time is out of range".into())
         })
         .register_fn("seconds_between", |from: &str, to: &str| -> Fallible<i64> {
             Ok(read(to)?.as_millis().saturating_sub(read(from)?.as_millis()).div_euclid(1000))
@@ -119,9 +123,19 @@ fn read(time: &str) -> Fallible<Timestamp> {
     time.parse().map_err(|error: crate::domain::time::BadTimestamp| error.to_string().into())
 }
 
+/// The years 0 to 9999, which is what RFC 3339 can write.
+fn at(millis: i64) -> Option<String> {
+    const YEAR_0: i64 = -62_167_219_200_000;
+    const YEAR_10000: i64 = 253_402_300_800_000;
+    (YEAR_0..YEAR_10000).contains(&millis).then(|| Timestamp::from_millis(millis).to_string())
+}
+
 /// A date, or the date of a time in the zone that it is written in.
 fn civil(text: &str) -> Fallible<jiff::civil::Date> {
-    text.parse().map_err(|_| format!("{text:?} is no date; write it as 2026-12-01").into())
+    // The parser refuses a date with Z, which could be meant for any zone; here it is the date in UTC.
+    let in_its_zone = text.strip_suffix(['Z', 'z']).filter(|rest| rest.contains(['T', 't', ' ']));
+    let date = in_its_zone.unwrap_or(text).parse();
+    date.map_err(|_| format!("{text:?} is no date; write it as 2026-12-01").into())
 }
 
 /// RFC 3339, or RFC 2822 as in a Date header.

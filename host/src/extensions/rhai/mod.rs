@@ -11,6 +11,7 @@ mod call;
 mod decisions;
 mod engine;
 mod helpers;
+mod memory;
 mod text;
 mod views;
 
@@ -48,8 +49,6 @@ struct Compiled {
     ast: AST,
     name: String,
     source: String,
-    /// The script has constants at its top level, which are evaluated before each call.
-    has_constants: bool,
     /// It did not fit on an asynchronous thread the last time.
     slow: AtomicBool,
 }
@@ -73,13 +72,11 @@ impl ScriptProgram {
                 &syntax_message(error.err_type(), source, error.position()),
             ))
         })?;
-        let constants = ast.iter_literal_variables(true, false).next().is_some();
         let program = Compiled {
             engine: engine.clone(),
             ast,
             name: name.to_owned(),
             source: source.to_owned(),
-            has_constants: constants,
             slow: AtomicBool::new(false),
         };
         for hook in hooks {
@@ -106,7 +103,8 @@ impl ScriptProgram {
         if !self.0.slow.load(Ordering::Relaxed) {
             let budget = Budget { time: limits.inline_time.min(limits.time), now, may_hand_over: true };
             let (answer, spent) = self.0.evaluate(engine, input, budget, limits);
-            if spent.stopped.is_none() || limits.time <= limits.inline_time {
+            let lacked_time = matches!(spent.stopped, Some(Stop::Deadline | Stop::HandOver));
+            if !lacked_time || limits.time <= limits.inline_time {
                 return finish(answer, spent, record);
             }
             self.0.slow.store(true, Ordering::Relaxed);
@@ -163,7 +161,8 @@ impl Compiled {
 
     fn ask(&self, engine: &Engine, input: &HookInput) -> Result<Dynamic, Box<EvalAltResult>> {
         let (function, _) = function_of(input.hook());
-        let options = CallFnOptions::new().eval_ast(self.has_constants);
+        // The constants at its top level are evaluated before each call; most scripts have none.
+        let options = CallFnOptions::new().eval_ast(true);
         let scope = &mut Scope::new();
         match input {
             HookInput::ReplyClassifier(message) => {
@@ -193,19 +192,18 @@ impl Compiled {
         let position = if inner.position().is_none() { error.position() } else { inner.position() };
         let position = if position.is_none() { self.place_of(hook) } else { position };
         if stopped.is_some() {
-            let message = format!("ran past its limit of {:?}", limits.time);
+            let message = match stopped {
+                Some(Stop::Memory) => format!("took over {} MiB of memory", call::MOST_BYTES >> 20),
+                _ => format!("ran past its limit of {:?}", limits.time),
+            };
             return ScriptError { is_limit: true, ..fault(&self.name, &self.source, position, &message) };
         }
-        let is_limit = matches!(
-            inner,
-            EvalAltResult::ErrorTooManyOperations(_)
-                | EvalAltResult::ErrorStackOverflow(_)
-                | EvalAltResult::ErrorTooManyVariables(_)
-                | EvalAltResult::ErrorDataTooLarge(..)
-        );
+        if let Some(limit) = passed_limit(inner, limits) {
+            // The interpreter tells no place of these, but that of the function that it was asked for.
+            let message = format!("{limit}, here or in what is called from here");
+            return ScriptError { is_limit: true, ..fault(&self.name, &self.source, position, &message) };
+        }
         let message = match inner {
-            EvalAltResult::ErrorTooManyOperations(_) => format!("took over {} operations", limits.operations),
-            EvalAltResult::ErrorStackOverflow(_) => format!("calls went over {} deep", limits.call_depth),
             // Thrown by the script, or by a helper.
             EvalAltResult::ErrorRuntime(thrown, _) => thrown.to_string(),
             other => {
@@ -214,8 +212,28 @@ impl Compiled {
                 text.rsplit_once(" (line ").map_or(text.clone(), |(message, _)| message.to_owned())
             }
         };
-        ScriptError { is_limit, ..fault(&self.name, &self.source, position, &message) }
+        fault(&self.name, &self.source, position, &message)
     }
+}
+
+/// Which limit an evaluation went over, and what there is to do; none where it failed otherwise.
+fn passed_limit(error: &EvalAltResult, limits: &ScriptLimits) -> Option<String> {
+    let ScriptLimits { operations, call_depth, string_bytes, array_items, map_entries, .. } = limits;
+    Some(match error {
+        EvalAltResult::ErrorTooManyOperations(_) => format!("took over {operations} operations"),
+        EvalAltResult::ErrorStackOverflow(_) => format!("calls went over {call_depth} deep"),
+        EvalAltResult::ErrorTooManyVariables(_) => format!("had over {} variables at a time", engine::MOST_VARIABLES),
+        EvalAltResult::ErrorDataTooLarge(what, _) if what.contains("string") => {
+            format!("the texts of one value went over {string_bytes} bytes together; take a part with sub_string")
+        }
+        EvalAltResult::ErrorDataTooLarge(what, _) if what.contains("map") => {
+            format!("a map, or a list of maps, went over {map_entries} entries; a list of events is made with events()")
+        }
+        EvalAltResult::ErrorDataTooLarge(..) => {
+            format!("a list went over {array_items} elements, with those inside it")
+        }
+        _ => return None,
+    })
 }
 
 /// Where the function of a hook begins. The interpreter knows no place of an empty loop, nor of an index.
@@ -234,6 +252,9 @@ fn syntax_message(error: &ParseErrorType, source: &str, position: Position) -> S
     }
     if matches!(error, ParseErrorType::PropertyExpected) && source.contains(".curry") {
         return format!("{message}; there is no curry: a function is given what it needs as arguments");
+    }
+    if matches!(error, ParseErrorType::ExprTooDeep) {
+        return format!("{message}; ask contains_any([…]) in the place of many ||, switch in that of many else if");
     }
     // The answer of a gate has the key `until`, which is a word of the language.
     if matches!(error, ParseErrorType::PropertyExpected) || message.contains("object map literal") {

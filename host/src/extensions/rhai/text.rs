@@ -49,8 +49,8 @@ pub(super) fn register(engine: &mut Engine, limits: &ScriptLimits) {
     let patterns = Arc::new(Patterns::default());
     let (matching, finding) = (Arc::clone(&patterns), patterns);
     engine
-        .register_fn("lower", |text: &str| text.to_lowercase())
-        .register_fn("upper", |text: &str| text.to_uppercase())
+        .register_fn("lower", move |text: &str| cut(text.to_lowercase(), string_bytes))
+        .register_fn("upper", move |text: &str| cut(text.to_uppercase(), string_bytes))
         .register_fn("trim", |text: &str| text.trim().to_owned())
         .register_fn("contains_any", |text: &str, words: Array| contains_any(text, &words))
         .register_fn("lines", move |text: &str| lines(text, array_items))
@@ -164,6 +164,13 @@ fn contains_any(text: &str, words: &Array) -> Fallible<bool> {
         call::amid_long_work()?;
     }
     Ok(false)
+}
+
+/// A letter may have more bytes in the other case. Its end is left out, as of [`lines`]: whoever writes a mail must not be
+/// able to make a script fail.
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
 }
 
 /// The lines of a text. Where it has more than a list may hold, the last one is all the rest: a long mail is read as far as

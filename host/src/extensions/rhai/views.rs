@@ -4,10 +4,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString};
 
 use super::bytes::ByteView;
 use crate::extensions::hooks::{Extra, bounce, gate, ingest, reply};
+
+/// What a script sees of a text and of a subject. A text of its own may have 64 KiB: one line more before the text must not
+/// be an error that a sender causes at will by a long mail.
+const MOST_TEXT_BYTES: usize = 48 * 1024;
+const MOST_SUBJECT_BYTES: usize = 4 * 1024;
 
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
@@ -64,6 +69,10 @@ pub(super) struct ContactView(Arc<gate::Send>);
 #[derive(Clone)]
 pub(super) struct CredentialView(Arc<gate::Send>);
 
+/// `extra` of any facts; read by key.
+#[derive(Clone)]
+struct ExtraView(Arc<Extra>);
+
 impl MessageView {
     pub(super) fn of(message: &Arc<reply::Message>) -> Self {
         let message = Arc::clone(message);
@@ -80,6 +89,15 @@ pub(super) fn register(engine: &mut Engine) {
     register_request(engine);
     register_stats(engine);
     register_send(engine);
+    engine
+        .register_type_with_name::<ExtraView>("Extra")
+        .register_indexer_get(|view: &mut ExtraView, key: &str| -> Dynamic {
+            view.0.get(key).map_or(Dynamic::UNIT, |value| value.to_owned().into())
+        })
+        .register_fn("contains", |view: &mut ExtraView, key: &str| view.0.get(key).is_some())
+        .register_fn("keys", |view: &mut ExtraView| -> Array {
+            view.0.0.iter().map(|(key, _)| key.clone().into()).collect()
+        });
 }
 
 fn register_message(engine: &mut Engine) {
@@ -94,10 +112,10 @@ fn register_message(engine: &mut Engine) {
         .register_get("return_path", |view: &mut MessageView| optional(&view.facts().return_path))
         .register_get("recipients", |view: &mut MessageView| list(&view.facts().recipients))
         .register_get("subject", |view: &mut MessageView| {
-            view.0.subject.get_or_init(|| view.facts().subject.as_str().into()).clone()
+            view.0.subject.get_or_init(|| beginning(&view.facts().subject, MOST_SUBJECT_BYTES).into()).clone()
         })
         .register_get("text", |view: &mut MessageView| {
-            view.0.text.get_or_init(|| view.facts().text.as_str().into()).clone()
+            view.0.text.get_or_init(|| beginning(&view.facts().text, MOST_TEXT_BYTES).into()).clone()
         })
         .register_get("parts", |view: &mut MessageView| -> Array {
             let part = |index| Dynamic::from(PartView { facts: Arc::clone(&view.0), index });
@@ -284,6 +302,10 @@ fn matched(view: &EnrollmentView) -> Fallible<&reply::MatchedEnrollment> {
     view.0.message.enrollment.as_ref().ok_or_else(|| "the message matched no enrollment".into())
 }
 
+fn beginning(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
 fn optional(text: &Option<String>) -> Dynamic {
     text.clone().map_or(Dynamic::UNIT, Dynamic::from)
 }
@@ -292,8 +314,8 @@ fn list(texts: &[String]) -> Array {
     texts.iter().map(|text| text.clone().into()).collect()
 }
 
-fn extra(extra: &Extra) -> Map {
-    extra.0.iter().map(|(key, value)| (key.as_str().into(), value.clone().into())).collect()
+fn extra(extra: &Extra) -> ExtraView {
+    ExtraView(Arc::new(extra.clone()))
 }
 
 fn count(number: u64) -> i64 {

@@ -142,13 +142,14 @@ hostile! {
     an_exit: Wasi("exit"), "it exited with status";
     a_panic: Wasi("panic"), "unreachable";
 
-    a_loop_in_a_script: Script("fn classify(message) { loop { } }"), "test.rhai:5:1: took over 200000 operations | fn classify";
+    a_loop_in_a_script: Script("fn classify(message) { loop { } }"), "test.rhai:5:1: took over 200000 operations, here or in what is called from here | fn classify";
     a_long_loop_in_a_script: Script("fn classify(message) { for i in 0..1000000000000 { let x = i; } }"), "took over 200000 operations";
     recursion_in_a_script: Script("fn f(n) { f(n + 1) } fn classify(message) { f(0) }"), "calls went over 16 deep";
-    doubling_texts: Script("fn classify(message) { let s = \"x\"; loop { s += s; } }"), "Length of string too large";
-    doubling_texts_in_texts: Script("fn classify(message) { let s = \"x\"; loop { s = `${s}${s}`; } }"), "Length of string too large";
-    a_list_bomb: Script("fn classify(message) { let a = []; loop { a.push(1); } }"), "Size of array/BLOB too large";
-    a_map_bomb: Script("fn classify(message) { let m = #{}; let i = 0; loop { i += 1; m[`k${i}`] = 1; } }"), "test.rhai:5:";
+    doubling_texts: Script("fn classify(message) { let s = \"x\"; loop { s += s; } }"), "the texts of one value went over 65536 bytes together";
+    doubling_texts_in_texts: Script("fn classify(message) { let s = \"x\"; loop { s = `${s}${s}`; } }"), "the texts of one value went over 65536 bytes together";
+    a_map_of_large_texts: Script("fn classify(message) { let x = #{}; let t = \"\"; t.pad(60000, 'x'); let n = 0; loop { n += 1; x[\"k\" + n] = t + n; } }"), "took over 32 MiB of memory";
+    a_list_bomb: Script("fn classify(message) { let a = []; loop { a.push(1); } }"), "a list went over 4096 elements";
+    a_map_of_small_things: Script("fn classify(message) { let m = #{}; let i = 0; loop { i += 1; m[`k${i}`] = 1; } }"), "test.rhai:5:";
     a_bomb_of_parsed_json: Script("fn classify(message) { let s = \"[\"; s.pad(60000, \"[],\"); s += \"0]\"; let a = []; loop { a.push(parse_json(s)); } }"), "test.rhai:5:";
     a_pattern_bomb: Script("fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }"), "it has 1000000 places once its repetitions are written out; at most 1024 are taken";
     a_pattern_of_many_letters: Script("fn classify(message) { message.text.matches(\"\\\\w{100}\") }"), "over 262144 bytes when compiled";

@@ -196,7 +196,7 @@ async fn an_answer_outside_the_vocabulary_says_what_was_expected() {
 
 #[tokio::test]
 async fn texts_lists_and_maps_stay_small() {
-    check_patiently("fn classify(message) { let a = []; a.pad(1000000000, 1); a }", "Size of array/BLOB too large")
+    check_patiently("fn classify(message) { let a = []; a.pad(1000000000, 1); a }", "a list went over 4096 elements")
         .await;
     let replace = "fn classify(message) { let s = \"\"; s.pad(60000, 'a'); let b = s; s.replace(\"a\", b); s }";
     check_patiently(replace, "would grow over 65536 bytes").await;
@@ -331,4 +331,52 @@ async fn nothing_of_one_call_is_left_for_the_next() {
         let logged: Vec<_> = called.record.logs.iter().map(|line| line.message.as_str()).collect();
         assert_eq!(logged, [subject]);
     }
+}
+
+#[tokio::test]
+async fn whoever_writes_a_long_mail_makes_no_filter_fail() {
+    let pass = json!({ "verdict": "pass" });
+    for text in ["Ⱥ".repeat(32 << 10), "İ".repeat(32 << 10), "x".repeat(64 << 10)] {
+        let facts = json!({ "subject": "s".repeat(64 << 10), "text": text });
+        for look in ["message.text.lower()", "message.text.upper()", r#"message.subject + "\n" + message.text"#] {
+            let body = format!("fn classify(message) {{ let seen = {look}; #{{ verdict: \"pass\" }} }}");
+            decides(Hook::ReplyClassifier, &body, facts.clone(), pass.clone()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_constant_may_be_made_by_a_function() {
+    let body = r#"
+        const WORDS = "stop,no".split(",");
+        fn classify(message) {
+            #{ verdict: if message.text.contains_any(global::WORDS) { "ignore" } else { "pass" } }
+        }"#;
+    decides(Hook::ReplyClassifier, body, json!({ "text": "please stop" }), json!({ "verdict": "ignore" })).await;
+}
+
+#[tokio::test]
+async fn what_stands_in_no_extra_is_no_error() {
+    let body = r#"fn judge(stats) {
+        let limit = parse_int(stats.extra.throttled_limit ?? "7") + if stats.extra.contains("odd") { 1 } else { 0 };
+        #{ decision: "throttle", daily_limit: limit, reason: stats.extra.keys().len().to_string() }
+    }"#;
+    for (extra, limit, keys) in [(json!({}), 7, "0"), (json!({ "throttled_limit": "25", "odd": "" }), 26, "2")] {
+        let expected = json!({ "decision": "throttle", "daily_limit": limit, "reason": keys });
+        decides(Hook::BouncePolicy, body, json!({ "extra": extra }), expected).await;
+    }
+}
+
+#[tokio::test]
+async fn times_are_read_in_their_zones_and_no_other_is_made_of_what_is_none() {
+    let body = r#"fn admit(send) {
+        if weekday(send.local_time) == 6 && weekday("2026-11-28T01:00:00+13:00") == 6 && add_days(send.now, 1) == "2026-11-29" {
+            return #{ decision: "admit" };
+        }
+        #{ decision: "refuse", reason: "another day" }
+    }"#;
+    let facts = json!({ "now": "2026-11-28T09:35:00.154Z", "local_time": "2026-11-28T09:35:00.154Z" });
+    decides(Hook::SendGate, body, facts, json!({ "decision": "admit" })).await;
+    check("fn classify(message) { from_unix(1795420800000) }", "divide milliseconds by 1000").await;
+    check(r#"fn classify(message) { add_seconds("2026-11-28T09:35:00Z", 300000000000) }"#, "out of range").await;
 }

@@ -180,3 +180,41 @@ fn the_limits_are_those_of_the_code() {
     );
     assert!(page.contains(&calls), "{calls}");
 }
+
+/// What the interpreter counts in its own way is tried: as much as the page says is taken, and no more.
+#[tokio::test]
+async fn a_script_may_be_as_large_as_the_page_says() {
+    let (page, host) = (page(), host());
+    let rows = table(&page, "a script |");
+    let most_of = |what: &str| -> usize {
+        let row = rows.iter().find(|row| row[0].starts_with(what)).unwrap_or_else(|| panic!("no row of {what}"));
+        let digits: String = row[1].chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    };
+    type Body = fn(usize) -> String;
+    let bodies: [(&str, Body); 5] = [
+        ("`s.contains", |count| {
+            let asked: Vec<String> = (0..count).map(|n| format!("s.contains(\"{n}\")")).collect();
+            format!("let s = message.text; if {} {{ return #{{ verdict: \"ignore\" }}; }}", asked.join(" || "))
+        }),
+        ("conditions", |count| {
+            let asked: Vec<String> =
+                (0..count).map(|n| format!("if s == \"{n}\" {{ return #{{ verdict: \"ignore\" }}; }}")).collect();
+            format!("let s = message.text; {}", asked.join(" else "))
+        }),
+        ("blocks", |count| format!("let n = 1; {} n = 2; {}", "if n == 1 {".repeat(count), "}".repeat(count))),
+        // The message is one of them.
+        ("variables", |count| (1..count).map(|n| format!("let v{n} = {n};")).collect()),
+        // The first is the hook's, which is ended here; the last one is ended for us.
+        ("functions", |count| (1..count).map(|n| format!("#{{ verdict: \"pass\" }} }} fn f{n}(x) {{ ")).collect()),
+    ];
+    for (what, body) in bodies {
+        let most = most_of(what);
+        let tried = async |count: usize| {
+            let body = format!("{}\n#{{ verdict: \"pass\" }}", body(count));
+            objection(&host, Hook::ReplyClassifier, &body, json!({}), json!({})).await
+        };
+        assert_eq!(tried(most).await, None, "{what}: {most}");
+        assert!(tried(most + 1).await.is_some(), "{what}: more than {most}");
+    }
+}
