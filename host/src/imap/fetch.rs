@@ -200,7 +200,7 @@ impl Session {
     /// end of the mailbox. After an error there is nothing between `last_uid` and `searched_to`.
     ///
     /// The search goes by windows as far as UIDNEXT, so that its answer is bounded, and with an open end beyond it.
-    async fn search_beyond(&mut self, last_uid: u32) -> Result<bool, ImapError> {
+    pub(super) async fn search_beyond(&mut self, last_uid: u32) -> Result<bool, ImapError> {
         // A caller that starts again from an earlier checkpoint must see again what was handed out since.
         if self.resume_at == Some(last_uid) && !self.pending.is_empty() {
             return Ok(self.searched_to >= self.state.uid_next.saturating_sub(1));
@@ -335,7 +335,7 @@ pub(super) fn set_of(uids: &[u32]) -> String {
 }
 
 /// `" 5-Nov-2026 10:00:00 +0100"` (RFC 3501 §9, date-time).
-fn parse_internal_date(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_internal_date(text: &str) -> Option<Timestamp> {
     let zoned = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()?;
     zoned.to_timestamp().ok().map(|instant| Timestamp::from_millis(instant.as_millisecond()))
 }

@@ -6,6 +6,7 @@
 //! async-imap writes each command, passwords included, to the `log` crate at TRACE: whoever sets up the log must keep
 //! the target `async_imap` at DEBUG or above.
 
+mod arrival;
 mod bodies;
 mod connect;
 mod error;
@@ -24,6 +25,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use arrival::Arrival;
 pub use error::ImapError;
 pub use fetch::{FetchBatch, FetchLimits, FetchedMessage};
 pub use idle::Change;

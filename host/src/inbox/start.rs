@@ -9,15 +9,12 @@ use tokio::time::timeout;
 use super::watch::WatchError;
 use crate::app::App;
 use crate::domain::Timestamp;
-use crate::imap::{FetchLimits, ImapError, ImapServer, Session};
+use crate::imap::{ImapError, ImapServer, Session};
 use crate::store::mailboxes::{self, Hold, Mailbox};
 
 /// The clocks of servers are not ours, and what they took in a moment ago may show a little later.
 const LEEWAY: Duration = Duration::from_secs(24 * 3600);
 
-/// One message, of which only the date is wanted.
-const PROBE: FetchLimits =
-    FetchLimits { messages: 1, message_bytes: 0, stub_bytes: 1, batch_bytes: 1, time: Duration::from_secs(180) };
 const FIRST_STRIDE: u32 = 64;
 
 /// All that an opening may take, whatever each of its steps may: few go on at a time, and others wait for them.
@@ -63,7 +60,7 @@ fn since(mailbox: &Mailbox) -> Timestamp {
 }
 
 /// The UID of the last message from before `since`, such that all after it are newer; 0 where there is none.
-pub(super) async fn last_uid_before(session: &mut Session, since: Timestamp) -> Result<u32, ImapError> {
+async fn last_uid_before(session: &mut Session, since: Timestamp) -> Result<u32, ImapError> {
     let end = session.state().uid_next.saturating_sub(1);
     // An INTERNALDATE has whole seconds (RFC 3501 §2.3.3): what came in the second of `since` may have come after it.
     let since = Timestamp::from_millis(since.as_millis().div_euclid(1000) * 1000);
@@ -92,24 +89,9 @@ pub(super) async fn last_uid_before(session: &mut Session, since: Timestamp) -> 
     Ok(newer_from)
 }
 
-/// Whether the first message above `uid` arrived since `since`; so it is where there is none up to `end`.
+/// Whether the first message above `uid` arrived since `since`; so it is where there is none up to `end`. A server that tells
+/// no date is taken at its order: unknown is new.
 async fn is_newer_after(session: &mut Session, uid: u32, end: u32, since: Timestamp) -> Result<bool, ImapError> {
-    let mut from = uid;
-    while from < end {
-        let batch = session.fetch_since(from, PROBE).await?;
-        if let Some(message) = batch.messages.first() {
-            // A server that tells no date is taken at its order: unknown is new.
-            return Ok(message.uid > end || message.internal_date.is_none_or(|date| date >= since));
-        }
-        if !batch.more && batch.unreadable.is_empty() {
-            break;
-        }
-        let unreadable = batch.unreadable.iter().copied().max().unwrap_or(0);
-        let seen = batch.scanned_to.max(unreadable);
-        if seen <= from {
-            break;
-        }
-        from = seen;
-    }
-    Ok(true)
+    let arrival = session.first_arrival_after(uid).await?;
+    Ok(arrival.is_none_or(|first| first.uid > end || first.at.is_none_or(|at| at >= since)))
 }

@@ -19,7 +19,15 @@ use crate::store::{Result, StoreError, credentials};
 use crate::wake::Wake;
 
 /// Mailboxes of one node.
-const MOST_MAILBOXES: i64 = 2_000;
+const MOST_MAILBOXES: usize = 2_000;
+
+/// All of this node.
+struct Watchers {
+    most: usize,
+    /// Mailboxes that no node had room for when this one last looked.
+    unwatched: u64,
+    by_credential: HashMap<CredentialId, Watcher>,
+}
 
 /// A running watcher. Dropped, it stops.
 struct Watcher {
@@ -36,7 +44,8 @@ impl Drop for Watcher {
 
 pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<Notify>) {
     let turns = Turns::new(Arc::clone(stored));
-    let watchers = tokio::sync::Mutex::new(HashMap::new());
+    let watchers =
+        tokio::sync::Mutex::new(Watchers { most: MOST_MAILBOXES, unwatched: 0, by_credential: HashMap::new() });
     let round = || async {
         reconcile(app, &turns, &mut *watchers.lock().await).await?;
         // Messages may have been stored by hand (a replay): the bell is for the applier, too.
@@ -54,11 +63,21 @@ pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<No
 }
 
 /// Starts, stops and restarts watchers, so that they are as the store says.
-async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId, Watcher>) -> Result<()> {
+async fn reconcile(app: &App, turns: &Turns, watchers: &mut Watchers) -> Result<()> {
     let now = app.clock.now();
+    let most = i64::try_from(watchers.most).unwrap_or(i64::MAX);
     let mut tx = app.store.begin().await?;
-    let ours = mailboxes::lease(&mut tx, app.node, now, now.plus(app.lease()), MOST_MAILBOXES).await?;
+    let ours = mailboxes::lease(&mut tx, app.node, now, now.plus(app.lease()), most).await?;
+    let unwatched = match ours.len() < watchers.most {
+        true => 0,
+        // Whatever another node has room for is watched within a lease.
+        false => mailboxes::note_unwatched(tx.conn(), now.minus(app.lease()), &no_room(watchers.most)).await?,
+    };
     tx.commit().await?;
+    if unwatched > 0 && watchers.unwatched == 0 {
+        tracing::warn!(mailboxes = unwatched, "Mailboxes are not watched, because no node has room for them");
+    }
+    watchers.unwatched = unwatched;
 
     let mut wanted = HashMap::with_capacity(ours.len());
     let mut conn = app.store.read().await?;
@@ -76,6 +95,7 @@ async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId
             wanted.insert(mailbox.credential_id, (mailbox, endpoint));
         }
     }
+    let watchers = &mut watchers.by_credential;
     watchers.retain(|id, watcher| {
         let is_wanted = wanted.get(id).is_some_and(|(mailbox, endpoint)| {
             mailbox.generation == watcher.generation && *endpoint == watcher.endpoint
@@ -95,9 +115,38 @@ async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId
     Ok(())
 }
 
+fn no_room(most: usize) -> String {
+    format!("no node has room for this mailbox: each watches {most} mailboxes; start one more node")
+}
+
 async fn release(app: &App) -> Result<()> {
     let mut tx = app.store.begin().await?;
     mailboxes::release(tx.conn(), app.node).await?;
     tx.wake(Wake::Inbox);
     tx.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::test_support::TestApp;
+
+    #[tokio::test]
+    async fn a_mailbox_that_no_node_has_room_for_says_so() {
+        let app = TestApp::start().await;
+        let account = app.account().await;
+        let made = [app.sender(account, Some(1)).await.credential, app.sender(account, Some(1)).await.credential];
+        let turns = Turns::new(Arc::default());
+        let mut watchers = Watchers { most: 1, unwatched: 0, by_credential: HashMap::new() };
+        reconcile(&app, &turns, &mut watchers).await.unwrap();
+        assert_eq!(watchers.unwatched, 0, "another node may take it");
+        app.clock.advance(app.lease() + Duration::from_secs(1));
+        reconcile(&app, &turns, &mut watchers).await.unwrap();
+        assert_eq!((watchers.unwatched, watchers.by_credential.len()), (1, 1));
+        let left_out = made.iter().find(|id| !watchers.by_credential.contains_key(id)).unwrap();
+        let mailbox = mailboxes::mailbox(&mut app.store.read().await.unwrap(), *left_out).await.unwrap().unwrap();
+        assert!(mailbox.last_error.unwrap().starts_with("no node has room for this mailbox"));
+    }
 }

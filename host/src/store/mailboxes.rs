@@ -106,6 +106,19 @@ pub async fn lease(tx: &mut Tx, owner: NodeId, now: Timestamp, until: Timestamp,
     rows.iter().map(mailbox_of).collect()
 }
 
+/// Tells those that have been without a watcher since `since` why they are: no node has room. Gives how many there are.
+pub async fn note_unwatched(conn: &mut Conn, since: Timestamp, why: &str) -> Result<u64> {
+    let noted = sqlx::query(
+        "UPDATE mailboxes SET last_error = $2
+         WHERE created_at < $1 AND (lease_owner IS NULL OR lease_until IS NULL OR lease_until < $1)",
+    )
+    .bind(since.as_millis())
+    .bind(why)
+    .execute(conn)
+    .await?;
+    Ok(noted.rows_affected())
+}
+
 /// Lets go of what `owner` watches, for another node to take at once.
 pub async fn release(conn: &mut Conn, owner: NodeId) -> Result<()> {
     sqlx::query("UPDATE mailboxes SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1")

@@ -22,6 +22,18 @@ async fn only_what_came_since_it_is_watched_is_read() {
 }
 
 #[tokio::test]
+async fn old_mail_that_can_t_be_read_keeps_no_mailbox_from_being_watched() {
+    let room = Room::with_old_mail(true, 100).await;
+    room.server.garble(USER, &(1..=100).collect::<Vec<_>>()).unwrap();
+    let send = room.app.sent(room.sender, "bob@example.com").await;
+    room.deliver(human("bob@example.com", "early", Some(send.id)));
+    let _running = room.run();
+    room.until(async || room.answers(&send).await.len() == 1).await;
+    room.watched().await;
+    assert_eq!(room.mailbox().await.last_uid, 101);
+}
+
+#[tokio::test]
 async fn after_a_change_of_uidvalidity_nothing_is_told_twice_and_nothing_is_lost() {
     let room = Room::open(true).await;
     let send = room.app.sent(room.sender, "bob@example.com").await;
