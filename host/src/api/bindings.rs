@@ -113,6 +113,8 @@ pub(super) async fn list(
     params(ScopeParameters, ("If-Match" = Option<String>, Header, description = "The `ETag` that GET gave.")),
     request_body = NewBindings,
     responses((status = OK, description = "As they are now.", body = Bindings),
+        (status = NOT_FOUND, description = "`campaign_not_found`, `smtp_credential_not_found`: the scope is not yours.",
+            body = Error),
         (status = PRECONDITION_FAILED, description = "Somebody changed them since.", body = Error)))]
 pub(super) async fn replace(
     State(api): State<Api>,

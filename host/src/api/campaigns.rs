@@ -138,6 +138,8 @@ pub(super) async fn show(
 }
 
 /// Change a campaign
+///
+/// New waits hold for what is given its time from then on; what is planned already leaves when it would have.
 #[utoipa::path(patch, path = "/campaigns/{id}", operation_id = "update_campaign", tag = "Campaigns",
     request_body = requests::CampaignChange,
     responses((status = OK, description = "As it is now.", body = shown::CampaignShown)))]

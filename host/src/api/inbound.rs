@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::body::{Ids, Raw};
 use super::error::{ApiError, Code, Result};
+use super::openapi::Error;
 use super::state::Api;
 use crate::extensions::CallScope;
 use crate::inbound::{self, Answer, Received};
@@ -18,7 +19,21 @@ const LONGEST_HEAD: usize = 32 * 1024;
 /// For a place among those that are read at once, and for a body to come to its end.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A provider is told of a failure of ours in the status that makes it come again: some throw an event away at any other.
+/// Take a provider's webhook
+///
+/// The address is that of an inbound endpoint, and the request is as the provider makes it: it is kept as it came, and the
+/// endpoint's adapter reads it. Handshakes come by other methods, too. What became of a request and why is in
+/// `GET /inbound_endpoints/{id}/requests`.
+#[utoipa::path(post, path = "/inbound/{provider}/{token}", operation_id = "receive_provider_webhook",
+    tag = "Inbound webhooks", security(()),
+    params(("provider" = String, Path), ("token" = String, Path)),
+    responses(
+        (status = OK, description = "Its events are applied. A handshake is answered in the provider's words."),
+        (status = UNAUTHORIZED, description = "The adapter refuses its signature.", body = Error),
+        (status = UNPROCESSABLE_ENTITY, description = "The adapter can't read it; it is kept.", body = Error),
+        (status = TOO_MANY_REQUESTS, description = "As 503, for providers that come again at this status alone."),
+        (status = SERVICE_UNAVAILABLE, description = "Not now: the provider is to send it again."),
+    ))]
 pub(super) async fn receive(
     State(api): State<Api>,
     ids: Result<Ids<(String, String)>>,
@@ -28,6 +43,7 @@ pub(super) async fn receive(
     let mut scope = CallScope::default();
     match take(&api, &provider, &token, request, &mut scope).await {
         Err(ApiError { cause: Some(cause), .. }) => {
+            // In the status that makes the provider come again: some throw an event away at any other.
             tracing::error!(
                 provider,
                 error = &*cause as &dyn std::error::Error,
@@ -53,7 +69,8 @@ async fn take(api: &Api, provider: &str, token: &str, request: Request, scope: &
     let body = timeout(PATIENCE, Raw::from_request(request, api)).await;
     let Raw(body) = body.map_err(|_| ApiError::bad_request("The body did not come to its end in time."))??;
     let received = received(&method, &uri, &headers, body.to_vec());
-    Ok(shown(inbound::receive(&api.app, endpoint, received).await?))
+    let answer = inbound::receive(&api.app, endpoint, received).await?;
+    refusal(&answer).map_or_else(|| Ok(shown(answer)), Err)
 }
 
 fn head_length(uri: &Uri, headers: &HeaderMap) -> usize {
@@ -85,6 +102,25 @@ fn unknown() -> ApiError {
 /// Header values are octets; the ones beyond ASCII are read as ISO 8859-1, so that none is lost.
 fn latin1(value: &HeaderValue) -> String {
     value.as_bytes().iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The error that a refused request is told in our shape. The adapter's reason is for the endpoint's owner; what an adapter
+/// chose to say itself has headers, and is left as it is.
+fn refusal(answer: &Answer) -> Option<ApiError> {
+    if !answer.headers.is_empty() || !answer.body.is_empty() {
+        return None;
+    }
+    match answer.status {
+        401 => {
+            let message = "The request does not prove that it comes from the provider.";
+            Some(ApiError::new(Code::Unauthorized, message))
+        }
+        422 => {
+            let message = "The request can't be read; it is kept, and GET /inbound_endpoints/:id/requests says why.";
+            Some(ApiError::unprocessable(message))
+        }
+        _ => None,
+    }
 }
 
 fn shown(answer: Answer) -> Response {

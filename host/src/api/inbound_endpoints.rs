@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::Answer;
@@ -15,7 +16,7 @@ use super::auth::{MayRead, MayWrite};
 use super::body::{self, Ids};
 use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
-use super::input::{Fields, read_wrapped};
+use super::input::{Fields, Reading, read_wrapped};
 use super::query::{Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::{line, secret, texts};
@@ -102,10 +103,11 @@ struct EndpointChange {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the shape alone; `update` reads it")]
 struct EndpointChangeFields {
-    /// The new one; what the provider signs with the old one is refused from now on.
+    /// The new one; what the provider signs with the old one is refused from now on. Null takes it away, where the adapter
+    /// does without.
     #[schema(min_length = 1, max_length = 1024)]
     signing_secret: Option<String>,
-    /// All of them, in the place of those that there were.
+    /// All of them, in the place of those that there were. Null takes them away, where the adapter needs none.
     settings: Option<BTreeMap<String, String>>,
 }
 
@@ -204,14 +206,16 @@ pub(super) async fn update(
     let mut endpoint = of_account(endpoint, caller.account)?;
     let scope = CallScope { account: Some(caller.account), ..CallScope::default() };
     read_wrapped(body, "inbound_endpoint", |fields| {
-        let given = fields.optional("signing_secret", secret);
-        let others = fields.optional("settings", texts);
+        let (takes_secret, takes_others) = (fields.is_null("signing_secret"), fields.is_null("settings"));
+        let sealed = |value: &Value| -> Reading<String> { Ok(seal(&api, id, SIGNING_SECRET, &secret(value)?)) };
+        fields.change_or_clear("signing_secret", &mut endpoint.signing_secret, sealed);
+        let others = fields.optional("settings", texts).or_else(|| takes_others.then(BTreeMap::new));
         // Without its adapter, what it would make of them is seen once that is back.
-        if let (Some(others), Some(adapter)) = (&others, api.app.extensions.adapter(&scope, &endpoint.provider)) {
-            check_settings(fields, adapter.manifest(), others);
-        }
-        if let Some(secret) = given {
-            endpoint.signing_secret = Some(seal(&api, id, SIGNING_SECRET, &secret));
+        if let Some(adapter) = api.app.extensions.adapter(&scope, &endpoint.provider) {
+            check_secret(fields, adapter.manifest(), !takes_secret);
+            if let Some(others) = &others {
+                check_settings(fields, adapter.manifest(), others);
+            }
         }
         if let Some(others) = others {
             endpoint.settings = sealed_settings(&api, id, &others);
@@ -233,15 +237,18 @@ fn sealed_settings(api: &Api, id: InboundEndpointId, given: &BTreeMap<String, St
 
 fn check_secret(fields: &Fields<'_>, manifest: &Manifest, has_secret: bool) {
     let needs_one = manifest.settings.iter().any(|setting| setting.required && setting.key == SECRET_SETTING);
-    if needs_one && !has_secret {
+    if needs_one && !has_secret && !fields.is_wrong(SECRET_SETTING) {
         let name = &manifest.name;
         let problem = format!("is required by {name}; where {name} tells it later, give any and PATCH it then");
-        fields.note("signing_secret", problem);
+        fields.note(SECRET_SETTING, problem);
     }
 }
 
 /// The adapter's manifest says what it needs and what it knows.
 fn check_settings(fields: &Fields<'_>, manifest: &Manifest, given: &BTreeMap<String, String>) {
+    if fields.is_wrong("settings") {
+        return;
+    }
     let Manifest { name, settings, .. } = manifest;
     let others = || settings.iter().filter(|setting| setting.key != SECRET_SETTING);
     for setting in others().filter(|setting| setting.required && !given.contains_key(&setting.key)) {

@@ -80,19 +80,19 @@ impl Fields<'_> {
         }
     }
 
-    /// A field of a PATCH that null empties.
-    pub(super) fn change_or_clear<T>(
+    /// A field of a PATCH that null empties, and whatever else the reader takes for nothing.
+    pub(super) fn change_or_clear<T, R: Into<Option<T>>>(
         &mut self,
         key: &'static str,
         place: &mut Option<T>,
-        reader: impl Fn(&Value) -> Reading<T>,
+        reader: impl Fn(&Value) -> Reading<R>,
     ) {
         match self.take(key) {
             None => {}
             Some(Value::Null) => *place = None,
             Some(value) => {
                 if let Some(value) = self.reading(key, reader(&value)) {
-                    *place = Some(value);
+                    *place = value.into();
                 }
             }
         }
@@ -108,6 +108,11 @@ impl Fields<'_> {
     pub(super) fn is_null(&mut self, key: &'static str) -> bool {
         self.known.push(key);
         self.map.get(key).is_some_and(Value::is_null)
+    }
+
+    /// Whether something was noted about a field: what would follow from its value is no problem of its own then.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        self.problems.0.borrow().contains_key(&self.path_of(key))
     }
 
     /// An object that must be there.
@@ -200,9 +205,13 @@ impl Fields<'_> {
         let mut known = self.known.clone();
         known.sort_unstable();
         known.dedup();
+        let fields = match known.as_slice() {
+            [] => "there are none here".to_owned(),
+            some => format!("the fields are {}", some.join(", ")),
+        };
         for key in self.map.keys().filter(|key| !known.contains(&key.as_str())) {
             let shown: String = key.chars().take(80).collect();
-            self.note(&shown, format!("is no known field; the fields are {}", known.join(", ")));
+            self.note(&shown, format!("is no known field; {fields}"));
         }
     }
 }
@@ -292,6 +301,12 @@ mod tests {
                 "thing.on": ["must be true or false, not a string"],
             }),
         );
+    }
+
+    #[test]
+    fn where_there_are_no_fields_that_is_said() {
+        let error = read(json!({"reason": 1}), |_| Some(())).unwrap_err();
+        assert_eq!(error.details, json!({"reason": ["is no known field; there are none here"]}));
     }
 
     #[test]

@@ -114,6 +114,8 @@ fn public() -> OpenApiRouter<Api> {
         .routes(routes!(signup::create))
         .routes(routes!(recipients::pixel))
         .routes(routes!(recipients::ask_to_unsubscribe, recipients::unsubscribe))
+        .routes(routes!(inbound::receive))
+        // Handshakes come by any method; the document tells of the one for events.
         .route("/inbound/{provider}/{token}", any(inbound::receive))
 }
 

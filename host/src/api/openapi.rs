@@ -162,6 +162,32 @@ mod tests {
         check_references(&document, &document);
     }
 
+    #[tokio::test]
+    async fn what_callers_may_give_and_are_given_is_told() {
+        let api = TestApi::start().await;
+        let document = api.send(request("GET", "/openapi.json", None, None)).await.expect(StatusCode::OK);
+        let schema = |name: &str| &document["components"]["schemas"][name];
+        // The answer to an import of JSON has none of them.
+        let of_file = schema("OfFile");
+        assert!(of_file["properties"]["rejected_count"].is_object() && of_file["required"].is_null(), "{of_file}");
+        for name in ["CredentialFields", "CredentialChanges"] {
+            let fields = &schema(name)["properties"];
+            for port in ["smtp_port", "imap_port"] {
+                assert_eq!(fields[port]["maximum"].as_f64(), Some(65535.0), "{fields}");
+            }
+            for password in ["smtp_password", "imap_password"] {
+                assert_eq!(fields[password]["maxLength"].as_u64(), Some(1024), "{fields}");
+            }
+        }
+        let operation = |path: &str, method: &str| &document["paths"][path][method];
+        assert!(operation("/bindings", "put")["responses"]["404"].is_object());
+        let hook = operation("/inbound/{provider}/{token}", "post");
+        assert_eq!(hook["parameters"].as_array().unwrap().len(), 2, "{hook}");
+        for status in ["200", "401", "404", "422"] {
+            assert!(hook["responses"][status].is_object(), "{status}: {hook}");
+        }
+    }
+
     fn check_references(part: &Value, document: &Value) {
         match part {
             Value::Object(map) => {

@@ -61,6 +61,7 @@ struct NewOutreach {
 struct OutreachFields {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// Whether an address that is enrolled in one campaign is skipped by its siblings.
     #[schema(default = true)]
     unique_contacts: Option<bool>,
 }
@@ -77,6 +78,7 @@ struct OutreachChange {
 struct OutreachChanges {
     #[schema(min_length = 1, max_length = 200, nullable = false)]
     name: Option<String>,
+    /// Holds for enrollments that are made from then on; those that there are stay.
     #[schema(nullable = false)]
     unique_contacts: Option<bool>,
 }

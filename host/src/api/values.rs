@@ -34,10 +34,7 @@ pub(super) fn check_line(text: &str, least: usize, most: usize) -> Reading<()> {
     if text.chars().any(char::is_control) {
         return Err("must be one line without control characters".to_owned());
     }
-    if least > 0 && text.trim().is_empty() {
-        return Err("must not be empty".to_owned());
-    }
-    Ok(())
+    check_not_blank(text, least)
 }
 
 /// A whole number in a range.
@@ -91,9 +88,13 @@ pub(super) fn email(value: &Value) -> Reading<EmailAddress> {
     EmailAddress::parse(&text(1, 1000)(value)?).map_err(|error| error.to_string())
 }
 
-/// A text with merge tags that are all known.
+/// A text with merge tags that are all known, that is more than white space where it may not be empty.
 pub(super) fn template(least: usize, most: usize) -> impl Fn(&Value) -> Reading<String> {
-    move |value| checked_template(text(least, most)(value)?)
+    move |value| {
+        let text = text(least, most)(value)?;
+        check_not_blank(&text, least)?;
+        checked_template(text)
+    }
 }
 
 /// The same on one line.
@@ -159,6 +160,13 @@ pub(super) fn web_address(plaintext_allowed: bool) -> impl Fn(&Value) -> Reading
 fn checked_template(text: String) -> Reading<String> {
     Template::parse(&text).map(|_| ()).map_err(|error| error.to_string())?;
     Ok(text)
+}
+
+fn check_not_blank(text: &str, least: usize) -> Reading<()> {
+    match least > 0 && text.trim().is_empty() {
+        true => Err("must not be empty".to_owned()),
+        false => Ok(()),
+    }
 }
 
 fn check_text(text: &str, least: usize, most: usize) -> Reading<()> {

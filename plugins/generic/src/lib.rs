@@ -1,17 +1,21 @@
 //! Events of anybody who can post JSON and compute an HMAC: a provider without an adapter, a mail server's log reader, a
 //! script. The fields are those of the contract; the README shows them all.
 
+mod written;
+
 use ampout_plugin::fields::Fields;
 use ampout_plugin::host::Digest;
 use ampout_plugin::signature::{is_hmac_hex, need_standard_webhook};
 use ampout_plugin::{Event, EventKind, Outcome, Refusal, Request, Settings};
+use serde_json::value::RawValue;
 
 ampout_plugin::provider_adapter!(ingest);
 
 /// Reads one request.
 ///
 /// # Errors
-/// `unauthorized` when the body is not signed with the endpoint's secret; `malformed` when it is not JSON.
+/// `unauthorized` when the body is not signed with the endpoint's secret; `malformed` when it is not JSON, or an event has no
+/// kind or a field of the wrong type.
 pub fn ingest(request: Request, settings: Settings) -> Result<Outcome, Refusal> {
     request.need_post()?;
     if request.header("webhook-signature").is_some() {
@@ -23,12 +27,19 @@ pub fn ingest(request: Request, settings: Settings) -> Result<Outcome, Refusal> 
             return Err(Refusal::unauthorized("the body is not signed with the endpoint's signing_secret"));
         }
     }
-    let bodies = Fields::from_json(&request.body).map_err(Refusal::malformed)?;
-    let is_envelope = |fields: &Fields| fields.has("events");
-    let events = bodies
-        .iter()
-        .flat_map(|fields| if is_envelope(fields) { fields.objects("events") } else { vec![fields.clone()] });
-    Ok(events.map(|fields| event(&fields)).collect::<Vec<_>>().into())
+    let written = written::events_of(&request.body).map_err(Refusal::malformed)?;
+    let named = |(index, event): (usize, &RawValue)| {
+        read(event).map_err(|problem| Refusal::malformed(format!("event {}: {problem}", index + 1)))
+    };
+    let events = written.into_iter().enumerate().map(named).collect::<Result<Vec<_>, _>>()?;
+    Ok(events.into())
+}
+
+fn read(written: &RawValue) -> Result<Event, String> {
+    written::check(written)?;
+    let fields = Fields::from_json(written.get().as_bytes()).map_err(|error| error.to_string())?;
+    // A map is one event.
+    fields.first().map(event).ok_or_else(|| "is empty".to_owned())
 }
 
 fn event(fields: &Fields) -> Event {

@@ -110,7 +110,8 @@ fn new_step(fields: &mut Fields<'_>, now: Timestamp) -> Option<Step> {
 }
 
 fn check_waits(fields: &Fields<'_>, waits: Waits) {
-    if waits.min > waits.max {
+    let is_told = fields.is_wrong("min_wait_seconds") || fields.is_wrong("max_wait_seconds");
+    if waits.min > waits.max && !is_told {
         let min = waits.min.as_secs();
         fields.note("max_wait_seconds", format!("must be at least min_wait_seconds, which is {min}"));
     }

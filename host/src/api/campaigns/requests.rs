@@ -49,7 +49,7 @@ struct StepFields {
     /// Made from the HTML where it is left out.
     #[schema(min_length = 1, max_length = 500000)]
     body_text: Option<String>,
-    /// After the step before was accepted.
+    /// After the step before was accepted. Of the first step it is not used: that leaves when it is dispatched.
     #[schema(default = 0, minimum = 0, maximum = 2635200)]
     delay_minutes: Option<u64>,
 }
@@ -64,8 +64,11 @@ pub(super) struct CampaignChange {
 struct CampaignChanges {
     #[schema(min_length = 1, max_length = 200, nullable = false)]
     name: Option<String>,
+    /// Holds for what is given its time from then on: first messages that are dispatched, and follow-ups of steps that are
+    /// accepted. What has its time keeps it.
     #[schema(minimum = 0, maximum = 86400, nullable = false)]
     min_wait_seconds: Option<u64>,
+    /// As `min_wait_seconds`.
     #[schema(minimum = 0, maximum = 86400, nullable = false)]
     max_wait_seconds: Option<u64>,
     #[schema(nullable = false)]

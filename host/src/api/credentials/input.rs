@@ -116,8 +116,10 @@ fn imap(fields: &mut Fields<'_>, api: &Api, id: CredentialId, standing: Option<E
             return Some(None);
         }
         let given = [imap_host.is_some(), imap_port.is_some(), username.is_some(), password.is_some()];
-        for (key, _) in IMAP_FIELDS.iter().zip(given).filter(|(_, given)| !given) {
-            fields.note(key, "is required: give all four imap fields, or none");
+        for (key, is_given) in IMAP_FIELDS.iter().zip(given) {
+            if !is_given && !fields.is_wrong(key) {
+                fields.note(key, "is required: give all four imap fields, or none");
+            }
         }
         return Some(Some(Endpoint {
             host: imap_host?,
@@ -127,7 +129,8 @@ fn imap(fields: &mut Fields<'_>, api: &Api, id: CredentialId, standing: Option<E
             tls: tls.unwrap_or(TlsMode::Auto),
         }));
     };
-    if imap_host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&standing.host)) && password.is_none() {
+    let is_elsewhere = imap_host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&standing.host));
+    if is_elsewhere && password.is_none() && !fields.is_wrong("imap_password") {
         fields.note("imap_password", needs_password("imap_host"));
     }
     Some(Some(Endpoint {

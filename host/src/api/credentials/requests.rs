@@ -17,12 +17,14 @@ pub(super) struct NewCredential {
 pub(in super::super) struct CredentialFields {
     #[schema(min_length = 1, max_length = 200)]
     label: Option<String>,
+    #[schema(min_length = 1, max_length = 253)]
     smtp_host: String,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65535)]
     smtp_port: u16,
+    #[schema(min_length = 1, max_length = 320)]
     smtp_username: String,
     /// Sealed at rest, and in no answer.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 1, max_length = 1024)]
     smtp_password: String,
     /// `none` only where the operator allows it.
     #[schema(default = "auto")]
@@ -36,11 +38,13 @@ pub(in super::super) struct CredentialFields {
     /// First-step sends of a UTC day.
     #[schema(minimum = 0, maximum = 1000000000)]
     daily_limit: u64,
+    #[schema(min_length = 1, max_length = 253)]
     imap_host: Option<String>,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65535)]
     imap_port: Option<u16>,
+    #[schema(min_length = 1, max_length = 320)]
     imap_username: Option<String>,
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 1, max_length = 1024)]
     imap_password: Option<String>,
     #[schema(default = "auto")]
     imap_tls: Option<TlsMode>,
@@ -56,13 +60,13 @@ pub(super) struct CredentialChange {
 struct CredentialChanges {
     #[schema(min_length = 1, max_length = 200)]
     label: Option<String>,
-    #[schema(nullable = false)]
+    #[schema(nullable = false, min_length = 1, max_length = 253)]
     smtp_host: Option<String>,
-    #[schema(nullable = false, minimum = 1)]
+    #[schema(nullable = false, minimum = 1, maximum = 65535)]
     smtp_port: Option<u16>,
-    #[schema(nullable = false)]
+    #[schema(nullable = false, min_length = 1, max_length = 320)]
     smtp_username: Option<String>,
-    #[schema(nullable = false, format = Password)]
+    #[schema(nullable = false, format = Password, min_length = 1, max_length = 1024)]
     smtp_password: Option<String>,
     #[schema(nullable = false)]
     smtp_tls: Option<TlsMode>,
@@ -75,11 +79,13 @@ struct CredentialChanges {
     #[schema(nullable = false, minimum = 0, maximum = 1000000000)]
     daily_limit: Option<u64>,
     /// Null turns reply detection off.
+    #[schema(min_length = 1, max_length = 253)]
     imap_host: Option<String>,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65535)]
     imap_port: Option<u16>,
+    #[schema(min_length = 1, max_length = 320)]
     imap_username: Option<String>,
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 1, max_length = 1024)]
     imap_password: Option<String>,
     imap_tls: Option<TlsMode>,
 }

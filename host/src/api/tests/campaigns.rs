@@ -87,6 +87,49 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_is_told_once_and_nothing_of_what_follows_from_it() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let mut sender = credential();
+    (sender["imap_host"], sender["imap_port"]) = (json!(""), json!(993));
+    let waits = json!({"min_wait_seconds": -1, "max_wait_seconds": 0});
+    let mut wrong = campaign(waits.clone());
+    wrong["smtp_credentials"] = json!([sender]);
+    let details = api.post(&key, "/campaigns", json!({ "campaign": wrong })).await;
+    let details = details.expect_error(422, "validation_failed");
+    let required = json!(["is required: give all four imap fields, or none"]);
+    assert_eq!(
+        details,
+        json!({
+            "campaign.min_wait_seconds": ["must be a whole number from 0 to 86400"],
+            "campaign.smtp_credentials.0.imap_host": ["must not be empty"],
+            "campaign.smtp_credentials.0.imap_username": required,
+            "campaign.smtp_credentials.0.imap_password": required,
+        })
+    );
+    let path = format!("/campaigns/{}", api.campaign(&key, json!({})).await);
+    let details = api.call("PATCH", &key, &path, Some(json!({ "campaign": waits }))).await;
+    let details = details.expect_error(422, "validation_failed");
+    assert_eq!(details, json!({"campaign.min_wait_seconds": ["must be a whole number from 0 to 86400"]}));
+}
+
+#[tokio::test]
+async fn a_message_of_nothing_but_white_space_is_empty() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let step = json!({"position": 1, "subject": "Hi", "body_html": " \n\t", "body_text": "\u{a0} "});
+    let body = json!({ "campaign": campaign(json!({"sequence_steps": [step]})) });
+    let details = api.post(&key, "/campaigns", body).await.expect_error(422, "validation_failed");
+    assert_eq!(
+        details,
+        json!({
+            "campaign.sequence_steps.0.body_html": ["must not be empty"],
+            "campaign.sequence_steps.0.body_text": ["must not be empty"],
+        })
+    );
+}
+
+#[tokio::test]
 async fn another_accounts_campaign_is_not_there() {
     let api = TestApi::start().await;
     let (ours, theirs) = (api.key().await, api.key().await);
@@ -204,6 +247,30 @@ async fn pausing_and_resuming_follow_the_state() {
     assert_eq!((&explained["state"], &explained["reasons"][0]["code"]), (&json!("blocked"), &json!("campaign_paused")));
     let resumed = api.call("POST", &key, &path("resume"), None).await.expect(StatusCode::OK);
     assert_eq!(resumed["status"], "active");
+}
+
+#[tokio::test]
+async fn a_campaign_without_a_credential_says_what_it_needs_before_it_is_resumed() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let id = api.campaign(&key, json!({})).await;
+    let path = |call: &str| format!("/campaigns/{id}/{call}");
+    let import = api.import(&key, &["a@example.org"]).await;
+    api.post(&key, &path("enroll"), json!({"contact_import_id": import})).await.expect(StatusCode::OK);
+    api.call("POST", &key, &path("dispatch"), None).await.expect(StatusCode::ACCEPTED);
+    let all = path("smtp_credentials");
+    let only = api.get(&key, &all).await.json()[0]["id"].as_str().unwrap().to_owned();
+    api.call("DELETE", &key, &format!("{all}/{only}"), None).await.expect(StatusCode::OK);
+
+    let reason = async || api.get(&key, &path("explain")).await.expect(StatusCode::OK)["reasons"][0].clone();
+    let told = reason().await;
+    assert_eq!(told["code"], "campaign_paused");
+    assert!(told["message"].as_str().unwrap().contains("Add a credential first"), "{told}");
+    api.call("POST", &key, &path("resume"), None).await.expect_error(422, "unprocessable");
+    api.post(&key, &all, json!({"smtp_credential": credential()})).await.expect(StatusCode::CREATED);
+    let told = reason().await;
+    assert!(!told["message"].as_str().unwrap().contains("first"), "{told}");
+    api.call("POST", &key, &path("resume"), None).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Contacts, imports and suppressions.
 
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::test_support::TestApi;
 use crate::domain::EmailAddress;
@@ -61,6 +61,25 @@ async fn a_contact_is_changed_but_not_its_choice() {
     patch(json!({"unsubscribed_at": null})).await.expect_error(422, "validation_failed");
     let stranger = api.key().await;
     api.get(&stranger, &path).await.expect_error(404, "contact_not_found");
+}
+
+#[tokio::test]
+async fn a_name_is_kept_without_outer_blanks_and_none_where_nothing_is_left_of_it() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let contact = json!({"email": "a@example.org", "first_name": " Ada ", "last_name": "", "company": "  "});
+    let body = json!({"contact_import": {"name": "l", "contacts": [contact]}});
+    let made = api.post(&key, "/contact_imports", body).await.expect(StatusCode::CREATED);
+    let path = format!("/contact_imports/{}/contacts", made["id"].as_str().unwrap());
+    let names = |contact: &Value| json!([contact["first_name"], contact["last_name"], contact["company"]]);
+    let imported = api.get(&key, &path).await.json()[0].clone();
+    assert_eq!(names(&imported), json!(["Ada", null, null]));
+    let path = format!("/contacts/{}", imported["id"].as_str().unwrap());
+    let patch = |body| api.call("PATCH", &key, &path, Some(json!({"contact": body})));
+    let changed = patch(json!({"first_name": "", "last_name": "Lovelace ", "company": "\u{a0}"})).await;
+    assert_eq!(names(&changed.expect(StatusCode::OK)), json!([null, "Lovelace", null]));
+    let details = patch(json!({"company": "a\tb"})).await.expect_error(422, "validation_failed");
+    assert_eq!(details["contact.company"], json!(["must be one line without control characters"]));
 }
 
 #[tokio::test]

@@ -172,6 +172,15 @@ async fn a_replay_says_what_would_change_and_what_it_takes() {
     assert_eq!((details["limit"].is_array(), details["hook"].is_array()), (true, true), "{details}");
     let stranger = api.key().await;
     api.post(&stranger, &path, json!({})).await.expect_error(404, "extension_not_found");
+
+    let policy = "//! name: keep-all\n//! version: 1.0.0\n//! hooks: bounce-policy\n\nfn judge(stats) { #{ decision: \"keep\" } }\n";
+    let made = upload(&api, &key, "text/rhai", policy).await.expect(StatusCode::CREATED);
+    let path = format!("/extensions/{}/replay", made["id"].as_str().unwrap());
+    let why = json!(["bounce-policy can't be replayed: only messages and provider requests are stored"]);
+    for body in [json!({}), json!({ "hook": "bounce-policy" })] {
+        let details = api.post(&key, &path, body).await.expect_error(422, "validation_failed");
+        assert_eq!(details["hook"], why);
+    }
 }
 
 #[tokio::test]

@@ -216,8 +216,65 @@ async fn an_inbound_endpoint_has_the_settings_of_its_adapter_and_no_others() {
     let url = made.expect(StatusCode::CREATED)["url"].as_str().unwrap().to_owned();
     let path = url.strip_prefix("http://ampout.example").unwrap();
     let told = json!({"Type": "Notification", "TopicArn": "arn:mine"});
-    let answer = api.post(&key, path, told).await;
-    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::UNAUTHORIZED, ""));
+    let details = api.post(&key, path, told).await.expect_error(401, "unauthorized");
+    assert_eq!(details, json!({}), "a stranger is not told the adapter's reason");
+
+    // What is wrong already is not asked for once more.
+    let details = make(json!({"provider": "mailgun", "signing_secret": ""})).await;
+    let details = details.expect_error(422, "validation_failed");
+    assert_eq!(details, json!({"inbound_endpoint.signing_secret": ["must not be empty"]}));
+    let details = make(json!({"provider": "ses", "settings": 7})).await.expect_error(422, "validation_failed");
+    assert_eq!(details, json!({"inbound_endpoint.settings": ["must be an object, not a number"]}));
+}
+
+#[tokio::test]
+async fn a_request_that_its_adapter_cant_read_is_told_so_in_our_shape() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let body = json!({"inbound_endpoint": {"provider": "generic", "signing_secret": "s3cret"}});
+    let made = api.post(&key, "/inbound_endpoints", body).await.expect(StatusCode::CREATED);
+    let url = made["url"].as_str().unwrap().strip_prefix("http://ampout.example").unwrap();
+    // Signed, and its kind is no text.
+    let signature = "d0e4015bf49472c8b38855b7a850a2cc63e6a61200fc7f6e23d3557d9278a573";
+    let request = Request::post(url).header("x-webhook-signature", format!("sha256={signature}"));
+    let answer = api.send(request.body(Body::from(r#"{"kind":5,"recipient":[]}"#)).unwrap()).await;
+    answer.expect_error(422, "unprocessable");
+    assert!(!answer.text.contains("kind"), "the reason is for the endpoint's owner: {}", answer.text);
+    let list = format!("/inbound_endpoints/{}/requests", made["id"].as_str().unwrap());
+    let list = api.get(&key, &list).await.expect(StatusCode::OK);
+    assert_eq!(list[0]["state"], "malformed");
+    assert!(list[0]["error"].as_str().unwrap().contains("kind must be text"), "{list}");
+    // Whoever asks by another method is answered by the adapter, too.
+    api.send(Request::get(url).body(Body::empty()).unwrap()).await.expect_error(422, "unprocessable");
+}
+
+#[tokio::test]
+async fn a_null_takes_away_what_an_adapter_does_without() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let make = async |body: Value| {
+        let made = api.post(&key, "/inbound_endpoints", json!({"inbound_endpoint": body})).await;
+        let made = made.expect(StatusCode::CREATED);
+        let url = made["url"].as_str().unwrap().strip_prefix("http://ampout.example").unwrap().to_owned();
+        (format!("/inbound_endpoints/{}", made["id"].as_str().unwrap()), url)
+    };
+    let patch =
+        async |path: &str, body: Value| api.call("PATCH", &key, path, Some(json!({"inbound_endpoint": body}))).await;
+    let (path, url) = make(json!({"provider": "smtp2go", "signing_secret": "s3cret"})).await;
+    assert_eq!(api.post(&key, &url, json!({"event": "open"})).await.status, StatusCode::UNAUTHORIZED);
+    patch(&path, json!({"signing_secret": null, "settings": null})).await.expect(StatusCode::OK);
+    assert_eq!(api.post(&key, &url, json!({"event": "open"})).await.status, StatusCode::OK);
+
+    let (path, _) = make(json!({"provider": "ses", "settings": {"topic_arns": "arn:mine"}})).await;
+    let details = patch(&path, json!({"settings": null})).await.expect_error(422, "validation_failed");
+    assert_eq!(details["inbound_endpoint.settings"], json!(["topic_arns is required by ses"]));
+    let (path, _) = make(json!({"provider": "mailgun", "signing_secret": "s3cret"})).await;
+    let details = patch(&path, json!({"signing_secret": null})).await.expect_error(422, "validation_failed");
+    assert!(
+        details["inbound_endpoint.signing_secret"][0].as_str().unwrap().contains("required by mailgun"),
+        "{details}"
+    );
+    patch(&path, json!({})).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]

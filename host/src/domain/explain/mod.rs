@@ -9,7 +9,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use super::campaign::{Campaign, Waits};
+use super::campaign::Campaign;
 use super::credential::Credential;
 use super::plan::Plan;
 use super::status::CampaignStatus;
@@ -101,11 +101,7 @@ pub fn explain(facts: &Facts) -> Explanation {
 fn explain_status(facts: &Facts) -> Explanation {
     match facts.campaign.status {
         CampaignStatus::Active => explain_active(facts),
-        CampaignStatus::Paused => {
-            let why = facts.campaign.paused_reason.as_deref().unwrap_or("no reason was given");
-            let message = format!("The campaign is paused: {why}. POST /campaigns/:id/resume lets it go on.");
-            told(ExplainState::Blocked, vec![reason(ReasonCode::CampaignPaused, message)])
-        }
+        CampaignStatus::Paused => told(ExplainState::Blocked, vec![paused(facts)]),
         CampaignStatus::Pending if facts.has_undispatched => {
             let message = "The campaign was never dispatched: POST /campaigns/:id/dispatch.";
             told(ExplainState::Idle, vec![reason(ReasonCode::NeverDispatched, message)])
@@ -119,6 +115,20 @@ fn explain_status(facts: &Facts) -> Explanation {
             told(ExplainState::Idle, idle_reasons(facts).chain([finished]).collect())
         }
     }
+}
+
+/// With what has to be done before a resume is taken.
+fn paused(facts: &Facts) -> Reason {
+    let why = facts.campaign.paused_reason.as_deref().unwrap_or("no reason was given");
+    let mend = if facts.credentials.is_empty() {
+        "Add a credential first (POST /campaigns/:id/smtp_credentials); then POST /campaigns/:id/resume lets it go on."
+    } else if facts.credentials.iter().all(|one| one.credential.disabled.is_some()) {
+        "Reenable a credential first (POST /campaigns/:id/smtp_credentials/:cid/reenable), or add one; then \
+         POST /campaigns/:id/resume lets it go on."
+    } else {
+        "POST /campaigns/:id/resume lets it go on."
+    };
+    reason(ReasonCode::CampaignPaused, format!("The campaign is paused: {why}. {mend}"))
 }
 
 fn explain_active(facts: &Facts) -> Explanation {
@@ -189,7 +199,7 @@ fn ways(facts: &Facts) -> Vec<Way> {
 
 /// The latest of what a send waits for: its time, its credential, the plan.
 fn way(facts: &Facts, planned: &Planned, is_first: bool, holds: [Option<Reason>; 2]) -> Way {
-    let due = Way { opens: Some(planned.at), reason: waiting(facts.campaign.waits, planned, is_first) };
+    let due = Way { opens: Some(planned.at), reason: waiting(planned, is_first) };
     let holds = holds.into_iter().flatten().chain(plan_used_up(facts));
     holds.map(|reason| Way { opens: reason.until, reason }).fold(due, |latest, way| {
         let is_later = way.opens.is_none_or(|opens| latest.opens.is_some_and(|latest| opens > latest));
@@ -197,13 +207,14 @@ fn way(facts: &Facts, planned: &Planned, is_first: bool, holds: [Option<Reason>;
     })
 }
 
-fn waiting(waits: Waits, planned: &Planned, is_first: bool) -> Reason {
-    let (min, max) = (waits.min.as_secs(), waits.max.as_secs());
+fn waiting(planned: &Planned, is_first: bool) -> Reason {
     let (code, message) = match &planned.put_off {
         Some(why) => (ReasonCode::PutOff, format!("The next message was put off: {why}")),
         None if is_first => {
-            let gap = format!("The next first message keeps its distance of {min} to {max} s from the one before it.");
-            (ReasonCode::WaitingForDueTime, gap)
+            // The waits may have been others when it was dispatched, so that no figure is told.
+            let gap = "The next first message keeps the distance from the one before it that it was given when it was \
+                       dispatched.";
+            (ReasonCode::WaitingForDueTime, gap.to_owned())
         }
         None => (ReasonCode::WaitingForDueTime, "The next follow-up waits for the delay of its step.".to_owned()),
     };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::campaign::Waits;
 use crate::domain::credential::{Disabled, Endpoint};
 use crate::domain::ids::{AccountId, CampaignId, CredentialId};
 use crate::domain::status::TlsMode;
@@ -111,6 +112,36 @@ fn a_campaign_that_is_not_active_says_what_it_waits_for() {
     };
     check(more(CampaignStatus::Pending), "idle", &[("never_dispatched", ""), ("in_doubt", "")]);
     check(more(CampaignStatus::Finished), "idle", &[("not_dispatched", ""), ("in_doubt", ""), ("finished", "")]);
+}
+
+#[test]
+fn a_paused_campaign_says_what_has_to_be_done_before_it_is_resumed() {
+    let told = |change: fn(&mut Facts)| {
+        let mut facts = facts();
+        facts.campaign.status = CampaignStatus::Paused;
+        change(&mut facts);
+        explain(&facts).reasons[0].message.clone()
+    };
+    assert_eq!(told(|_| {}), "The campaign is paused: no reason was given. POST /campaigns/:id/resume lets it go on.");
+    let all_disabled = told(|facts| disable(&mut facts.credentials[0]));
+    assert!(all_disabled.contains("Reenable a credential first"), "{all_disabled}");
+    let none_left = told(|facts| facts.credentials.clear());
+    assert!(none_left.contains("Add a credential first"), "{none_left}");
+    let one_left = told(|facts| {
+        facts.credentials.push(credential());
+        disable(&mut facts.credentials[0]);
+    });
+    assert!(!one_left.contains("first"), "{one_left}");
+}
+
+#[test]
+fn a_first_message_is_said_to_wait_as_long_as_it_was_given_whatever_the_waits_are_now() {
+    let mut facts = facts();
+    facts.first_step = planned(minutes(7));
+    let before = explain(&facts);
+    facts.campaign.waits = Waits { min: Duration::ZERO, max: Duration::ZERO };
+    assert_eq!(explain(&facts), before);
+    assert!(!before.reasons[0].message.contains(" s "), "no figure that did not make its time: {before:?}");
 }
 
 #[test]
