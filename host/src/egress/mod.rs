@@ -33,12 +33,11 @@ pub enum EgressError {
         host: String,
     },
     /// All of the host's addresses are out of bounds.
-    #[error("{host} is at {address}, {why}; to let the engine connect there, add its range to AMPOUT_EGRESS_ALLOW")]
+    // Which address it is, is not for everybody: who reads this may be a tenant who asks what names a network has.
+    #[error("{host} is at {why}; to let the engine connect there, the operator adds its range to AMPOUT_EGRESS_ALLOW")]
     Refused {
         /// What was asked for.
         host: String,
-        /// The first of its addresses.
-        address: IpAddr,
         /// What kind of address that is.
         why: &'static str,
     },
@@ -96,13 +95,14 @@ impl EgressGuard {
         for address in found.into_iter().map(|address| address.to_canonical()) {
             match self.check(address) {
                 Ok(()) => allowed.push(SocketAddr::new(address, port)),
-                Err(why) => refused = refused.or(Some((address, why))),
+                Err(why) => {
+                    tracing::debug!(host, %address, why, "A connection is refused by the egress guard");
+                    refused = refused.or(Some(why));
+                }
             }
         }
         match refused {
-            Some((address, why)) if allowed.is_empty() => {
-                Err(EgressError::Refused { host: host.to_owned(), address, why })
-            }
+            Some(why) if allowed.is_empty() => Err(EgressError::Refused { host: host.to_owned(), why }),
             _ => Ok(allowed),
         }
     }

@@ -32,7 +32,7 @@ async fn literals_are_checked_like_names() {
         check(&[], host, Err("a loopback address")).await;
     }
     check(&[], "169.254.169.254", Err("a link-local address")).await;
-    check(&[], "10.1.2.3", Err("10.1.2.3 is at 10.1.2.3, a private address; to let the engine connect there, add its range to AMPOUT_EGRESS_ALLOW")).await;
+    check(&[], "10.1.2.3", Err("10.1.2.3 is at a private address; to let the engine connect there, the operator adds its range to AMPOUT_EGRESS_ALLOW")).await;
 }
 
 #[tokio::test]

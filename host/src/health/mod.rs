@@ -30,7 +30,8 @@ const MOST_CREDENTIALS: i64 = 50;
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// The longest window that a policy is given, and a day to spare.
 const SLOTS_KEPT_FOR: Duration = Duration::from_secs(8 * 24 * 3600);
-/// A policy says the same of the same credential many times a day; after a month nobody asks for it.
+/// A policy says the same of the same credential many times a day, a gate may be asked of each message, and an adapter's
+/// requests go after a month, too (`inbound/`). What was made of a reply stays with it.
 const DECISIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 const MOST_SWEPT: i64 = 5_000;
 
@@ -161,7 +162,7 @@ async fn sweep(app: &App) -> Result<bool> {
     let mut tx = app.store.begin().await?;
     counters::sweep_slots(tx.conn(), now.minus(SLOTS_KEPT_FOR)).await?;
     let old = now.minus(DECISIONS_KEPT_FOR);
-    let swept = decisions::sweep(tx.conn(), Hook::BouncePolicy, old, MOST_SWEPT).await?;
+    let swept = decisions::sweep(tx.conn(), old, MOST_SWEPT).await?;
     tx.commit().await?;
     Ok(swept >= MOST_SWEPT.unsigned_abs())
 }

@@ -205,13 +205,14 @@ pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Decisio
     rows.iter().map(decision_of).collect()
 }
 
-/// Forgets what the hook `hook` was asked before `older_than`; gives how many, at most `limit`.
-pub async fn sweep(conn: &mut Conn, hook: Hook, older_than: Timestamp, limit: i64) -> Result<u64> {
+/// Forgets what every hook but the reply classifier was asked before `older_than`; gives how many, at most `limit`.
+pub async fn sweep(conn: &mut Conn, older_than: Timestamp, limit: i64) -> Result<u64> {
     let done = sqlx::query(
-        "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE id < $1 AND hook = $2 ORDER BY id LIMIT $3)",
+        "DELETE FROM decisions WHERE id IN
+            (SELECT id FROM decisions WHERE id < $1 AND hook <> $2 ORDER BY id LIMIT $3)",
     )
     .bind(DecisionId::first_of(older_than).to_string())
-    .bind(hook.as_str())
+    .bind(Hook::ReplyClassifier.as_str())
     .bind(limit)
     .execute(conn)
     .await?;

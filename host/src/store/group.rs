@@ -1,7 +1,7 @@
 //! Small writes of many callers in one transaction. A commit waits for the disk, whatever it holds: what comes while one
 //! is under way waits for it together and shares the next. Who comes alone is written at once.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,6 @@ const MOST_WAITING: usize = 4_096;
 /// A write under way.
 pub type Writing<'a, T> = BoxFuture<'a, Result<T>>;
 
-type Job = Box<dyn for<'a> Fn(&'a mut Tx) -> Writing<'a, ()> + Send + Sync>;
 type Item = dyn Any + Send + Sync;
 type WriteAlike = Box<dyn for<'a> Fn(&'a mut Tx, Vec<&'a Item>) -> Writing<'a, ()> + Send + Sync>;
 
@@ -39,44 +38,17 @@ struct Waiting {
 }
 
 struct Entry {
-    work: Work,
+    item: Box<Item>,
+    /// Writes it together with all that are alike.
+    write: WriteAlike,
     done: oneshot::Sender<Result<()>>,
 }
 
-enum Work {
-    Job(Job),
-    /// Written together with all that are alike.
-    Item(Box<Item>, WriteAlike),
-}
-
 impl Store {
-    /// Runs `job` in a transaction that others may share, and returns when that is committed. Where the transaction
-    /// fails, each of its jobs is run again in one of its own, so that nobody fails for another's sake: a job must be
-    /// able to run twice. It is finished even if the caller no longer waits.
-    pub async fn write_together<T, F>(&self, job: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'a> Fn(&'a mut Tx) -> Writing<'a, T> + Send + Sync + 'static,
-    {
-        let result = Arc::new(Mutex::new(None));
-        let (slot, job) = (Arc::clone(&result), Arc::new(job));
-        let job: Job = Box::new(move |tx| {
-            let (slot, job) = (Arc::clone(&slot), Arc::clone(&job));
-            Box::pin(async move {
-                let value = job(tx).await?;
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-                Ok(())
-            })
-        });
-        let (done, ended) = oneshot::channel();
-        self.join_group(Entry { work: Work::Job(job), done })?;
-        ended.await.unwrap_or_else(|_| Err(crashed()))?;
-        let value = result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        value.ok_or_else(crashed)
-    }
-
-    /// The same for one of many items that are written by few statements: those of one type that wait together are given
-    /// to `write` at once, in their order. There is one `write` for each type.
+    /// Writes `item` in a transaction that others may share, and returns when that is committed: those of one type that wait
+    /// together are given to `write` at once, in their order. There is one `write` for each type. Where the transaction
+    /// fails, each item is written again in one of its own, so that nobody fails for another's sake. It is finished even if
+    /// the caller no longer waits.
     pub async fn write_alike<T: Send + Sync + 'static>(
         &self,
         item: T,
@@ -85,7 +57,7 @@ impl Store {
         let write: WriteAlike =
             Box::new(move |tx, items| write(tx, items.into_iter().filter_map(|item| item.downcast_ref()).collect()));
         let (done, ended) = oneshot::channel();
-        self.join_group(Entry { work: Work::Item(Box::new(item), write), done })?;
+        self.join_group(Entry { item: Box::new(item), write, done })?;
         ended.await.unwrap_or_else(|_| Err(crashed()))
     }
 
@@ -145,12 +117,12 @@ async fn write_all(store: Store) {
         if entries.is_empty() {
             return;
         }
-        match write(&store, &entries).await {
+        match write_again(&store, &entries).await {
             Ok(()) => entries.into_iter().for_each(|entry| entry.tell(Ok(()))),
-            Err(error) if entries.len() == 1 || error.is_passing() => refuse(entries, error),
+            Err(error) if entries.len() == 1 || (error.is_passing() && !error.is_conflict()) => refuse(entries, error),
             Err(_) => {
                 for entry in entries {
-                    let written = write(&store, std::slice::from_ref(&entry)).await;
+                    let written = write_again(&store, std::slice::from_ref(&entry)).await;
                     entry.tell(written);
                 }
             }
@@ -158,24 +130,28 @@ async fn write_all(store: Store) {
     }
 }
 
+/// Another node's transaction may be in the way: that is no fault of any entry, and they are written once more.
+async fn write_again(store: &Store, entries: &[Entry]) -> Result<()> {
+    match write(store, entries).await {
+        Err(error) if error.is_conflict() => write(store, entries).await,
+        written => written,
+    }
+}
+
 async fn write(store: &Store, entries: &[Entry]) -> Result<()> {
     let mut tx = store.begin().await?;
     let mut written = HashSet::new();
     for entry in entries {
-        match &entry.work {
-            Work::Job(job) => job(&mut tx).await?,
-            Work::Item(item, write) => {
-                let kind = (**item).type_id();
-                if written.insert(kind) {
-                    write(&mut tx, entries.iter().filter_map(|entry| entry.item_of(kind)).collect()).await?;
-                }
-            }
+        let kind = (*entry.item).type_id();
+        if written.insert(kind) {
+            let alike = entries.iter().map(|entry| &*entry.item).filter(|item| (**item).type_id() == kind);
+            (entry.write)(&mut tx, alike.collect()).await?;
         }
     }
     tx.commit().await
 }
 
-/// Only a panic of a job drops the sender.
+/// Only a panic of a write drops the sender.
 fn crashed() -> StoreError {
     StoreError::Unavailable(sqlx::Error::WorkerCrashed)
 }
@@ -189,13 +165,6 @@ fn refuse(entries: Vec<Entry>, error: StoreError) {
 }
 
 impl Entry {
-    fn item_of(&self, kind: TypeId) -> Option<&Item> {
-        match &self.work {
-            Work::Item(item, _) if (**item).type_id() == kind => Some(&**item),
-            _ => None,
-        }
-    }
-
     /// Who no longer waits need not be told.
     fn tell(self, result: Result<()>) {
         let _ = self.done.send(result);
@@ -210,27 +179,6 @@ mod tests {
 
     use crate::store::meta;
     use crate::test_support::TestApp;
-
-    #[tokio::test]
-    async fn writes_share_a_transaction_and_none_fails_for_anothers_sake() {
-        let app = TestApp::start().await;
-        let write = |n: usize| {
-            app.store.write_together(move |tx| {
-                Box::pin(async move {
-                    meta::set(tx.conn(), &n.to_string(), "x").await?;
-                    if n == 7 {
-                        sqlx::query("no SQL").execute(tx.conn()).await?;
-                    }
-                    Ok(n)
-                })
-            })
-        };
-        let written = join_all((0..300).map(write)).await;
-        for (n, result) in written.into_iter().enumerate() {
-            let stands = meta::get(&mut app.store.read().await.unwrap(), &n.to_string()).await.unwrap().is_some();
-            assert_eq!((result.ok(), stands), ((n != 7).then_some(n), n != 7));
-        }
-    }
 
     #[tokio::test]
     async fn alike_items_are_written_at_once_and_none_fails_for_anothers_sake() {
