@@ -276,16 +276,20 @@ async fn keep_gaps(
     if waits.max.is_zero() || leaving.is_empty() {
         return Ok(None);
     }
-    let mut is_moved = false;
-    for step in leaving.iter().filter(|step| step.due_at.until(now) > PUNCTUAL) {
-        sends::delay_batch(tx, campaign, step.batch_number, step.due_at.until(now)).await?;
-        is_moved = true;
-    }
+    let late = leaving.iter().map(|step| (step.batch_number, step.due_at.until(now)));
+    let late: HashMap<i64, Duration> = late.filter(|(_, late)| *late > PUNCTUAL).collect();
     let earliest = now.plus(waits.min.saturating_sub(PUNCTUAL));
+    let mut is_moved = false;
     for (batch, next) in sends::next_in_batches(tx, campaign, leaving).await? {
-        if next <= now || next < earliest {
-            let gap = waits.gap(rand::random());
-            sends::delay_batch(tx, campaign, batch, next.until(now.plus(gap))).await?;
+        let late = late.get(&batch).copied().unwrap_or_default();
+        let moved = next.plus(late);
+        let delay = match moved <= now || moved < earliest {
+            true => next.until(now.plus(waits.gap(rand::random()))),
+            false => late,
+        };
+        if !delay.is_zero() {
+            // Each for itself: SQLite would look through all that the campaign has planned for those of many batches.
+            sends::delay_batch(tx, campaign, batch, delay).await?;
             is_moved = true;
         }
     }

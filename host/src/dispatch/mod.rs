@@ -52,7 +52,7 @@ const MOST_RECOVERED: i64 = 500;
 
 /// What rounds and workers share. Cheap to clone.
 #[derive(Clone)]
-struct Hands {
+struct Dispatcher {
     app: App,
     ledger: Ledger,
     held: Held,
@@ -71,8 +71,8 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let (ledger, writer) = Ledger::start(app.clone());
     let held = Held::default();
     let turns = Turns::new(app.config.smtp_connections_per_credential, app.config.smtp_connections_per_account);
-    let hands =
-        Hands { app: app.clone(), ledger, held: held.clone(), turns: turns.clone(), shutdown: shutdown.clone() };
+    let dispatcher =
+        Dispatcher { app: app.clone(), ledger, held: held.clone(), turns: turns.clone(), shutdown: shutdown.clone() };
     let sequences = Sequences::default();
     let mut quiet = Quiet::default();
     let mut workers = JoinSet::new();
@@ -95,14 +95,14 @@ pub async fn run(app: App, shutdown: CancellationToken) {
                 }
             }
         }
-        // Looking through all campaigns whenever it looks for the dead would keep an idle node busy.
         if woken == Woken::Bell {
             quiet.forget();
         }
+        // Looking through all campaigns whenever it looks for the dead would keep an idle node busy.
         if woken != Woken::Time || is_time(next, LOOK_AGAIN, now) {
             rounds = rounds.wrapping_add(1);
             held.mark();
-            next = match round(&hands, &sequences, &mut quiet, &mut workers, rounds).await {
+            next = match round(&dispatcher, &sequences, &mut quiet, &mut workers, rounds).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
@@ -117,7 +117,7 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     }
     heartbeat.abort();
     // The last handle: the writer writes what it has and ends.
-    drop(hands);
+    drop(dispatcher);
     if writer.await.is_err() {
         tracing::error!("The ledger's writer ended by a panic");
     }
@@ -173,13 +173,13 @@ async fn wait_for_work(
 
 /// Claims what is due and starts a worker for each. Gives the time to look again.
 async fn round(
-    hands: &Hands,
+    dispatcher: &Dispatcher,
     sequences: &Sequences,
     quiet: &mut Quiet,
     workers: &mut JoinSet<()>,
     rounds: usize,
 ) -> store::Result<Timestamp> {
-    let Hands { app, held, .. } = hands;
+    let Dispatcher { app, held, .. } = dispatcher;
     let now = app.clock.now();
     let mut next = now.plus(LOOK_AGAIN);
     let mut active = campaigns::active(&mut *app.store.read().await?).await?;
@@ -219,7 +219,7 @@ async fn round(
                 next = next.min(next_due.unwrap_or(next));
                 for send in sends {
                     held.take(&send);
-                    workers.spawn(hold(hands.clone(), Arc::clone(&context), send));
+                    workers.spawn(hold(dispatcher.clone(), Arc::clone(&context), send));
                 }
             }
             Round::Idle { next_due, is_quiet } => {
@@ -238,10 +238,10 @@ async fn round(
     Ok(next)
 }
 
-async fn hold(hands: Hands, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
+async fn hold(dispatcher: Dispatcher, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
     // Released on every way out, a panic among them: the lease then ends by itself.
-    let _guard = Release { held: hands.held.clone(), id: send.send.id };
-    worker::bring(&hands, &context, send).await;
+    let _guard = Release { held: dispatcher.held.clone(), id: send.send.id };
+    worker::bring(&dispatcher, &context, send).await;
 }
 
 struct Release {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Hands;
+use super::Dispatcher;
 use super::claim::CampaignContext;
 use super::compose::{Parts, compose};
 use super::open_credential::OpenCredential;
@@ -34,13 +34,13 @@ const LOST_AGAIN: Duration = Duration::from_secs(30);
 const MOST_REPLY_CHARS: usize = 1000;
 
 /// Brings a held send to its server and writes how it came out.
-pub(super) async fn bring(hands: &Hands, context: &Arc<CampaignContext>, held: ClaimedSend) {
+pub(super) async fn bring(dispatcher: &Dispatcher, context: &Arc<CampaignContext>, held: ClaimedSend) {
     let (mut decisions, mut line) = (Vec::new(), None);
-    let outcome = Box::pin(attempt(hands, context, &held, &mut decisions, &mut line)).await;
+    let outcome = Box::pin(attempt(dispatcher, context, &held, &mut decisions, &mut line)).await;
     let Some(outcome) = outcome else { return };
-    Metrics::count(&hands.app.metrics.sends, outcome.word());
+    Metrics::count(&dispatcher.app.metrics.sends, outcome.word());
     report(&held, &outcome);
-    hands.ledger.outcome(held, outcome, decisions, line).await;
+    dispatcher.ledger.outcome(held, outcome, decisions, line).await;
 }
 
 /// What a message leaves by. It is kept until its outcome stands in the ledger's line, so that what leaves by it next stands
@@ -52,13 +52,13 @@ pub(super) struct Line {
 
 /// `None`: the send is no longer ours.
 async fn attempt(
-    hands: &Hands,
+    dispatcher: &Dispatcher,
     context: &CampaignContext,
     held: &ClaimedSend,
     decisions: &mut Vec<Decision>,
     line: &mut Option<Line>,
 ) -> Option<Outcome> {
-    let Hands { app, ledger, turns, shutdown, .. } = hands;
+    let Dispatcher { app, ledger, turns, shutdown, .. } = dispatcher;
     let now = app.clock.now();
     let Some(step) = context.sequence.as_ref().and_then(|sequence| sequence.step(held.send.step_position)) else {
         return Some(Outcome::Failed {

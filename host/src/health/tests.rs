@@ -109,3 +109,25 @@ async fn it_runs_and_stops() {
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(60), running).await.expect("it does not stop").unwrap();
 }
+
+#[tokio::test]
+async fn decisions_go_after_a_month_but_for_those_about_replies() {
+    let app = TestApp::start().await;
+    let account = app.account().await;
+    let write = async |subject: &'static str| {
+        let now = app.clock.now();
+        let of = |hook: &Hook| Decision::of_host(*hook, account, subject, None, serde_json::json!({}), now);
+        let decided: Vec<_> = Hook::ALL.iter().map(of).collect();
+        let mut tx = app.store.begin().await.unwrap();
+        tx.make(|writes| decisions::insert_many(writes, &decided)).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    write("old").await;
+    app.clock.advance(DECISIONS_KEPT_FOR);
+    write("new").await;
+    app.clock.advance(Duration::from_secs(1));
+    assert!(!sweep(&app).await.unwrap());
+    let kept = decisions::list(&mut app.store.read().await.unwrap(), account, None, &Page::first(20)).await.unwrap();
+    let old: Vec<_> = kept.iter().filter(|decision| decision.subject_id == "old").map(|old| old.hook).collect();
+    assert_eq!((old, kept.len()), (vec![Hook::ReplyClassifier], Hook::ALL.len() + 1));
+}

@@ -21,14 +21,6 @@ use crate::wake::Wake;
 /// Mailboxes of one node.
 const MOST_MAILBOXES: usize = 2_000;
 
-/// All of this node.
-struct Watchers {
-    most: usize,
-    /// Mailboxes that no node had room for when this one last looked.
-    unwatched: u64,
-    by_credential: HashMap<CredentialId, Watcher>,
-}
-
 /// A running watcher. Dropped, it stops.
 struct Watcher {
     generation: u32,
@@ -44,10 +36,9 @@ impl Drop for Watcher {
 
 pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<Notify>) {
     let turns = Turns::new(Arc::clone(stored));
-    let watchers =
-        tokio::sync::Mutex::new(Watchers { most: MOST_MAILBOXES, unwatched: 0, by_credential: HashMap::new() });
+    let watchers = tokio::sync::Mutex::new(HashMap::new());
     let round = || async {
-        reconcile(app, &turns, &mut *watchers.lock().await).await?;
+        reconcile(app, &turns, &mut *watchers.lock().await, MOST_MAILBOXES).await?;
         // Messages may have been stored by hand (a replay): the bell is for the applier, too.
         stored.notify_one();
         Ok::<_, StoreError>(Next::At(app.clock.now().plus(app.lease() / 3)))
@@ -62,22 +53,21 @@ pub(super) async fn run(app: &App, shutdown: &CancellationToken, stored: &Arc<No
     }
 }
 
-/// Starts, stops and restarts watchers, so that they are as the store says.
-async fn reconcile(app: &App, turns: &Turns, watchers: &mut Watchers) -> Result<()> {
+/// Starts, stops and restarts watchers, so that they are as the store says, and at most `most`.
+async fn reconcile(app: &App, turns: &Turns, watchers: &mut HashMap<CredentialId, Watcher>, most: usize) -> Result<()> {
     let now = app.clock.now();
-    let most = i64::try_from(watchers.most).unwrap_or(i64::MAX);
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let mut tx = app.store.begin().await?;
-    let ours = mailboxes::lease(&mut tx, app.node, now, now.plus(app.lease()), most).await?;
-    let unwatched = match ours.len() < watchers.most {
+    let ours = mailboxes::lease(&mut tx, app.node, now, now.plus(app.lease()), limit).await?;
+    let left_out = match ours.len() < most {
         true => 0,
         // Whatever another node has room for is watched within a lease.
-        false => mailboxes::note_unwatched(tx.conn(), now.minus(app.lease()), &no_room(watchers.most)).await?,
+        false => mailboxes::note_unwatched(tx.conn(), now.minus(app.lease()), &no_room(most)).await?,
     };
     tx.commit().await?;
-    if unwatched > 0 && watchers.unwatched == 0 {
-        tracing::warn!(mailboxes = unwatched, "Mailboxes are not watched, because no node has room for them");
+    if left_out > 0 {
+        tracing::warn!(mailboxes = left_out, "Mailboxes are not watched, because no node has room for them");
     }
-    watchers.unwatched = unwatched;
 
     let mut wanted = HashMap::with_capacity(ours.len());
     let mut conn = app.store.read().await?;
@@ -95,7 +85,6 @@ async fn reconcile(app: &App, turns: &Turns, watchers: &mut Watchers) -> Result<
             wanted.insert(mailbox.credential_id, (mailbox, endpoint));
         }
     }
-    let watchers = &mut watchers.by_credential;
     watchers.retain(|id, watcher| {
         let is_wanted = wanted.get(id).is_some_and(|(mailbox, endpoint)| {
             mailbox.generation == watcher.generation && *endpoint == watcher.endpoint
@@ -139,14 +128,17 @@ mod tests {
         let account = app.account().await;
         let made = [app.sender(account, Some(1)).await.credential, app.sender(account, Some(1)).await.credential];
         let turns = Turns::new(Arc::default());
-        let mut watchers = Watchers { most: 1, unwatched: 0, by_credential: HashMap::new() };
-        reconcile(&app, &turns, &mut watchers).await.unwrap();
-        assert_eq!(watchers.unwatched, 0, "another node may take it");
+        let mut watchers = HashMap::new();
+        reconcile(&app, &turns, &mut watchers, 1).await.unwrap();
+        assert_eq!(watchers.len(), 1);
+        let left_out = *made.iter().find(|id| !watchers.contains_key(*id)).unwrap();
+        let told = async || {
+            let mailbox = mailboxes::mailbox(&mut app.store.read().await.unwrap(), left_out).await.unwrap();
+            mailbox.unwrap().last_error
+        };
+        assert_eq!(told().await, None, "another node may take it");
         app.clock.advance(app.lease() + Duration::from_secs(1));
-        reconcile(&app, &turns, &mut watchers).await.unwrap();
-        assert_eq!((watchers.unwatched, watchers.by_credential.len()), (1, 1));
-        let left_out = made.iter().find(|id| !watchers.by_credential.contains_key(id)).unwrap();
-        let mailbox = mailboxes::mailbox(&mut app.store.read().await.unwrap(), *left_out).await.unwrap().unwrap();
-        assert!(mailbox.last_error.unwrap().starts_with("no node has room for this mailbox"));
+        reconcile(&app, &turns, &mut watchers, 1).await.unwrap();
+        assert!(told().await.unwrap().starts_with("no node has room for this mailbox"));
     }
 }

@@ -16,8 +16,9 @@ const MAX_LINE_BYTES: usize = 4096;
 /// A whole reply, all lines.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 4096;
-/// A server that takes a few bytes now and then would hold a connection for hours.
-const PIECES: u32 = 10;
+/// A message may take as many times as long as one of its pieces: a server that takes a few bytes now and then would hold a
+/// connection for hours.
+const WHOLE_MESSAGE: u32 = 10;
 
 /// A connection, and what was read from it ahead of its use.
 pub(super) struct Wire {
@@ -79,7 +80,7 @@ impl Wire {
         }
     }
 
-    /// Writes all of `bytes`; `limit` is for each piece that the system takes, and a long message may take [`PIECES`] times it.
+    /// Writes all of `bytes`; `limit` is for each piece that the system takes, and all of them may take [`WHOLE_MESSAGE`] times it.
     pub(super) async fn write(&mut self, bytes: &[u8], step: &'static str, limit: Duration) -> Result<(), WriteFailed> {
         let outcome = self.write_all(bytes, step, limit).await;
         self.spoiled |= outcome.is_err();
@@ -98,14 +99,16 @@ impl Wire {
 
     async fn write_all(&mut self, bytes: &[u8], step: &'static str, limit: Duration) -> Result<(), WriteFailed> {
         let mut written = 0;
-        let end = Instant::now() + limit * PIECES;
+        let whole = limit * WHOLE_MESSAGE;
+        let end = Instant::now() + whole;
         while written < bytes.len() {
-            let left = limit.min(end.saturating_duration_since(Instant::now()));
+            let left = end.saturating_duration_since(Instant::now());
+            let (wait, after) = if left < limit { (left, whole) } else { (limit, limit) };
             let piece = match &mut self.transport {
-                Transport::Plain(stream) => timeout(left, stream.write(&bytes[written..])).await,
-                Transport::Tls(stream) => timeout(left, stream.write(&bytes[written..])).await,
+                Transport::Plain(stream) => timeout(wait, stream.write(&bytes[written..])).await,
+                Transport::Tls(stream) => timeout(wait, stream.write(&bytes[written..])).await,
             };
-            match settle(piece, step, limit) {
+            match settle(piece, step, after) {
                 Ok(0) => return Err(WriteFailed { error: LostError::Closed { step }, handed_over: false }),
                 Ok(length) => written += length,
                 Err(error) => return Err(WriteFailed { error, handed_over: false }),
@@ -224,6 +227,8 @@ fn read_texts(reply: &[u8]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpSocket;
+
     use super::*;
 
     /// Feeds `input` byte by byte, as a network may, and prints what comes out.
@@ -262,6 +267,28 @@ mod tests {
         check(b"2500 ok\r\n", not_a_reply);
         check(b"999 ok\r\n", not_a_reply);
         check(b"+50 ok\r\n", not_a_reply);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_a_message_drop_by_drop_does_not_hold_on() {
+        let (listening, sending) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+        listening.set_recv_buffer_size(8192).unwrap();
+        sending.set_send_buffer_size(8192).unwrap();
+        listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = listening.listen(1).unwrap();
+        let stream = sending.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let dripping = tokio::spawn(async move {
+            while matches!(peer.read(&mut [0; 4096]).await, Ok(1..)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let limit = Duration::from_millis(300);
+        let written = Wire::new(Transport::Plain(stream)).write(&vec![b'x'; 8 << 20], "the message", limit).await;
+        let WriteFailed { error, handed_over } = written.unwrap_err();
+        assert!(matches!(error, LostError::TimedOut { after, .. } if after == limit * WHOLE_MESSAGE), "{error}");
+        assert!(!handed_over);
+        dripping.abort();
     }
 
     #[test]

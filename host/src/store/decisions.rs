@@ -209,10 +209,9 @@ pub async fn of_subject(conn: &mut Conn, subject_id: &str) -> Result<Vec<Decisio
 pub async fn sweep(conn: &mut Conn, older_than: Timestamp, limit: i64) -> Result<u64> {
     let done = sqlx::query(
         "DELETE FROM decisions WHERE id IN
-            (SELECT id FROM decisions WHERE id < $1 AND hook <> $2 ORDER BY id LIMIT $3)",
+            (SELECT id FROM decisions WHERE id < $1 AND hook <> 'reply-classifier' ORDER BY id LIMIT $2)",
     )
     .bind(DecisionId::first_of(older_than).to_string())
-    .bind(Hook::ReplyClassifier.as_str())
     .bind(limit)
     .execute(conn)
     .await?;

@@ -106,11 +106,12 @@ pub async fn lease(tx: &mut Tx, owner: NodeId, now: Timestamp, until: Timestamp,
     rows.iter().map(mailbox_of).collect()
 }
 
-/// Tells those that have been without a watcher since `since` why they are: no node has room. Gives how many there are.
+/// Tells those that have been without a watcher since `since` why they are; gives how many were not told before.
 pub async fn note_unwatched(conn: &mut Conn, since: Timestamp, why: &str) -> Result<u64> {
     let noted = sqlx::query(
         "UPDATE mailboxes SET last_error = $2
-         WHERE created_at < $1 AND (lease_owner IS NULL OR lease_until IS NULL OR lease_until < $1)",
+         WHERE created_at < $1 AND (lease_owner IS NULL OR lease_until IS NULL OR lease_until < $1)
+           AND (last_error IS NULL OR last_error <> $2)",
     )
     .bind(since.as_millis())
     .bind(why)

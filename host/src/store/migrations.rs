@@ -31,6 +31,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (23, "events as written", include_str!("../../migrations/0023_events_as_written.sql")),
     (24, "contacts by domain", include_str!("../../migrations/0024_contacts_by_domain.sql")),
     (25, "former addresses", include_str!("../../migrations/0025_former_addresses.sql")),
+    (26, "decisions that go", include_str!("../../migrations/0026_decisions_that_go.sql")),
 ];
 
 /// Applies what is missing and gives the numbers that were applied.

@@ -116,7 +116,7 @@ pub async fn due_first_steps(
     packed::rows(&all, DUE)?.iter().map(due_of).collect()
 }
 
-/// Moves what is planned of a batch's first steps by as much as its last one was late, so that the gaps stay.
+/// Moves what is planned of a batch's first steps by that much, so that the gaps stay.
 pub async fn delay_batch(tx: &mut Tx, campaign: CampaignId, batch: i64, by: Duration) -> Result<()> {
     sqlx::query(
         "UPDATE sends SET due_at = due_at + $3
