@@ -49,8 +49,8 @@ function bodies(text) {
   } catch (error) {
     throw { tag: 'malformed', val: String(error.message) };
   }
-  const events = [parsed].flat();
-  if (events.some((event) => typeof event !== 'object' || event === null)) {
+  const events = Array.isArray(parsed) ? parsed : [parsed];
+  if (events.some((event) => typeof event !== 'object' || event === null || Array.isArray(event))) {
     throw { tag: 'malformed', val: 'the body holds something else than events' };
   }
   return events;
@@ -58,7 +58,7 @@ function bodies(text) {
 
 // A key that comes again, `key[]` and `key[0]` make a list of `key`.
 function form(text) {
-  const fields = {};
+  const fields = Object.create(null);
   for (const pair of text.split('&').filter(Boolean)) {
     const [key, value] = [...pair.split(/=(.*)/s), ''].map(decoded);
     const name = key.replace(/(.)\[[^\]]*\]$/, '$1');
@@ -80,7 +80,7 @@ function decoded(text) {
 function eventsOf(fields) {
   if (!OF_A_MAIL.some((name) => name in fields) && OF_A_TEXT_MESSAGE.some((name) => name in fields)) return [];
   const one = address(text(fields, 'rcpt') ?? text(fields, 'email') ?? '');
-  const many = [fields.recipients ?? []].flat().flatMap((item) => String(item).split(','));
+  const many = [fields.recipients ?? []].flat().flatMap((item) => (typeof item === 'string' ? item.split(',') : []));
   const recipients = one ? [one] : many.map(address).filter(Boolean);
   return (recipients.length ? recipients : [undefined]).map((recipient) => event(fields, recipient));
 }
@@ -124,7 +124,8 @@ function kindOf(name, bounce, said) {
 function text(fields, name) {
   const value = [fields[name]].flat()[0];
   const isPlain = ['string', 'number', 'boolean'].includes(typeof value);
-  return (isPlain && String(value).trim()) || undefined;
+  // Half of a surrogate pair is no text for the host, and JSON may have one.
+  return (isPlain && String(value).toWellFormed().trim()) || undefined;
 }
 
 function textAnyCase(fields, name) {
@@ -147,22 +148,36 @@ function keyOf(parts) {
   return Array.from(hash('sha256', bytesOf(data)).slice(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-// The engine is QuickJS: the language without a browser's TextEncoder and atob.
+// The engine is QuickJS: the language without a browser's TextEncoder and TextDecoder.
 function bytesOf(text) {
   return Uint8Array.from(unescape(encodeURIComponent(text)), (char) => char.charCodeAt(0));
 }
 
+// UTF-8 in pieces: byte by byte, a large request would take longer than a call may.
 function textOf(bytes) {
-  const raw = Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
+  let text = '';
+  for (let at = 0, end; at < bytes.length; at = end) {
+    end = Math.min(at + 4096, bytes.length);
+    // A letter of several bytes stays whole.
+    for (let more = 0; more < 3 && (bytes[end] & 0xc0) === 0x80; more += 1) end += 1;
+    const piece = bytes.subarray(at, end);
+    const raw = String.fromCharCode.apply(null, piece);
+    text += Math.max.apply(null, piece) < 0x80 ? raw : raw.replace(/[\x80-\xff]+/g, lettersOf);
+  }
+  return text;
+}
+
+// Bytes that are no UTF-8 become a mark each.
+function lettersOf(raw) {
   try {
     return decodeURIComponent(escape(raw));
   } catch {
-    return raw;
+    return '\ufffd'.repeat(raw.length);
   }
 }
 
 function base64(text) {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
   const bits = Array.from(text.replace(/=+$/, ''), (char) => alphabet.indexOf(char).toString(2).padStart(6, '0')).join('');
-  return textOf((bits.match(/[01]{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+  return textOf(Uint8Array.from(bits.match(/[01]{8}/g) ?? [], (byte) => Number.parseInt(byte, 2)));
 }

@@ -150,7 +150,8 @@ def text(fields, name):
     value = next(iter(as_list(fields.get(name))), None)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
-    return str(value).strip() or None
+    # Half of a surrogate pair is no text for the host, and JSON may have one.
+    return str(value).encode("utf-8", "replace").decode().strip() or None
 
 
 def text_any_case(fields, name):

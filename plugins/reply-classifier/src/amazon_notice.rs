@@ -2,6 +2,7 @@
 //! text is the event's JSON and nothing else.
 
 use ampout_plugin::delivery_status::Action;
+use ampout_plugin::feedback_report::FeedbackReport;
 use ampout_plugin::smtp_reply::SmtpReply;
 use ampout_plugin::{BounceClass, BouncedRecipient, Classification};
 use serde_json::{Deserializer, Value};
@@ -87,8 +88,13 @@ fn class(kind: &str, detail: &str, of_reply: impl FnOnce() -> BounceClass) -> Bo
 fn complaint(complaint: &Value) -> Classification {
     let recipient = complaint.get("complainedRecipients").and_then(|all| all.get(0)?.get("emailAddress")?.as_str());
     let kind = complaint.get("complaintFeedbackType").and_then(Value::as_str).unwrap_or("abuse");
-    if kind == "not-spam" {
-        return Classification::ignore().because("Amazon SES: not-spam");
+    // The words are those of a feedback report (RFC 5965), which Amazon was sent by the mailbox's provider.
+    let report = FeedbackReport { feedback_type: Some(kind.to_ascii_lowercase()), ..FeedbackReport::default() };
+    if report.is_opt_out() {
+        return Classification::unsubscribe_request().because(format!("Amazon SES: {kind}"));
+    }
+    if !report.is_complaint() {
+        return Classification::ignore().because(format!("Amazon SES: {kind}"));
     }
     Classification::complaint(recipient.map(str::to_owned), Some(kind.to_owned())).because("Amazon SES: a complaint")
 }
@@ -100,4 +106,30 @@ fn told(recipients: Option<&Value>, action: Action) -> Classification {
     let told = list.iter().filter_map(address).take(MOST_RECIPIENTS);
     let told = told.map(|recipient| BouncedRecipient::new(recipient, action, BounceClass::Soft));
     Classification::bounce(told.collect()).because(format!("Amazon SES: {}", action.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use ampout_plugin::{Message, Verdict};
+
+    use super::*;
+
+    #[track_caller]
+    fn verdict_of(feedback_type: &str) -> Verdict {
+        let text = format!(
+            r#"{{"notificationType":"Complaint","complaint":{{"complaintFeedbackType":"{feedback_type}",
+                "complainedRecipients":[{{"emailAddress":"kim@example.net"}}]}}}}"#
+        );
+        let message = Message { text, ..Message::default() };
+        find(&Mail::new(&message)).map(|found| found.verdict).expect("an event")
+    }
+
+    #[test]
+    fn only_blame_is_a_complaint() {
+        assert!(matches!(verdict_of("abuse"), Verdict::Complaint(_)));
+        assert!(matches!(verdict_of("fraud"), Verdict::Complaint(_)));
+        assert!(matches!(verdict_of("not-spam"), Verdict::Ignore));
+        assert!(matches!(verdict_of("auth-failure"), Verdict::Ignore));
+        assert!(matches!(verdict_of("opt-out"), Verdict::UnsubscribeRequest));
+    }
 }

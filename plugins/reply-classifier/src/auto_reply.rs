@@ -1,14 +1,12 @@
 //! Automatic replies: vacations, receipts and other machines. Known by the headers of RFC 3834 and of the programs that
 //! came before it, and by the subject, which for a third of real vacations is the only mark.
 
-use std::ops::ControlFlow;
-
 use ampout_plugin::{AutoReplyKind, Classification};
 
-use crate::auto_reply_words::{AUTOMATIC, AWAY, IN_REPLIES, RECEIVED};
+use crate::auto_reply_words::{AWAY, IN_REPLIES, RECEIVED};
 use crate::mail::Mail;
-use crate::return_date;
 use crate::subjects::{SubjectKind, automatic_kind, tells_of_automatic_reply};
+use crate::{automatic_sentence, return_date};
 
 /// A heading is no sentence.
 const LONGEST_HEADING: usize = 40;
@@ -20,7 +18,7 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
     let reason = match (mark, subject) {
         (Some(mark), _) => mark,
         (None, Some(subject)) if tells(mail, subject) => "the subject of an automatic reply".to_owned(),
-        (None, _) if calls_itself_automatic(mail) || is_headed(mail) => "it calls itself automatic".to_owned(),
+        (None, _) if automatic_sentence::is_in(mail) || is_headed(mail) => "it calls itself automatic".to_owned(),
         // RFC 5321 section 4.5.5: no person's mail has an empty return path. What is neither a bounce nor a report and
         // speaks of an absence or of a receipt is a responder's.
         (None, subject) if mail.has_null_path() && (subject.is_some() || says_or_is_called(mail)) => {
@@ -51,19 +49,6 @@ fn tells(mail: &Mail<'_>, subject: SubjectKind) -> bool {
         // A person may write "thank you for your message" over an answer; a receipt has to be marked by a header too.
         SubjectKind::Receipt => false,
     }
-}
-
-/// Whether the text says so; a person may ask whether ours was.
-fn calls_itself_automatic(mail: &Mail<'_>) -> bool {
-    let words = &mail.reply_words().text;
-    let mut says_so = false;
-    IN_REPLIES.each_in(words, |found| {
-        let sentence_ends_with =
-            || words[found.end..].chars().find(|c| matches!(c, '.' | '!' | '?' | '？' | '。' | '\n'));
-        says_so |= found.marks & AUTOMATIC != 0 && !matches!(sentence_ends_with(), Some('?' | '？'));
-        if says_so { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    says_so
 }
 
 /// Whether the text begins with a line of its own as the subject of an automatic reply would: `*** AUTO-REPLY ***`.

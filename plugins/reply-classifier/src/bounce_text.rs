@@ -63,10 +63,13 @@ fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
         return Some("X-Failed-Recipients");
     }
     let sender = mail.sender();
-    if sender == SenderKind::Daemon {
+    // Who answers a message under its subject is a person, who may have any name and quote a server.
+    let is_report = mail.headers.are_of(OF_DELIVERY);
+    let is_persons_answer = !is_report && mail.headers.in_reply_to && subjects::is_plain_reply(mail);
+    let can_be_answered = || mail.message.return_path.as_deref().is_some_and(|path| !is_system_address(path));
+    if sender == SenderKind::Daemon && !(is_persons_answer && can_be_answered()) {
         return (!subjects::tells_of_automatic_reply(&mail.subject)).then_some("sent by a mail system");
     }
-    let is_report = mail.headers.are_of(OF_DELIVERY);
     let subject_tells = || IN_SUBJECTS.marks_in(&mail.subject) & (OF_A_BOUNCE | STILL_TRYING) != 0;
     let is_machine = mail.has_null_path() || mail.headers.auto_submitted.is_some();
     let text_tells = || {
@@ -74,8 +77,6 @@ fn evidence(mail: &Mail<'_>) -> Option<&'static str> {
         let greets = words.have(OF_A_PERSON) && !is_machine;
         !greets && (words.have(OF_A_SYSTEM) || quotes_a_refusal(words.own))
     };
-    // Who answers a message under its subject is a person, who may quote a server.
-    let is_persons_answer = !is_report && mail.headers.in_reply_to && subjects::is_plain_reply(mail);
     if sender == SenderKind::Postmaster && !is_persons_answer && (subject_tells() || text_tells()) {
         return Some("sent by a postmaster, about a delivery");
     }

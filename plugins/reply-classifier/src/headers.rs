@@ -14,6 +14,8 @@ pub(crate) const OF_READING: u32 = 1 << 2;
 pub(crate) const OF_FEEDBACK: u32 = 1 << 3;
 /// The boundary by which MailInBlack is known.
 pub(crate) const OF_MAIL_IN_BLACK: u32 = 1 << 4;
+/// RFC 8460.
+pub(crate) const OF_TLS: u32 = 1 << 5;
 
 const CONTENT_TYPE_LISTS: &[(u32, &[&str])] = &[
     (REPORT, &["report"]),
@@ -21,6 +23,7 @@ const CONTENT_TYPE_LISTS: &[(u32, &[&str])] = &[
     (OF_READING, &["disposition-notification"]),
     (OF_FEEDBACK, &["feedback-report"]),
     (OF_MAIL_IN_BLACK, &["multipartboundary_mailinblack"]),
+    (OF_TLS, &["tlsrpt"]),
 ];
 static CONTENT_TYPES: Phrases<{ count(CONTENT_TYPE_LISTS) }> = Phrases::new(CONTENT_TYPE_LISTS);
 
@@ -34,7 +37,8 @@ pub(crate) struct Headers<'a> {
     pub(crate) date: Option<&'a str>,
     /// What Content-Type names, of what follows.
     pub(crate) content_type: u32,
-    /// Lower case: the first word of Auto-Submitted, where it is neither empty nor `no` (RFC 3834 section 5).
+    /// Lower case: the first word of Auto-Submitted, where it is neither empty nor `no` (RFC 3834 section 5), nor the
+    /// `auto-forwarded` by which a mailbox passes on what a person wrote.
     pub(crate) auto_submitted: Option<String>,
     /// `auto-replied (rejected)`: a report that calls itself an answer.
     pub(crate) was_rejected: bool,
@@ -54,6 +58,14 @@ pub(crate) struct Headers<'a> {
     pub(crate) is_amazon_notice: bool,
     /// RFC 8058, or another mark that many got the same.
     pub(crate) is_bulk: bool,
+    /// RFC 2919, or `Precedence: list`: a mailing list sent it to all of its members.
+    pub(crate) is_list_post: bool,
+    /// Whom it is addressed to.
+    pub(crate) to: Option<&'a str>,
+    /// The mailbox that took it.
+    pub(crate) delivered_to: Option<&'a str>,
+    /// List-Id or List-Post, where the list says what it is called.
+    pub(crate) list: Option<&'a str>,
     /// SpamCop and its kin.
     pub(crate) complaint: Option<&'static str>,
     /// X-HmXmrOriginalRecipient: whom Microsoft saw call our message junk.
@@ -61,6 +73,8 @@ pub(crate) struct Headers<'a> {
     /// RFC 2369: it offers to be let go, and so asks nothing of the kind itself.
     pub(crate) has_list_unsubscribe: bool,
     has_feedback_id: bool,
+    /// `Precedence: bulk` or its kin. By itself it says little: ordinary mail carries it, too.
+    has_bulk_precedence: bool,
     suppresses_all: bool,
     has_rules_loop: bool,
 }
@@ -84,7 +98,7 @@ impl<'a> Headers<'a> {
         if headers.suppresses_all && headers.has_rules_loop {
             headers.autoresponder.get_or_insert("X-MS-Exchange-Inbox-Rules-Loop");
         }
-        headers.is_bulk |= headers.has_list_unsubscribe && headers.has_feedback_id;
+        headers.is_bulk |= headers.has_list_unsubscribe && (headers.has_feedback_id || headers.has_bulk_precedence);
         headers
     }
 
@@ -92,11 +106,12 @@ impl<'a> Headers<'a> {
         match name {
             b"from" => self.from = self.from.or(Some(value)),
             b"date" => self.date = self.date.or(Some(value)),
+            b"to" => self.to = self.to.or(Some(value)),
             b"content-type" => self.content_type |= CONTENT_TYPES.marks_in(&value.to_ascii_lowercase()),
             b"auto-submitted" => {
                 let token = first_token(value);
                 self.was_rejected |= value.contains("rejected");
-                if !token.is_empty() && token != "no" && self.auto_submitted.is_none() {
+                if !matches!(token.as_str(), "" | "no" | "auto-forwarded") && self.auto_submitted.is_none() {
                     self.auto_submitted = Some(token);
                 }
             }
@@ -109,6 +124,10 @@ impl<'a> Headers<'a> {
             b"list-unsubscribe" => self.has_list_unsubscribe = true,
             b"list-unsubscribe-post" => self.is_bulk = true,
             b"feedback-id" => self.has_feedback_id = true,
+            b"list-id" | b"list-post" => {
+                self.is_list_post = true;
+                self.list = self.list.or(Some(value));
+            }
             b"x-list-administrivia" => self.is_list_notice |= first_token(value) == "yes",
             b"x-apple-unsubscribe" => self.asked_by_apple |= first_token(value) == "true",
             b"x-amz-sns-message-id" | b"x-amz-sns-subscription-arn" => self.is_amazon_notice = true,
@@ -122,12 +141,20 @@ impl<'a> Headers<'a> {
         }
     }
 
-    fn read_marks(&mut self, name: &[u8], value: &str) {
+    fn read_marks(&mut self, name: &[u8], value: &'a str) {
+        if name == b"delivered-to" {
+            self.delivered_to = self.delivered_to.or(Some(value));
+        }
         if let Some(product) = challenger(name, value) {
             self.challenge.get_or_insert(product);
         }
         if let Some(mark) = autoresponder(name, value) {
             self.autoresponder.get_or_insert(mark);
+        }
+        if matches!(name, b"precedence" | b"x-precedence") {
+            let token = first_token(value);
+            self.is_list_post |= token == "list";
+            self.has_bulk_precedence |= matches!(token.as_str(), "bulk" | "list" | "junk");
         }
     }
 }
@@ -188,12 +215,43 @@ fn challenger(name: &[u8], value: &str) -> Option<&'static str> {
     })
 }
 
-/// The first word in lower case: comments and parameters are left out.
+/// The first word in lower case: comments, which may also stand before it (RFC 5322 section 3.2.2), and parameters are
+/// left out.
 fn first_token(value: &str) -> String {
-    let token = value.trim().split([';', ' ', '\t', '(', ',']).next().unwrap_or_default();
+    let token = after_comments(value).split([';', ' ', '\t', '(', ',']).next().unwrap_or_default();
     token.trim_matches('"').to_ascii_lowercase()
+}
+
+/// What follows the comments with which a value begins; of one that never ends nothing does.
+fn after_comments(value: &str) -> &str {
+    let mut depth = 0_usize;
+    for (at, c) in value.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            _ if depth == 0 && !c.is_whitespace() => return &value[at..],
+            _ => {}
+        }
+    }
+    ""
 }
 
 fn has_word(value: &str, word: &str) -> bool {
     value.split([',', ' ', ';']).any(|item| item.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_token;
+
+    #[test]
+    fn a_value_may_begin_with_comments() {
+        for value in
+            ["auto-replied", " Auto-Replied; vacation", "(vacation) auto-replied", "(a (b)) (c)auto-replied (d)"]
+        {
+            assert_eq!(first_token(value), "auto-replied", "of {value:?}");
+        }
+        assert_eq!(first_token("(never ends auto-replied"), "");
+        assert_eq!(first_token(""), "");
+    }
 }

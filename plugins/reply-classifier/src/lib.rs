@@ -2,9 +2,12 @@
 //! a complaint carries a bounce's shape, a bounce carries an automatic reply's headers. What is none of these, a person
 //! wrote.
 
+mod aggregate_report;
 mod amazon_notice;
 mod auto_reply;
 mod auto_reply_words;
+mod automatic_sentence;
+mod automatic_words;
 mod bounce_text;
 mod bounce_words;
 mod challenge;
@@ -16,12 +19,17 @@ mod headers;
 mod hearsay;
 mod mail;
 mod newsletter;
+mod opt_out;
+mod opt_out_sentence;
+mod opt_out_words;
 mod own_words;
 mod quotes;
+mod read_receipt;
 mod return_date;
 mod return_words;
 mod returned_message;
 mod senders;
+mod sentences;
 mod subject_words;
 mod subjects;
 mod unsubscribe;
@@ -44,7 +52,9 @@ pub fn classify(message: Message) -> Classification {
         .or_else(|| challenge::find(&mail))
         .or_else(|| amazon_notice::find(&mail))
         .or_else(|| delivery_report::find(&mail))
+        .or_else(|| aggregate_report::find(&mail))
         .or_else(|| bounce_text::find(&mail))
+        .or_else(|| read_receipt::find(&mail))
         .or_else(|| unsubscribe::find_made_by_a_machine(&mail))
         .or_else(|| auto_reply::find(&mail))
         .or_else(|| newsletter::find(&mail))
@@ -68,7 +78,7 @@ mod tests {
     fn every_phrase_is_folded_as_the_texts_are() {
         let all = crate::bounce_words::IN_SUBJECTS.all().chain(crate::bounce_words::IN_TEXTS.all());
         let all = all.chain(crate::subject_words::OPENERS.all()).chain(crate::auto_reply_words::IN_REPLIES.all());
-        let all = all.chain(crate::return_words::BEFORE_DATES.all());
+        let all = all.chain(crate::return_words::BEFORE_DATES.all()).chain(crate::opt_out_words::IN_REQUESTS.all());
         let strange: Vec<_> = all.filter(|phrase| fold(phrase.trim()) != phrase.trim()).collect();
         assert!(strange.is_empty(), "{strange:?}");
     }

@@ -88,6 +88,10 @@ pub(crate) struct ReplyWords {
     pub(crate) text: String,
     /// Whether an earlier message is quoted beside them.
     pub(crate) quote: bool,
+    /// Where lines begin that follow an empty one.
+    paragraphs: Vec<usize>,
+    /// Where the line stands that separates a signature, if one does (RFC 3676 section 4.3).
+    signature: Option<usize>,
 }
 
 impl ReplyWords {
@@ -104,25 +108,53 @@ impl ReplyWords {
     }
 
     fn until_quote(text: &str) -> Self {
-        let (mut kept, mut quote) = (String::new(), false);
-        let mut lines = text.lines().map(fold).filter(|line| !line.is_empty()).peekable();
-        while let Some(line) = lines.next() {
-            if quotes::begins(&line, lines.peek().map(String::as_str)) {
-                quote = true;
+        let mut words = Self::default();
+        let mut after_empty = false;
+        // A folded line, and whether an empty one stands before it.
+        let mut lines = text
+            .lines()
+            .map(fold)
+            .filter_map(move |line| match line.is_empty() {
+                true => {
+                    after_empty = true;
+                    None
+                }
+                false => Some((line, std::mem::take(&mut after_empty))),
+            })
+            .peekable();
+        while let Some((line, after_empty)) = lines.next() {
+            let next = lines.peek().map(|(line, _)| line.as_str());
+            let begins_quote = quotes::begins(&line, next)
+                || (quotes::may_begin_block(&line) && quotes::is_block(lines.clone().map(|(line, _)| line)));
+            if begins_quote {
+                words.quote = true;
                 // The address on a line of its own: what says when stands on the line before.
                 if line.starts_with('<') {
-                    kept.pop();
-                    kept.truncate(kept.rfind('\n').map_or(0, |end| end + 1));
+                    words.drop_last_line();
                 }
                 break;
             }
-            if kept.len() > LONGEST_REPLY {
+            if words.text.len() > LONGEST_REPLY {
                 break;
             }
-            kept.push_str(&line);
-            kept.push('\n');
+            if after_empty && !words.text.is_empty() {
+                words.paragraphs.push(words.text.len());
+            }
+            if line == "--" && !words.text.is_empty() {
+                words.signature.get_or_insert(words.text.len());
+            }
+            words.text.push_str(clip(&line, LONGEST_REPLY));
+            words.text.push('\n');
         }
-        Self { text: kept, quote }
+        words
+    }
+
+    fn drop_last_line(&mut self) {
+        let kept = self.text.trim_end_matches('\n');
+        let end = kept.rfind('\n').map_or(0, |end| end + 1);
+        self.text.truncate(end);
+        self.paragraphs.retain(|start| *start < end);
+        self.signature = self.signature.filter(|start| *start < end);
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
@@ -132,6 +164,19 @@ impl ReplyWords {
     /// Whether there are at most so many words.
     pub(crate) fn are_at_most(&self, words: usize) -> bool {
         self.text.split_ascii_whitespace().nth(words).is_none()
+    }
+
+    /// What stands above the line that separates a signature.
+    pub(crate) fn above_signature(&self) -> &str {
+        self.signature.map_or(&self.text, |start| &self.text[..start])
+    }
+
+    /// What stands above the signature, a paragraph each.
+    pub(crate) fn paragraphs(&self) -> impl Iterator<Item = &str> {
+        let text = self.above_signature();
+        let starts = std::iter::once(0).chain(self.paragraphs.iter().copied());
+        let ends = self.paragraphs.iter().copied().chain([text.len()]);
+        starts.zip(ends).map_while(|(start, end)| text.get(start..end.min(text.len()))).filter(|it| !it.is_empty())
     }
 }
 
@@ -150,6 +195,21 @@ mod tests {
         check("Ja\r\nVon: Ana <ana@example.com>\r\nGesendet", &["ja"]);
         check("> all quoted", &[]);
         check("Yes.\nOn Mon, 3 Nov 2026, Ana Ruiz\n<ana@example.com> wrote:\n\nOur offer", &["yes."]);
+    }
+
+    #[test]
+    fn a_block_of_headers_begins_a_quote_in_any_language() {
+        check("Da.\nDe la: Ana <ana@example.com>\nTrimis: miercuri\nCătre: Kim\nunsubscribe me", &["da."]);
+        check("Já.\nFrá: Ana <ana@example.com>\nHvenær: í dag\nTil: Kim\nunsubscribe me", &["ja."]);
+        check("Yes.\nKim: kim@example.net\nTel: 1\nFax: 2", &["yes.", "kim: kim@example.net", "tel: 1", "fax: 2"]);
+    }
+
+    #[test]
+    fn paragraphs_end_above_the_signature() {
+        let words = ReplyWords::of("Hi Ana,\n\nyes.\nOn Monday.\n\n-- \nKim\n\nAcme Ltd");
+        assert_eq!(words.paragraphs().collect::<Vec<_>>(), ["hi ana,\n", "yes.\non monday.\n"]);
+        assert_eq!(ReplyWords::of("").paragraphs().count(), 0);
+        assert_eq!(ReplyWords::of("--\nKim").above_signature(), "--\nkim\n");
     }
 
     #[test]

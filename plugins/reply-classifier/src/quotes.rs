@@ -66,6 +66,27 @@ const FROM: &[&str] = &[
     "差出人:",
     "发件人:",
     "보낸 사람:",
+    "보낸사람:",
+    "de la:",
+    "gonderen:",
+    "від:",
+    "адкаго:",
+    "felado:",
+    "απο:",
+    "nuo:",
+    "saatja:",
+    "posiljatelj:",
+    "posiljalac:",
+    "odosielatel:",
+    "odesilatel:",
+    "pengirim:",
+    "dari:",
+    "מאת:",
+    "من:",
+    "寄件者:",
+    "寄件人:",
+    "ผู้ส่ง:",
+    "จาก:",
 ];
 
 /// What the second line of such a block names.
@@ -102,7 +123,36 @@ const SENT: &[&str] = &[
     "日期:",
     "发送时间:",
     "날짜:",
+    "보낸 날짜:",
+    "fecha de envio:",
+    "tarih:",
+    "надіслано:",
+    "elkuldve:",
+    "σταλθηκε:",
+    "εσταλη:",
+    "ημερομηνια:",
+    "issiusta:",
+    "nosutits:",
+    "saadetud:",
+    "poslano:",
+    "poslato:",
+    "odoslane:",
+    "dikirim:",
+    "tanggal:",
+    "da gui:",
+    "נשלח:",
+    "תאריך:",
+    "تاريخ الإرسال:",
+    "ارسل:",
+    "التاريخ:",
+    "已傳送:",
+    "寄件日期:",
+    "ส่ง:",
+    "วันที่:",
 ];
+
+/// No name of a header is longer, in bytes.
+const LONGEST_NAME: usize = 48;
 
 /// Whether a folded line, of which the next is `next`, begins a quote.
 pub(crate) fn begins(line: &str, next: Option<&str>) -> bool {
@@ -137,9 +187,71 @@ fn has_time(line: &str) -> bool {
 
 /// Whether a block of headers begins, in the language of the reader. Some set the names in bold: `*Von:* Ana`.
 fn begins_headers(line: &str, next: Option<&str>) -> bool {
+    // Most lines have no colon near their beginning.
+    if !line.bytes().take(LONGEST_NAME).any(|byte| byte == b':') {
+        return false;
+    }
+    let line = line.trim_start_matches('*');
     let is_one_of =
         |names: &[&str], line: &str| names.iter().any(|name| line.trim_start_matches('*').starts_with(name));
     is_one_of(FROM, line) && (line.contains('@') || next.is_some_and(|next| is_one_of(SENT, next)))
+}
+
+/// Whether a folded line may begin a block of headers in a language that isn't listed: a word, a colon, and an address.
+pub(crate) fn may_begin_block(line: &str) -> bool {
+    line.contains('@') && label(line).is_some_and(|(label, value)| !is_of_contact(label) && value.contains('@'))
+}
+
+/// Whether the lines behind such a line make it a block of headers: two more at least, and none tells how to reach
+/// somebody, as people write below their letters.
+pub(crate) fn is_block(following: impl Iterator<Item = String>) -> bool {
+    let mut labels = 0;
+    for line in following.take(3) {
+        match label(&line) {
+            Some((label, _)) if is_of_contact(label) => return false,
+            Some(_) => labels += 1,
+            None => break,
+        }
+    }
+    labels >= 2
+}
+
+/// The words before a line's first colon, if they may name a header, and what follows.
+fn label(line: &str) -> Option<(&str, &str)> {
+    let (label, value) = line.split_once(':').filter(|(label, _)| label.len() <= LONGEST_NAME)?;
+    let label = label.trim_matches(['*', ' ']);
+    let is_name = !label.is_empty()
+        && label.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-' | '.' | '\u{300}'..='\u{e4f}'));
+    (is_name && label.split(' ').count() <= 3).then_some((label, value))
+}
+
+/// Whether a label stands before a way to reach somebody.
+fn is_of_contact(label: &str) -> bool {
+    /// Parts of words, in most languages.
+    const PARTS: &[&str] = &[
+        "mail",
+        "tel",
+        "phone",
+        "mob",
+        "fax",
+        "web",
+        "www",
+        "site",
+        "skype",
+        "linkedin",
+        "addr",
+        "adre",
+        "contact",
+        "kontakt",
+        "vertret",
+        "http",
+        "cell",
+        "handy",
+        "hotline",
+        "почта",
+        "тел",
+    ];
+    PARTS.iter().any(|part| label.contains(part))
 }
 
 #[cfg(test)]
@@ -170,6 +282,36 @@ mod tests {
             ("De : Ana", "Envoyé : mardi"),
         ] {
             assert!(begins(&fold(line), Some(&fold(next))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_of_headers_is_one_in_any_language() {
+        let is_quote = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| fold(line)).collect();
+            begins(&lines[0], lines.get(1).map(String::as_str))
+                || (may_begin_block(&lines[0]) && is_block(lines[1..].iter().cloned()))
+        };
+        for lines in [
+            &["De la: Ana", "Trimis: miercuri", "Către: Kim"],
+            &["Gönderen: Ana <ana@a.example>", "Gönderildi: Çarşamba", "Kime: Kim"],
+            &["Від: Ana", "Надіслано: середа", "Кому: Kim"],
+            &["Feladó: Ana", "Elküldve: szerda", "Címzett: Kim"],
+            &["Από: Ana", "Στάλθηκε: Τετάρτη", "Προς: Kim"],
+            &["מאת: Ana <ana@a.example>", "נשלח: יום רביעי", "אל: Kim"],
+            &["Oddawca: Ana <ana@a.example>", "Kiedy: środa", "Komu: Kim"],
+            &["Frá: Ana <ana@a.example>", "Sent: miðvikudagur", "Til: Kim"],
+        ] {
+            assert!(is_quote(lines), "{lines:?}");
+        }
+        for lines in [
+            &["Vertretung: Jo <jo@a.example>", "Telefon: 123", "Zeitraum: Mai"][..],
+            &["Jo Moss: jo@a.example", "Tel: 123", "Fax: 124"],
+            &["E-Mail: jo@a.example", "Ort: Bonn", "Raum: 7"],
+            &["Ask Jo: jo@a.example", "She knows."],
+            &["One thing: we need it", "Another: soon", "Third: cheap"],
+        ] {
+            assert!(!is_quote(lines), "{lines:?}");
         }
     }
 

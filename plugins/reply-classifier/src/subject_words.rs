@@ -210,8 +210,18 @@ const AUTOMATIC: &[&str] = &[
 ];
 
 /// The same in one word that begins no other sentence.
-const AUTOMATIC_TITLES: &[&str] =
-    &["autoreply", "autosvar", "automaatvastus", "autoodpowiedz", "автоответ", "automaattivastaus", "autoreponse"];
+const AUTOMATIC_TITLES: &[&str] = &[
+    "autoreply",
+    "autosvar",
+    "automaatvastus",
+    "autoodpowiedz",
+    "автоответ",
+    "автовідповідь",
+    "автовідповідач",
+    "аўтаадказ",
+    "automaattivastaus",
+    "autoreponse",
+];
 
 /// "Out of office": says that a person is away.
 const AWAY: &[&str] = &[

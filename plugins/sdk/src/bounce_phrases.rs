@@ -204,6 +204,7 @@ const LOOKED_UP: &[&str] = &[
     "email address is wrong",
     "e-mail address is wrong",
     "mail.i.ua/err/2/",
+    "invalid recipient - https://community.mimecast",
 ];
 
 /// The address is dead; said in words that nothing beside them can soften.

@@ -19,6 +19,7 @@ macro_rules! reply_classifier {
             export_reply_classifier,
             reply_classification,
             fn classify(message: $crate::Message) -> $crate::Classification {
+                $crate::panics::are_logged();
                 $classify(message)
             }
         );
@@ -47,6 +48,7 @@ macro_rules! provider_adapter {
                 request: $crate::Request,
                 settings: ::std::vec::Vec<(::std::string::String, ::std::string::String)>,
             ) -> ::std::result::Result<$crate::Outcome, $crate::Refusal> {
+                $crate::panics::are_logged();
                 $ingest(request, $crate::Settings(settings))
             }
         );
@@ -71,6 +73,7 @@ macro_rules! bounce_policy {
             export_bounce_policy,
             bounce_judgement,
             fn judge(stats: $crate::Stats) -> $crate::Judgement {
+                $crate::panics::are_logged();
                 $judge(stats)
             }
         );
@@ -95,6 +98,7 @@ macro_rules! send_gate {
             export_send_gate,
             send_admission,
             fn admit(send: $crate::Send) -> $crate::Admission {
+                $crate::panics::are_logged();
                 $admit(send)
             }
         );

@@ -42,6 +42,8 @@ pub mod host;
 #[cfg(not(target_arch = "wasm32"))]
 mod input_json;
 mod message;
+#[doc(hidden)]
+pub mod panics;
 pub mod phrases;
 mod report_fields;
 pub mod signature;

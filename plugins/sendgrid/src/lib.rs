@@ -75,7 +75,7 @@ fn bounce(name: &str, fields: &Fields, words: &str) -> EventKind {
         "content" | "reputation" | "frequency/volume" | "frequency or volume too high" => Claim::Policy,
         _ if is_blocked => Claim::Soft,
         "technical" => Claim::Soft,
-        "mailbox unavailable" => Claim::Untold,
+        "mailbox unavailable" | "unclassified" => Claim::Untold,
         _ => Claim::Hard,
     };
     let reply = format!("{} {words}", fields.text("status").unwrap_or_default());
@@ -90,7 +90,18 @@ fn message_id(id: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::ingest;
+    use ampout_plugin::EventKind;
+    use ampout_plugin::fields::Fields;
+
+    use super::{bounce, ingest};
+
+    #[test]
+    fn a_bounce_that_sendgrid_could_not_place_kills_no_address() {
+        let fields = br#"{"type": "bounce", "bounce_classification": "Unclassified", "status": "5.0.0"}"#;
+        let fields = Fields::from_json(fields).unwrap().remove(0);
+        assert_eq!(bounce("bounce", &fields, "500 unknown error"), EventKind::SoftBounce);
+        assert_eq!(bounce("bounce", &fields, "550 5.1.1 user unknown"), EventKind::HardBounce);
+    }
 
     #[test]
     fn every_example_is_decided_as_expected() {

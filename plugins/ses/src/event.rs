@@ -91,7 +91,10 @@ fn kind_of(name: &str, detail: &Fields, words: &str) -> EventKind {
         "DeliveryDelay" => EventKind::Deferred,
         "Bounce" => bounce(&detail.word("bounceType"), &detail.word("bounceSubType"), words),
         "Complaint" if detail.word("complaintSubType") == "onaccountsuppressionlist" => EventKind::Reject,
-        "Complaint" if detail.word("complaintFeedbackType") == "not-spam" => EventKind::Unknown,
+        // A report on the DNS (RFC 6591) is nobody's complaint.
+        "Complaint" if matches!(detail.word("complaintFeedbackType").as_str(), "not-spam" | "auth-failure") => {
+            EventKind::Unknown
+        }
         "Complaint" => EventKind::Complaint,
         "Reject" | "Rendering Failure" => EventKind::Reject,
         "Open" => EventKind::Open,
@@ -120,5 +123,25 @@ fn subscription(preferences: &Fields) -> EventKind {
         EventKind::Unsubscribe
     } else {
         EventKind::Resubscribe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// <https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#complaint-object>
+    #[test]
+    fn only_a_person_complains() {
+        for (told, kind) in [
+            ("abuse", EventKind::Complaint),
+            ("", EventKind::Complaint),
+            ("not-spam", EventKind::Unknown),
+            ("auth-failure", EventKind::Unknown),
+        ] {
+            let detail = format!(r#"{{"complaintFeedbackType": "{told}"}}"#);
+            let detail = Fields::from_json(detail.as_bytes()).unwrap().remove(0);
+            assert_eq!(kind_of("Complaint", &detail, ""), kind, "{told}");
+        }
     }
 }

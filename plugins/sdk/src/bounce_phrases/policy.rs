@@ -200,4 +200,6 @@ pub(super) const POLICY: &[&str] = &[
     "not subscribed",
     "low reputation",
     "message filtered",
+    "due to policy restrictions",
+    ":blocked)",
 ];
