@@ -1,8 +1,8 @@
 //! The key file of an installation that was given no `AMPOUT_SECRET_KEY`: made at the first start, readable by its owner
 //! alone.
 
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::secrets::{SecretError, SecretKey};
@@ -35,18 +35,24 @@ pub enum KeyFileError {
 /// The key of the data folder, made when there is none.
 pub fn read_or_make(data_dir: &Path) -> Result<SecretKey, KeyFileError> {
     let path = data_dir.join(NAME);
-    // Whoever creates the file writes it: of two first starts at once, one makes the key and the other reads it.
-    let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    match created {
-        Ok(mut file) => {
-            let key = SecretKey::generate();
-            let written = writeln!(file, "{}", key.to_hex()).and_then(|()| file.sync_all());
-            written.map_err(|source| KeyFileError::File { path, source })?;
-            Ok(key)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read(&path),
-        Err(source) => Err(KeyFileError::File { path, source }),
+    if !path.exists() {
+        make(data_dir, &path).map_err(|source| KeyFileError::File { path: path.clone(), source })?;
     }
+    read(&path)
+}
+
+/// Puts a whole file at its place, or none: one that a crash left empty would keep every start from then on. Of two first
+/// starts at once the key of one stands, which both read.
+fn make(data_dir: &Path, path: &Path) -> std::io::Result<()> {
+    // Its owner's alone from the beginning.
+    let mut file = tempfile::Builder::new().prefix(NAME).tempfile_in(data_dir)?;
+    writeln!(file, "{}", SecretKey::generate().to_hex())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(lost) if lost.error.kind() != std::io::ErrorKind::AlreadyExists => return Err(lost.error),
+        _ => {}
+    }
+    File::open(data_dir)?.sync_all()
 }
 
 fn read(path: &Path) -> Result<SecretKey, KeyFileError> {

@@ -31,6 +31,7 @@ pub mod replay;
 pub mod rounds;
 pub mod secrets;
 pub mod server;
+mod shares;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;

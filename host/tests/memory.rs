@@ -29,7 +29,7 @@ async fn load(host: &ExtensionHost, bytes: &[u8], engine: EngineKind) -> Arc<Loa
 
 async fn ask(host: &ExtensionHost, subject: &str) {
     let message = Message { subject: subject.to_owned(), ..Message::default() };
-    host.classify(&CallScope::default(), Arc::new(message)).await;
+    host.classify(&CallScope::default(), Arc::new(message)).await.unwrap();
 }
 
 /// Loads, binds and asks each kind of guest, eight calls at a time.

@@ -112,7 +112,7 @@ struct Trial {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the shape alone; `upload` reads it")]
 pub(super) struct UploadParameters {
-    /// `account` (the default for scripts) or `system`
+    /// `account` (the default for scripts) or `system`, which is what a component always is
     scope: Option<String>,
 }
 
@@ -138,11 +138,16 @@ pub(super) async fn upload(
     mut parameters: Parameters,
     request: Request,
 ) -> Result<(StatusCode, Json<UploadAnswer>)> {
-    let is_scope = |text: &str| Some(text == "system").filter(|_| matches!(text, "system" | "account"));
-    let for_system = parameters.optional("scope", is_scope, "system or account").unwrap_or(false);
+    let is_system = |text: &str| Some(text == "system").filter(|_| matches!(text, "system" | "account"));
+    let for_system = parameters.optional("scope", is_system, "system or account");
     parameters.finish()?;
     let engine = engine_of(request.headers())?;
-    let owner = match for_system || engine == EngineKind::Component {
+    if engine == EngineKind::Component && for_system == Some(false) {
+        // What is asked of everybody's mail must not be stored by who meant their own.
+        let mend = "must be system, or be left out: a component is the system's; a script can be an account's own";
+        return Err(ApiError::invalid_field("scope", mend));
+    }
+    let owner = match for_system.unwrap_or(engine == EngineKind::Component) {
         true => {
             caller.require_system(&api).await?;
             None

@@ -25,9 +25,9 @@ use crate::domain::ids::{AccountId, InboundEndpointId, InboundRequestId};
 use crate::extensions::CallScope;
 use crate::extensions::manifest::Manifest;
 use crate::secrets::{SealedFor, SecretString, random_bytes};
-use crate::store::Conn;
 use crate::store::inbound::{self, InboundEndpoint, RequestState, SETTINGS, SIGNING_SECRET};
 use crate::store::inbound_fates::{self, Fate};
+use crate::store::{Conn, accounts};
 
 /// The setting that every adapter may have, and that has a field of its own.
 const SECRET_SETTING: &str = "signing_secret";
@@ -181,6 +181,7 @@ pub(super) async fn create(
         })
     })?;
     let mut tx = api.app.store.begin().await?;
+    accounts::lock(tx.conn(), caller.account).await?;
     if inbound::count_endpoints(tx.conn(), caller.account).await? >= MOST_ENDPOINTS {
         let message =
             format!("The account has {MOST_ENDPOINTS} inbound endpoints, which is all it may have; delete one first.");

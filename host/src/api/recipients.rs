@@ -120,7 +120,7 @@ pub(super) async fn ask_to_unsubscribe(
     let mut conn = api.app.store.read().await?;
     let is_known = id == EnrollmentId::NOBODY
         || enrollments::get(&mut conn, id).await?.is_some()
-        || deletions::departed(&mut conn, id).await?.is_some();
+        || !deletions::departed(&mut conn, id).await?.is_empty();
     if is_known { Ok(pages::ask()) } else { missing(&headers) }
 }
 
@@ -154,11 +154,13 @@ async fn opt_out(tx: &mut Tx, id: EnrollmentId, now: Timestamp) -> std::result::
         return Ok(true);
     }
     // Deleted since the mail was sent: whoever has it may opt out nevertheless.
-    let Some((account, address)) = deletions::departed(tx.conn(), id).await? else { return Ok(false) };
-    if let Ok(address) = EmailAddress::parse(&address) {
-        facts::unsubscribe::address_unsubscribed(tx, account, &address, "unsubscribed", now).await?;
+    let departed = deletions::departed(tx.conn(), id).await?;
+    for (account, address) in &departed {
+        if let Ok(address) = EmailAddress::parse(address) {
+            facts::unsubscribe::address_unsubscribed(tx, *account, &address, "unsubscribed", now).await?;
+        }
     }
-    Ok(true)
+    Ok(!departed.is_empty())
 }
 
 /// The enrollment of a token, which may be gone; none for a token that is not ours.

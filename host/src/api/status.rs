@@ -23,7 +23,7 @@ pub(super) struct Status {
     /// `ok` or `unavailable`
     status: &'static str,
     version: &'static str,
-    /// `ok` or `unavailable`
+    /// `ok`, or `unavailable` when it does not answer or takes no writes
     database: &'static str,
     extensions: ExtensionsShown,
     /// Null while the database does not answer.
@@ -56,21 +56,31 @@ enum Gone {
 }
 
 /// Whether this node serves
+///
+/// Whether the database takes writes is tried every five seconds at most, when somebody asks.
 #[utoipa::path(get, path = "/status", operation_id = "show_status", tag = "Status", security(()), responses(
     (status = OK, description = "It does.", body = Status),
-    (status = SERVICE_UNAVAILABLE, description = "The database does not answer.", body = Status)))]
+    (status = SERVICE_UNAVAILABLE, description = "The database does not answer, or takes no writes.", body = Status)))]
 pub(super) async fn show(State(api): State<Api>) -> (StatusCode, Json<Status>) {
-    let (code, status, database, queue) =
-        match tokio::time::timeout(PATIENCE, queue(&api)).await.unwrap_or(Err(Gone::Silent)) {
-            Ok(queue) => (StatusCode::OK, "ok", "ok", Some(queue)),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "The database does not answer");
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "unavailable", None)
-            }
-        };
+    let counting = tokio::time::timeout(PATIENCE, queue(&api));
+    let (counted, failure) = tokio::join!(counting, api.app.store.write_failure());
+    let queue = counted.unwrap_or(Err(Gone::Silent));
+    let (code, status) = match (&queue, failure) {
+        (Ok(_), None) => (StatusCode::OK, "ok"),
+        (Ok(_), Some(error)) => {
+            tracing::error!(%error, "The database takes no writes");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        }
+        (Err(error), _) => {
+            tracing::error!(error = error as &dyn std::error::Error, "The database does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        }
+    };
     let Sizes { loaded, suspended } = api.catalog.sizes();
     let extensions = ExtensionsShown { loaded, suspended };
-    (code, Json(Status { status, version: env!("CARGO_PKG_VERSION"), database, extensions, queue }))
+    let version = env!("CARGO_PKG_VERSION");
+    // It is all that a node needs.
+    (code, Json(Status { status, version, database: status, extensions, queue: queue.ok() }))
 }
 
 /// Anybody may ask, and counting takes the database its time: figures of the last second will do.

@@ -26,7 +26,7 @@ use crate::domain::ids::{AccountId, DeliveryId, EventId, WebhookId};
 use crate::secrets::{ExposeSecret, SealedFor, SecretString, random_bytes};
 use crate::store::deliveries::{self, Delivery};
 use crate::store::webhooks::{self, DisabledReason, Webhook};
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, Tx, accounts};
 
 /// How long the old secret signs, too, after a rotation with grace.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
@@ -203,6 +203,7 @@ pub(super) async fn create(
         created_at: now,
     };
     let mut tx = api.app.store.begin().await?;
+    accounts::lock(tx.conn(), caller.account).await?;
     if webhooks::count_of(tx.conn(), caller.account).await? >= MOST_WEBHOOKS {
         let message = format!("The account has {MOST_WEBHOOKS} webhooks, which is all it may have; delete one first.");
         return Err(ApiError::unprocessable(message));

@@ -62,7 +62,7 @@ async fn a_shadow_stands_beside_the_active_version_until_it_takes_its_place() {
     room.catalog.bind_for_system(&first, Mode::Active).await.unwrap();
     room.catalog.bind_for_system(&second, Mode::Shadow).await.unwrap();
     assert_eq!(room.bound().await, as_bound(&[("1.0.0", "active"), ("1.1.0", "shadow")]));
-    let decided = room.app.extensions.classify(&CallScope::default(), Arc::new(Message::default())).await;
+    let decided = room.app.extensions.classify(&CallScope::default(), Arc::new(Message::default())).await.unwrap();
     assert_eq!(
         (decided.decision.verdict.word(), decided.records.len()),
         ("ignore", 2),
@@ -188,7 +188,7 @@ async fn fail_five_times(room: &Room, account: AccountId) {
     let (subject, text) = ("bad".to_owned(), "what Ada wrote in confidence".to_owned());
     let message = Arc::new(Message { subject, text, ..Message::default() });
     for _ in 0..5 {
-        room.app.extensions.classify(&scope, Arc::clone(&message)).await;
+        room.app.extensions.classify(&scope, Arc::clone(&message)).await.unwrap();
     }
     room.catalog.tell_suspensions().await.unwrap();
 }

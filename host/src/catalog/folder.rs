@@ -11,6 +11,7 @@
 
 mod gone;
 mod listing;
+mod news;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,6 @@ use super::{BindError, Catalog, CatalogError, UploadError};
 use crate::store::extension_files::{self, ExtensionFile};
 use crate::store::extensions::StoredExtension;
 
-use gone::Heir;
 pub(super) use listing::Listing;
 use listing::{Content, FoundFile};
 pub(super) use watch::FolderWatch;
@@ -152,16 +152,7 @@ impl Catalog {
             changes.arrived.iter().fold(without(inherited, |stored| gone.takes_along(stored)), put)
         });
         match bound.await {
-            Ok(_) => {
-                for Heir { file, version } in &gone.heirs {
-                    tracing::info!(
-                        extension.name = version.name,
-                        extension.version = version.version,
-                        extension.file = file,
-                        "The file of the version in force is gone; that of another file is bound in its place"
-                    );
-                }
-            }
+            Ok(_) => self.log_changes(changes, &gone).await?,
             Err(BindError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "The files of the folders are not bound");

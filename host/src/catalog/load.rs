@@ -21,23 +21,9 @@ impl Catalog {
         }
         let engine = engine_of(stored)?;
         let (bytes, file) = (self.content_of(stored).await?, file_name(&stored.name, engine));
-        let extension = self.load_for(stored.account_id, bytes, engine, &file).await?;
+        let extension = self.0.app.extensions.load_for(stored.account_id, bytes, engine, &file).await?;
         self.check_signature(&extension, stored.account_id, &stored.origin)?;
         Ok(extension)
-    }
-
-    /// Loads a file that belongs to this account, or to the system.
-    pub(super) async fn load_for(
-        &self,
-        owner: Option<AccountId>,
-        bytes: Bytes,
-        engine: EngineKind,
-        file: &str,
-    ) -> std::result::Result<Arc<LoadedExtension>, LoadError> {
-        match owner {
-            Some(_) => self.0.app.extensions.load_of_account(bytes, engine, file).await,
-            None => self.0.app.extensions.load(bytes, engine, file).await,
-        }
     }
 
     /// The bytes of a row: the store's, or those in the binary.

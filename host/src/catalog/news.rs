@@ -13,18 +13,24 @@ use crate::store::{Result, accounts, events, extensions};
 impl Catalog {
     /// Writes `extension.suspended` for what was suspended since the last time; what was brought back is logged.
     pub(super) async fn tell_suspensions(&self) -> Result<()> {
-        for news in self.0.app.extensions.drain_suspensions() {
+        let extensions = &self.0.app.extensions;
+        while let Some(news) = extensions.next_suspension() {
             let (name, version) = (news.extension.name(), news.extension.version().to_string());
             match &news.failure {
                 None => tracing::info!(extension.name = name, extension.version = version, "An extension is back"),
                 Some(failure) => {
+                    if let Err(error) = self.tell(&news, failure).await {
+                        if error.is_passing() {
+                            extensions.tell_again(news);
+                        }
+                        return Err(error);
+                    }
                     tracing::warn!(
                         extension.name = name,
                         extension.version = version,
                         error = failure.text,
                         "An extension is suspended"
                     );
-                    self.tell(&news, failure).await?;
                 }
             }
         }

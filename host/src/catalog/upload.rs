@@ -8,7 +8,7 @@ use super::{Catalog, CatalogError};
 use crate::domain::ids::AccountId;
 use crate::extensions::{EngineKind, LoadError};
 use crate::store::extensions::{self, StoredExtension};
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, accounts};
 
 /// Versions of scripts that an account may have stored.
 pub const MOST_SCRIPTS_OF_AN_ACCOUNT: u64 = 20;
@@ -88,7 +88,7 @@ impl Catalog {
             return Err(UploadError::TooLarge { bytes: bytes.len() });
         }
         let app = &self.0.app;
-        let loaded = self.load_for(owner, bytes.clone(), engine, file).await.map_err(UploadError::Refused)?;
+        let loaded = app.extensions.load_for(owner, bytes.clone(), engine, file).await.map_err(UploadError::Refused)?;
         self.check_signature(&loaded, owner, origin).map_err(UploadError::Refused)?;
         let row = StoredExtension { account_id: owner, ..row_of(&loaded, origin, "checked", app.clock.now()) };
 
@@ -108,6 +108,7 @@ impl Catalog {
 
 async fn check_room(conn: &mut Conn, owner: Option<AccountId>) -> Result<(), UploadError> {
     let Some(account) = owner else { return Ok(()) };
+    accounts::lock(conn, account).await?;
     if extensions::count_of(conn, account).await? >= MOST_SCRIPTS_OF_AN_ACCOUNT {
         return Err(UploadError::TooMany);
     }

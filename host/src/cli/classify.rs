@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::{extension_file, print};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::status::{BounceClass, Hook};
 use crate::extensions::hooks::reply::{BouncedRecipient, Classification, Verdict};
 use crate::extensions::{Author, Binding, CallScope, Decided, ExtensionHost, Mode, Scope};
@@ -58,7 +59,7 @@ struct Bounced<'a> {
     class: BounceClass,
 }
 
-pub(super) async fn run(args: ClassifyArgs) -> anyhow::Result<()> {
+pub(super) async fn run(config: &Config, args: ClassifyArgs) -> anyhow::Result<()> {
     let mut files = Vec::new();
     for path in &args.files {
         files.extend(mails(path)?);
@@ -66,7 +67,7 @@ pub(super) async fn run(args: ClassifyArgs) -> anyhow::Result<()> {
     if files.is_empty() {
         bail!("no file in {}; name mails, or folders with some", args.files[0].display());
     }
-    let host = host(&args.with).await?;
+    let host = host(config, &args.with).await?;
     let tasks = files.chunks(MAILS_A_TASK).map(|files| {
         let (host, files) = (host.clone(), files.to_vec());
         tokio::spawn(async move { classify_all(&host, &files).await })
@@ -90,11 +91,12 @@ pub(super) async fn run(args: ClassifyArgs) -> anyhow::Result<()> {
 }
 
 /// A host that has what classifies, and nothing else to compile.
-async fn host(with: &[PathBuf]) -> anyhow::Result<ExtensionHost> {
-    let host = extension_file::host_for(Hook::ReplyClassifier).await?;
+async fn host(config: &Config, with: &[PathBuf]) -> anyhow::Result<ExtensionHost> {
+    let host = extension_file::bare_host(config)?;
+    host.load_shipped_for(Hook::ReplyClassifier).await?;
     let mut bindings = Vec::new();
     for (position, file) in (0..).zip(with) {
-        let extension = extension_file::check(&host, file).await?;
+        let extension = extension_file::check_by(config, &host, file).await?;
         bindings.push(Binding {
             scope: Scope::System,
             hook: Hook::ReplyClassifier,
@@ -131,7 +133,7 @@ async fn classify(host: &ExtensionHost, file: &Path) -> anyhow::Result<String> {
     let mut raw = Vec::new();
     File::open(file).and_then(|opened| opened.take(MAX_MAIL_BYTES).read_to_end(&mut raw)).with_context(shown)?;
     let parsed = parse(&raw, Clock::system().now());
-    let decided = host.classify(&CallScope::default(), Arc::new(parsed.message)).await;
+    let decided = host.classify(&CallScope::default(), Arc::new(parsed.message)).await.with_context(shown)?;
     Ok(serde_json::to_string(&line(shown(), &decided))?)
 }
 

@@ -13,11 +13,12 @@ use serde_json::json;
 
 use super::{extension_file, print};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 use crate::extensions::hooks::ingest::{Event, Outcome, Request, Settings};
 use crate::extensions::shipped::{SHIPPED, Shipped};
-use crate::extensions::{ExtensionHost, HookDecision, HookInput, HostOptions, LoadedExtension};
+use crate::extensions::{ExtensionHost, HookDecision, HookInput, LoadedExtension};
 
 /// What the API takes.
 const LARGEST_BODY: usize = 1 << 20;
@@ -66,15 +67,16 @@ struct Line<'a> {
     dedupe_key: Option<&'a str>,
 }
 
-pub(super) async fn run(args: IngestArgs) -> anyhow::Result<()> {
+/// An adapter of the operator's has the limits of its name, and must be signed where the settings say so.
+pub(super) async fn run(config: &Config, args: IngestArgs) -> anyhow::Result<()> {
     let body = body(args.body.as_deref())?;
     if body.len() > LARGEST_BODY {
         // The engine answers 413 before any adapter sees it.
         return print::json(&json!({ "error": "malformed", "reason": "the body has more than 1 MiB" }));
     }
-    let host = ExtensionHost::start(HostOptions::new(Clock::system()))?;
+    let host = extension_file::bare_host(config)?;
     let adapter = match &args.with {
-        Some(file) => extension_file::check(&host, file).await?,
+        Some(file) => extension_file::check_by(config, &host, file).await?,
         None => shipped(&host, &args.provider).await?,
     };
     if !adapter.hooks().contains(&Hook::ProviderAdapter) {

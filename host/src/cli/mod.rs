@@ -15,10 +15,14 @@ mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Sources};
+
+/// How long what still runs when a command is done has to end.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Parser)]
 #[command(
@@ -97,7 +101,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return print::failed(&anyhow::anyhow!("the runtime can't be started: {error}")),
     };
-    match runtime.block_on(run(cli)) {
+    let ended = runtime.block_on(run(cli));
+    // A name that is being looked up, of a database that was cut off, must not keep the process.
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => print::failed(&error),
     }
@@ -111,9 +118,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Config(args) => config::run(&args, &cli.settings.sources()),
         Command::Keys(command) => keys::run(command, &cli.settings.load()?).await,
         Command::Accounts(command) => accounts::run(command, &cli.settings.load()?).await,
-        Command::Classify(args) => classify::run(args).await,
+        Command::Classify(args) => classify::run(&cli.settings.load()?, args).await,
         Command::Replay(args) => replay::run(&args, cli.settings.load()?).await,
-        Command::Ingest(args) => ingest::run(args).await,
+        Command::Ingest(args) => ingest::run(&cli.settings.load()?, args).await,
         Command::Plugin(command) => plugin::run_plugin(command, || cli.settings.load()).await,
         Command::Script(command) => plugin::run(command, || cli.settings.load()).await,
     }

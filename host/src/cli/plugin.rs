@@ -93,8 +93,8 @@ pub(super) async fn run(
     config: impl FnOnce() -> anyhow::Result<Config>,
 ) -> anyhow::Result<()> {
     match command {
-        ExtensionCommand::Check(args) => check(&args).await,
-        ExtensionCommand::Test(args) => test::run(&args).await,
+        ExtensionCommand::Check(args) => check(&args, &config()?).await,
+        ExtensionCommand::Test(args) => test::run(&args, &config()?).await,
         ExtensionCommand::Keygen(args) => sign::keygen(&args),
         ExtensionCommand::Sign(args) => sign::sign(&args),
         ExtensionCommand::List { json } => list(config()?, json).await,
@@ -104,21 +104,23 @@ pub(super) async fn run(
     }
 }
 
-async fn check(args: &CheckArgs) -> anyhow::Result<()> {
-    let host = extension_file::bare_host()?;
-    let loaded = extension_file::check(&host, &args.file).await?;
+async fn check(args: &CheckArgs, config: &Config) -> anyhow::Result<()> {
+    let host = extension_file::bare_host(config)?;
+    let loaded = extension_file::check_by(config, &host, &args.file).await?;
     let hooks: Vec<&str> = loaded.hooks().iter().map(|hook| hook.as_str()).collect();
     if args.json {
         return print::json(&json!({ "name": loaded.name(), "version": loaded.version().to_string(), "hooks": hooks,
                                     "engine": loaded.engine(), "sha256": loaded.sha256(),
+                                    "signed_by": loaded.signed_by(), "signature": loaded.signature(),
                                     "examples": { "passed": loaded.examples_passed() } }));
     }
     print::line(format_args!(
-        "{}@{} is fine: {}, {} examples passed",
+        "{}@{} is fine: {}, {} examples passed, {}",
         loaded.name(),
         loaded.version(),
         hooks.join(", "),
-        loaded.examples_passed()
+        loaded.examples_passed(),
+        loaded.signature()
     ))?;
     untried(&host, &loaded).await
 }

@@ -1,6 +1,7 @@
 //! Configuration: the documented defaults inside the binary, then `ampout.toml`, then `AMPOUT_*`, then flags. Values are
 //! parsed into types here, once; a misspelt name or a bad value is an error that names it and where it came from.
 
+mod reader;
 mod sources;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::extensions::{Grant, RaisedLimit, Signer};
 use crate::secrets::SecretString;
 use crate::store::DatabaseUrl;
 
+use reader::{Reader, path, pieces};
 pub use sources::Sources;
 use sources::{Given, GivenBy, figment, source_of, unreadable};
 
@@ -37,7 +39,7 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// The installation's folder.
     pub data_dir: PathBuf,
-    /// The database.
+    /// The database, and how many connections to it.
     pub database_url: DatabaseUrl,
     /// The key of secrets; none: the key file.
     pub secret_key: Option<SecretString>,
@@ -163,6 +165,7 @@ struct Written {
     public_url: String,
     data_dir: PathBuf,
     database_url: String,
+    database_connections: u32,
     secret_key: String,
     old_secret_keys: String,
     egress_allow: String,
@@ -194,10 +197,18 @@ struct Written {
 impl Config {
     /// Reads all sources, `AMPOUT_*` of the process environment among them.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        Self::from_figment(&figment(sources))
+        Self::of_operator(&figment(sources))
     }
 
-    /// The defaults and `settings` alone: for tests and the demo, whatever the environment says.
+    /// What is read and makes sense in operation.
+    fn of_operator(figment: &Figment) -> Result<Self, ConfigError> {
+        let config = Self::from_figment(figment)?;
+        Reader { figment }.check_for_operation(&config)?;
+        Ok(config)
+    }
+
+    /// The defaults and `settings` alone: for tests and the demo, whatever the environment says. What only makes no sense in
+    /// operation is taken: tests hold leases for a year, as they move the clock.
     pub fn from_settings(settings: &[(&'static str, String)]) -> Result<Self, ConfigError> {
         let given = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         Self::from_figment(&Figment::from(Toml::string(DEFAULTS)).merge(Given { by: GivenBy::Flags, values: given }))
@@ -208,14 +219,15 @@ impl Config {
         let read = Reader { figment };
         let database_url = match written.database_url.as_str() {
             "" => DatabaseUrl::sqlite_file(&written.data_dir.join("ampout.db")),
-            text => DatabaseUrl::parse(text).map_err(|error| read.bad("database_url", text, error))?,
+            text => read.database_url(text)?,
         };
+        let connections = read.connections(written.database_connections)?;
         let secret = |text: &str| SecretString::from(text.to_owned());
         let config = Self {
             listen: read.parsed("listen", &written.listen, "write address:port")?,
             metrics_listen: read.optional("metrics_listen", &written.metrics_listen, "write address:port")?,
             public_url: read.public_url(&written.public_url)?,
-            database_url,
+            database_url: database_url.with_connections(connections),
             secret_key: (!written.secret_key.is_empty()).then(|| secret(&written.secret_key)),
             old_secret_keys: pieces(&written.old_secret_keys).map(secret).collect(),
             egress_allow: read.list("egress_allow", &written.egress_allow, "write CIDRs such as 10.1.0.0/16")?,
@@ -259,7 +271,7 @@ impl Config {
 pub fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
     let figment = figment(sources);
     // Told first, so that a broken configuration is not printed as if it were in force.
-    Config::from_figment(&figment)?;
+    Config::of_operator(&figment)?;
     let dict: Dict = figment.extract().map_err(unreadable)?;
     let settings = dict.iter().map(|(name, value)| {
         let value = match value {
@@ -276,71 +288,6 @@ pub fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
         Setting { name: name.clone(), value, source: source_of(&figment, name) }
     });
     Ok(settings.collect())
-}
-
-struct Reader<'a> {
-    figment: &'a Figment,
-}
-
-impl Reader<'_> {
-    fn bad(&self, name: &'static str, given: &str, problem: impl std::fmt::Display) -> ConfigError {
-        let given = if SECRETS.contains(&name) { "(hidden)".to_owned() } else { given.to_owned() };
-        ConfigError::BadValue { name, given, from: source_of(self.figment, name), problem: problem.to_string() }
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<T, ConfigError> {
-        text.parse().map_err(|_| self.bad(name, text, form))
-    }
-
-    fn optional<T: std::str::FromStr>(
-        &self,
-        name: &'static str,
-        text: &str,
-        form: &str,
-    ) -> Result<Option<T>, ConfigError> {
-        if text.is_empty() { Ok(None) } else { self.parsed(name, text, form).map(Some) }
-    }
-
-    fn list<T: std::str::FromStr>(&self, name: &'static str, text: &str, form: &str) -> Result<Vec<T>, ConfigError> {
-        pieces(text).map(|piece| self.parsed(name, piece, form)).collect()
-    }
-
-    /// A list of what tells by itself how it is written.
-    fn told<T>(&self, name: &'static str, text: &str) -> Result<Vec<T>, ConfigError>
-    where
-        T: std::str::FromStr,
-        T::Err: std::fmt::Display,
-    {
-        pieces(text).map(|piece| piece.parse().map_err(|problem| self.bad(name, piece, problem))).collect()
-    }
-
-    fn public_url(&self, text: &str) -> Result<Option<Url>, ConfigError> {
-        let Some(url): Option<Url> = self.optional("public_url", text, "write https://host, without a path")? else {
-            return Ok(None);
-        };
-        let is_bare = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none();
-        if is_bare { Ok(Some(url)) } else { Err(self.bad("public_url", text, "write https://host, without a query")) }
-    }
-
-    fn seconds(&self, name: &'static str, seconds: u64) -> Result<Duration, ConfigError> {
-        self.positive(name, seconds).map(Duration::from_secs)
-    }
-
-    fn positive<T: PartialEq + Default + std::fmt::Display>(
-        &self,
-        name: &'static str,
-        value: T,
-    ) -> Result<T, ConfigError> {
-        if value == T::default() { Err(self.bad(name, "0", "must be at least 1")) } else { Ok(value) }
-    }
-}
-
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|piece| !piece.is_empty())
-}
-
-fn path(text: &str) -> Option<PathBuf> {
-    (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
 #[cfg(test)]
@@ -377,5 +324,68 @@ mod tests {
         );
         let error = Config::from_settings(&[("lease_seconds", "0".to_owned())]).unwrap_err();
         assert!(error.to_string().ends_with("must be at least 1"), "{error}");
+    }
+
+    /// Refused at start, with the setting, what was given and the mend.
+    fn check_refused(name: &'static str, given: &str, told: &str) {
+        let figment = Figment::from(Toml::string(DEFAULTS));
+        let values = vec![(name.to_owned(), given.to_owned())];
+        let error = Config::of_operator(&figment.merge(Given { by: GivenBy::Flags, values })).unwrap_err().to_string();
+        assert_eq!(error, format!("{name} = {told}"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_in_operation_is_refused_at_start() {
+        let mend = "must be from 5 to 3600";
+        check_refused("lease_seconds", "86400", &format!("\"86400\" (from --set lease_seconds): {mend}"));
+        check_refused("lease_seconds", "4", &format!("\"4\" (from --set lease_seconds): {mend}"));
+        for (given, shown) in [
+            ("https://ampout.test/mail", "https://ampout.test/mail"),
+            ("https://ampout.test/?a=b", "https://ampout.test/?a=b"),
+            ("ampout.test", "ampout.test"),
+            ("https://me:secret@ampout.test", "(hidden)"),
+        ] {
+            let told =
+                format!("{shown:?} (from --set public_url): write https://host, without a path, a name or a query");
+            check_refused("public_url", given, &told);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for given in [folder.path().join("missing"), file] {
+            let given = given.display().to_string();
+            for name in ["plugins_dir", "scripts_dir"] {
+                check_refused(
+                    name,
+                    &given,
+                    &format!("{given:?} (from --set {name}): is no folder; make it, or leave the setting empty"),
+                );
+            }
+        }
+        check_refused(
+            "database_url",
+            "sqlite::memory:",
+            "\"(hidden)\" (from --set database_url): a database in memory is gone with each connection; name a file: sqlite:///path/ampout.db",
+        );
+        check_refused(
+            "database_connections",
+            "2",
+            "\"2\" (from --set database_connections): must be 0 or from 4 to 1000",
+        );
+    }
+
+    #[test]
+    fn what_an_operator_may_set_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("lease_seconds", "3600".to_owned()),
+            ("public_url", "https://ampout.test/".to_owned()),
+            ("scripts_dir", folder.path().display().to_string()),
+            ("database_connections", "40".to_owned()),
+        ];
+        let values = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let figment = Figment::from(Toml::string(DEFAULTS)).merge(Given { by: GivenBy::Flags, values });
+        let config = Config::of_operator(&figment).unwrap();
+        assert_eq!(config.public_url.unwrap().as_str(), "https://ampout.test/");
     }
 }

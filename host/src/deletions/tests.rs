@@ -8,7 +8,7 @@ use crate::store::deletions::{Busy, Marked, mark_campaign, mark_contact, mark_im
 use crate::store::facts::bounce::{self, Bounce, Source};
 use crate::store::facts::{delivery, unsubscribe};
 use crate::store::sends::{self, Ending, Lease, NewSend, Obstacle, Places, Send};
-use crate::store::{Page, campaigns, contacts, counters, credential_days, credentials, suppressions};
+use crate::store::{Page, campaigns, contacts, counters, credential_days, credentials, former_addresses, suppressions};
 use crate::test_support::{self, Sender, TestApp, accept};
 
 async fn start() -> (TestApp, Sender) {
@@ -153,6 +153,21 @@ async fn an_opt_out_outlives_its_contact() {
     let mut kept = suppressed(&app, sender).await;
     kept.sort();
     assert_eq!(kept, ["contact@example.com", "import@example.com", "late@example.com"]);
+}
+
+#[tokio::test]
+async fn a_link_in_mail_to_any_address_of_a_contact_that_is_gone_still_says_whose_it_is() {
+    let (app, sender) = start().await;
+    let send = app.sent(sender, "jon@example.com").await;
+    let mut tx = app.store.begin().await.unwrap();
+    former_addresses::give_up(tx.conn(), send.contact_id, "john@example.com", app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let doomed = mark(&app, &send, false).await;
+    assert!(finish(&app, doomed).await.unwrap());
+    let mut conn = app.store.read().await.unwrap();
+    let departed = deletions::departed(&mut conn, send.enrollment_id).await.unwrap();
+    let whose = |address: &str| (sender.account, address.to_owned());
+    assert_eq!(departed, [whose("john@example.com"), whose("jon@example.com")]);
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 //! intent is safe. Nobody waits for company: what comes while a group is written is the next one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::outcome::Outcome;
+use super::unwritten::{Unwritten, Waiting};
 use super::worker::Line;
 use crate::app::App;
 use crate::domain::Timestamp;
@@ -23,13 +24,13 @@ use crate::store::{self, Tx};
 const MOST_AT_ONCE: usize = 256;
 /// Entries that wait; who comes later waits for a place.
 const MOST_WAITING: usize = 1024;
-/// Between two tries to write what must not be lost.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A handle to the writer. Cheap to clone; the writer ends with the last one.
 #[derive(Clone)]
 pub(super) struct Ledger {
     entries: mpsc::Sender<Entry>,
+    unwritten: Arc<Unwritten>,
+    shutdown: CancellationToken,
 }
 
 enum Entry {
@@ -46,9 +47,9 @@ struct Finished {
 
 impl Ledger {
     /// Starts the writer; its task ends when the last handle is dropped and everything is written.
-    pub(super) fn start(app: App) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(app: App, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
         let (entries, waiting) = mpsc::channel(MOST_WAITING);
-        (Self { entries }, tokio::spawn(write_all(app, waiting)))
+        (Self { entries, unwritten: Arc::default(), shutdown }, tokio::spawn(write_all(app, waiting)))
     }
 
     /// Writes that a send is about to leave. An error or an obstacle means: it must not.
@@ -57,7 +58,11 @@ impl Ledger {
         if self.entries.send(Entry::Intent { send, credential, answer }).await.is_err() {
             return Ok(Err(Obstacle::Lost));
         }
-        answered.await.unwrap_or(Ok(Err(Obstacle::Lost)))
+        let begun = answered.await.unwrap_or(Ok(Err(Obstacle::Lost)));
+        if let Err(error) = &begun {
+            self.unwritten.intent_failed(error);
+        }
+        begun
     }
 
     /// Writes how a send came out, however long the database takes to answer: forgetting it would leave the send in
@@ -70,18 +75,25 @@ impl Ledger {
         mut line: Option<Line>,
     ) {
         let finished = Arc::new(Finished { held, outcome, decisions });
-        loop {
+        let mut waiting: Option<Waiting<'_>> = None;
+        for failures in 1.. {
             let (answer, answered) = oneshot::channel();
             if self.entries.send(Entry::Outcome { finished: Arc::clone(&finished), answer }).await.is_err() {
                 return;
             }
             drop(line.take());
             match answered.await {
-                Ok(Ok(())) | Err(_) => return,
+                Ok(Ok(())) => {
+                    if let Some(waiting) = waiting {
+                        waiting.written();
+                    }
+                    return;
+                }
+                Err(_) => return,
                 Ok(Err(error)) => {
-                    tracing::warn!(send.id = %finished.held.send.id, error = &error as &dyn std::error::Error,
-                        "The outcome of a send could not be written and is tried again");
-                    tokio::time::sleep(PATIENCE).await;
+                    let waiting = waiting.get_or_insert_with(|| self.unwritten.one_more());
+                    waiting.failed(&error);
+                    waiting.again(failures, &self.shutdown).await;
                 }
             }
         }

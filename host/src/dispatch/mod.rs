@@ -6,8 +6,10 @@
 mod allowance;
 mod claim;
 mod compose;
+mod connect;
 mod gate_question;
 mod held;
+mod lasting;
 mod ledger;
 mod open_credential;
 mod outcome;
@@ -19,10 +21,11 @@ mod sequences;
 mod standing;
 pub mod test_send;
 mod turns;
+mod unwritten;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +38,7 @@ use crate::store::{self, campaigns, facts};
 use crate::wake::Wake;
 use claim::Round;
 use held::Held;
+use lasting::Lasting;
 use ledger::Ledger;
 use quiet::Quiet;
 use sequences::Sequences;
@@ -68,7 +72,7 @@ pub fn most_held(app: &App) -> u64 {
 /// Sends until `shutdown`; then what is on its way is finished and written, and what is only held given back, before it
 /// returns.
 pub async fn run(app: App, shutdown: CancellationToken) {
-    let (ledger, writer) = Ledger::start(app.clone());
+    let (ledger, writer) = Ledger::start(app.clone(), shutdown.clone());
     let held = Held::default();
     let turns = Turns::new(app.config.smtp_connections_per_credential, app.config.smtp_connections_per_account);
     let dispatcher =
@@ -80,6 +84,7 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let mut recover_at = app.clock.now();
     let mut next = recover_at;
     let mut woken = Woken::Time;
+    let (mut recovering, mut claiming) = (Lasting::default(), Lasting::default());
     let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
     while !shutdown.is_cancelled() {
         // Further away than ever planned: the clock was set back.
@@ -88,11 +93,16 @@ pub async fn run(app: App, shutdown: CancellationToken) {
         if is_time(recover_at, RECOVER_AGAIN, now) {
             recover_at = now.plus(RECOVER_AGAIN);
             match recover(&app, &held).await {
-                Ok(0) => {}
-                Ok(_) => woken = Woken::Bell,
-                Err(error) => {
+                Ok(freed) => {
+                    recovering.works(Instant::now());
+                    if freed > 0 {
+                        woken = Woken::Bell;
+                    }
+                }
+                Err(error) if recovering.fails(Instant::now()) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
                 }
+                Err(_) => {}
             }
         }
         if woken == Woken::Bell {
@@ -103,9 +113,14 @@ pub async fn run(app: App, shutdown: CancellationToken) {
             rounds = rounds.wrapping_add(1);
             held.mark();
             next = match round(&dispatcher, &sequences, &mut quiet, &mut workers, rounds).await {
-                Ok(next) => next,
+                Ok(next) => {
+                    claiming.works(Instant::now());
+                    next
+                }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
+                    if claiming.fails(Instant::now()) {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "Claiming sends failed");
+                    }
                     app.clock.now().plus(AFTER_ERROR)
                 }
             };
@@ -280,6 +295,7 @@ async fn recover(app: &App, held: &Held) -> store::Result<usize> {
 
 /// Holds on to what is being worked on, for as long as it takes.
 async fn keep_leases(app: App, held: Held, turns: Turns, shutdown: CancellationToken) {
+    let mut extending = Lasting::default();
     loop {
         app.clock.sleep(app.lease() / 3).await;
         app.smtp.close_idle().await;
@@ -292,8 +308,14 @@ async fn keep_leases(app: App, held: Held, turns: Turns, shutdown: CancellationT
             continue;
         }
         let lease = Lease { owner: app.node, until: app.clock.now().plus(app.lease()) };
-        if let Err(error) = extend(&app, &ids, lease).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "Leases could not be extended");
+        match extend(&app, &ids, lease).await {
+            Ok(()) => {
+                extending.works(Instant::now());
+            }
+            Err(error) if extending.fails(Instant::now()) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Leases could not be extended");
+            }
+            Err(_) => {}
         }
     }
 }

@@ -65,6 +65,11 @@ pub(super) enum Outcome {
         /// Why.
         ending: Ending,
     },
+    /// Its server can't take it by what it offers, and was told nothing.
+    Unsuitable {
+        /// Why, and what helps.
+        reason: String,
+    },
     /// The domain takes no mail.
     DomainTakesNoMail {
         /// Why.
@@ -103,6 +108,7 @@ impl Outcome {
             Self::GivenBack { .. } => "given_back",
             Self::InDoubt { .. } => "in_doubt",
             Self::Failed { .. } => "failed",
+            Self::Unsuitable { .. } => "unsuitable",
             Self::DomainTakesNoMail { .. } => "domain_takes_no_mail",
             Self::PassedOver { .. } => "passed_over",
             Self::Skipped { .. } | Self::Stopped { .. } => "skipped",
@@ -140,6 +146,7 @@ impl Outcome {
             }
             Self::InDoubt { ending } => delivery::in_doubt(tx, held, ending, now).await,
             Self::Failed { ending } => delivery::failed(tx, held, ending, now).await,
+            Self::Unsuitable { reason } => delivery::unsuitable(tx, held, reason, now).await,
             Self::DomainTakesNoMail { reason } => delivery::domain_takes_no_mail(tx, held, reason, now).await,
             Self::PassedOver { why, reason } => delivery::passed_over(tx, held, *why, reason, now).await,
             Self::Skipped { reason, next } => delivery::skipped(tx, held, reason, next.as_ref(), now).await.map(drop),

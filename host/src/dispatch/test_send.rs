@@ -85,6 +85,7 @@ async fn send_one(
     match timeout_at(deadline, connection.send(&envelope, &message)).await {
         Ok(TransactionOutcome::Accepted(_)) => Ok(()),
         Ok(TransactionOutcome::Refused { reply, .. }) => Err(format!("the server refused it: {reply}")),
+        Ok(TransactionOutcome::Unsuitable { why }) => Err(why.to_string()),
         Ok(TransactionOutcome::LostBeforeData { error }) => {
             Err(format!("not sent: the connection broke before the message left: {error}"))
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Dispatcher;
 use super::claim::CampaignContext;
 use super::compose::{Parts, compose};
+use super::connect::connect;
 use super::open_credential::OpenCredential;
 use super::outcome::Outcome;
 use super::render::CompiledStep;
@@ -14,10 +15,10 @@ use super::turns::{Turn, Turns};
 use crate::app::App;
 use crate::dns::MxAnswer;
 use crate::domain::smtp_reply::{self, Reply, ReplyVerdict, Stage};
-use crate::domain::{pacing, queue_id};
+use crate::domain::{Timestamp, pacing, queue_id};
 use crate::extensions::CallScope;
 use crate::extensions::hooks::gate;
-use crate::smtp::{ConnectError, Envelope, PooledConnection, TransactionOutcome};
+use crate::smtp::{Envelope, PooledConnection, TransactionOutcome, Unsuitable};
 use crate::store::counters::SkipCounter;
 use crate::store::decisions::Decision;
 use crate::store::sends::{ClaimedSend, Ending, Obstacle};
@@ -30,6 +31,10 @@ const MX_TRIES: u32 = 3;
 const MX_AGAIN: Duration = Duration::from_secs(60);
 /// A connection that broke for the first time before the message left is tried again after this.
 const LOST_AGAIN: Duration = Duration::from_secs(30);
+/// The least that a gate puts a message off.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// And where it puts it off to a time that is over.
+const WAIT_FOR_THE_PAST: Duration = Duration::from_secs(60);
 /// Replies are kept up to this length.
 const MOST_REPLY_CHARS: usize = 1000;
 
@@ -66,17 +71,13 @@ async fn attempt(
         });
     };
     let Some(credential) = context.credentials.get(&held.credential_id) else {
-        return Some(Outcome::GivenBack {
-            due_at: now,
-            reason: "its credential is gone".to_owned(),
-            counts_as_mx_attempt: false,
-        });
+        return Some(given_back(now, "its credential is gone"));
     };
     let server = match &credential.server {
         Ok(server) => server,
         Err(error) => return Some(at_fault(app, credential, because(error))),
     };
-    let exchangers = match mail_exchangers(app, context, held).await {
+    let exchangers = match mail_exchangers(app, turns, context, held).await {
         Ok(exchangers) => exchangers,
         Err(outcome) => return Some(outcome),
     };
@@ -85,26 +86,15 @@ async fn attempt(
     }
     let turn = turns.take(held.send.account_id, held.credential_id).await;
     if shutdown.is_cancelled() {
-        return Some(Outcome::GivenBack {
-            due_at: app.clock.now(),
-            reason: "the node that held it stops".to_owned(),
-            counts_as_mx_attempt: false,
-        });
+        return Some(given_back(app.clock.now(), "the node that held it stops"));
     }
     if turns.was_refused_since(held.credential_id, context.claimed_at) {
-        return Some(Outcome::GivenBack {
-            due_at: app.clock.now(),
-            reason: "its credential rests: the server has just refused it".to_owned(),
-            counts_as_mx_attempt: false,
-        });
+        return Some(given_back(app.clock.now(), "its credential rests: the server has just refused it"));
     }
     let is_of_another_day = |day| day != app.clock.now().utc_day() && held.send.attempts == 0;
     if held.send.reserved_day.is_some_and(is_of_another_day) {
-        return Some(Outcome::GivenBack {
-            due_at: app.clock.now(),
-            reason: "the day whose limit it had a place of ended while it waited for a connection".to_owned(),
-            counts_as_mx_attempt: false,
-        });
+        let reason = "the day whose limit it had a place of ended while it waited for a connection";
+        return Some(given_back(app.clock.now(), reason));
     }
     // Not before its turn: what is claimed together would be built together, and what waits for the database meanwhile
     // would wait for all of that.
@@ -112,24 +102,20 @@ async fn attempt(
         Ok(built) => built,
         Err(ending) => return Some(Outcome::Failed { ending }),
     };
-    let line = match app.smtp.acquire(held.credential_id, server).await {
+    let line = match connect(dispatcher, context, credential, server, held).await {
         Ok(connection) => line.insert(Line { connection, _turn: turn }),
-        Err(error) => return Some(rest(turns, held, not_connected(app, credential, &error))),
+        Err(outcome) => return Some(rest(turns, held, outcome)),
     };
     match ledger.intent(held.send.id, held.credential_id).await {
         Ok(Ok(())) => {}
         Ok(Err(obstacle)) => return stopped_by(obstacle, app),
-        Err(error) => {
-            tracing::warn!(send.id = %held.send.id, error = &error as &dyn std::error::Error,
-                "The intent could not be written; nothing was sent");
-            return Some(Outcome::GivenBack {
-                due_at: app.clock.now(),
-                reason: error.to_string(),
-                counts_as_mx_attempt: false,
-            });
-        }
+        // The ledger tells of it.
+        Err(error) => return Some(given_back(app.clock.now(), error.to_string())),
     }
     let ended = line.connection.send(&envelope, &message).await;
+    if let TransactionOutcome::Accepted(_) = ended {
+        turns.worked(held.credential_id);
+    }
     Some(rest(turns, held, judged(app, context, credential, held, ended)))
 }
 
@@ -142,10 +128,16 @@ fn rest(turns: &Turns, held: &ClaimedSend, outcome: Outcome) -> Outcome {
 }
 
 /// The MX hosts of a first step's domain where they were asked for, or what follows from there being none.
-async fn mail_exchangers(app: &App, context: &CampaignContext, held: &ClaimedSend) -> Result<Option<String>, Outcome> {
+async fn mail_exchangers(
+    app: &App,
+    turns: &Turns,
+    context: &CampaignContext,
+    held: &ClaimedSend,
+) -> Result<Option<String>, Outcome> {
     if !context.campaign.verify_email_mx || held.first_send_id.is_some() {
         return Ok(None);
     }
+    let _turn = turns.to_look_up(held.send.account_id).await;
     match app.resolver.mail_exchangers(&held.contact.domain).await {
         MxAnswer::Exchangers(hosts) => Ok(hosts.into_iter().next().map(|best| best.host)),
         MxAnswer::NullMx | MxAnswer::NoMx => Err(Outcome::DomainTakesNoMail { reason: MX_CHECK_FAILED.to_owned() }),
@@ -191,8 +183,8 @@ async fn ask_gate(
         gate::Admission::Skip { reason } => Some(Outcome::Skipped { reason, next: next_step(app, context, held) }),
         gate::Admission::Defer { until, reason } => {
             // A gate that asks for the past would be asked again at once, and again.
-            let due_at = until.max(now.plus(Duration::from_secs(1)));
-            Some(Outcome::GivenBack { due_at, reason, counts_as_mx_attempt: false })
+            let due_at = if until > now { until.max(now.plus(SHORTEST_WAIT)) } else { now.plus(WAIT_FOR_THE_PAST) };
+            Some(given_back(due_at, reason))
         }
     }
 }
@@ -232,6 +224,13 @@ fn judged(
             Outcome::Accepted { ending, next: next_step(app, context, held) }
         }
         TransactionOutcome::Refused { stage, reply } => refused(app, credential, held, stage, &reply),
+        TransactionOutcome::Unsuitable { why: why @ Unsuitable::Recipient } => {
+            Outcome::Unsuitable { reason: why.to_string() }
+        }
+        // Nothing that the credential sends could leave: what others can send is not to fail for it.
+        TransactionOutcome::Unsuitable { why: why @ Unsuitable::Sender } => {
+            at_fault(app, credential, because(why.to_string()))
+        }
         TransactionOutcome::LostBeforeData { error } => Outcome::Lost {
             ending: because(format!("the connection broke before the message left: {error}")),
             // The first time is mostly chance; a server that always breaks it off is asked ever more rarely.
@@ -254,6 +253,7 @@ fn refused(app: &App, credential: &OpenCredential, held: &ClaimedSend, stage: St
             Outcome::Deferred { ending: said(reply), retry_at: pacing::retry(now, held.send.attempts + 1) }
         }
         ReplyVerdict::RecipientRefused { class } => Outcome::Bounced { ending: said(reply), class },
+        ReplyVerdict::MessageTooLarge => Outcome::Failed { ending: said(reply) },
         ReplyVerdict::CredentialAtFault { why } => {
             let ending = Ending { reason: Some(shortened(&format!("{why}: {reply}"))), ..said(reply) };
             at_fault(app, credential, ending)
@@ -263,19 +263,18 @@ fn refused(app: &App, credential: &OpenCredential, held: &ClaimedSend, stage: St
     }
 }
 
-fn not_connected(app: &App, credential: &OpenCredential, error: &ConnectError) -> Outcome {
-    at_fault(app, credential, because(error.told()))
+/// Nothing has left; again at `due_at`.
+pub(super) fn given_back(due_at: Timestamp, reason: impl Into<String>) -> Outcome {
+    Outcome::GivenBack { due_at, reason: reason.into(), counts_as_mx_attempt: false }
 }
 
-fn at_fault(app: &App, credential: &OpenCredential, ending: Ending) -> Outcome {
+pub(super) fn at_fault(app: &App, credential: &OpenCredential, ending: Ending) -> Outcome {
     let rest_until = pacing::rest(app.clock.now(), credential.credential.rests);
     Outcome::CredentialAtFault { ending, rest_until }
 }
 
 fn stopped_by(obstacle: Obstacle, app: &App) -> Option<Outcome> {
     let now = app.clock.now();
-    let given_back =
-        |reason: &str| Outcome::GivenBack { due_at: now, reason: reason.to_owned(), counts_as_mx_attempt: false };
     match obstacle {
         Obstacle::Lost => None,
         Obstacle::Stopped(reason) => Some(Outcome::Stopped { reason }),
@@ -285,9 +284,9 @@ fn stopped_by(obstacle: Obstacle, app: &App) -> Option<Outcome> {
         Obstacle::Suppressed => {
             Some(Outcome::PassedOver { why: SkipCounter::Suppressed, reason: "suppressed".to_owned() })
         }
-        Obstacle::Gone => Some(given_back("what stood in its way a moment ago is gone")),
-        Obstacle::CampaignNotActive => Some(given_back("the campaign was paused")),
-        Obstacle::CredentialOff => Some(given_back("the credential was disabled")),
+        Obstacle::Gone => Some(given_back(now, "what stood in its way a moment ago is gone")),
+        Obstacle::CampaignNotActive => Some(given_back(now, "the campaign was paused")),
+        Obstacle::CredentialOff => Some(given_back(now, "the credential was disabled")),
     }
 }
 
@@ -307,7 +306,7 @@ fn said(reply: &Reply) -> Ending {
     }
 }
 
-fn because(reason: impl Into<String>) -> Ending {
+pub(super) fn because(reason: impl Into<String>) -> Ending {
     Ending { reason: Some(shortened(&reason.into())), ..Ending::default() }
 }
 

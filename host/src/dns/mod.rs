@@ -28,13 +28,23 @@ pub struct ResolverOptions {
     pub attempts: usize,
     /// How many answers are kept, negative ones among them, each for as long as its TTL says.
     pub cache_size: u64,
-    /// How many look-ups may be on their way at once; the rest wait their turn.
+    /// How many domains may be asked for their mail exchangers at once; the rest wait their turn.
     pub concurrency: usize,
+    /// The same of hosts that are asked for their addresses, which have turns of their own: a list of domains whose servers are
+    /// silent keeps nobody from being reached.
+    pub address_concurrency: usize,
 }
 
 impl Default for ResolverOptions {
     fn default() -> Self {
-        Self { servers: Vec::new(), timeout: Duration::from_secs(3), attempts: 2, cache_size: 65_536, concurrency: 64 }
+        Self {
+            servers: Vec::new(),
+            timeout: Duration::from_secs(3),
+            attempts: 2,
+            cache_size: 65_536,
+            concurrency: 64,
+            address_concurrency: 256,
+        }
     }
 }
 
@@ -46,7 +56,8 @@ pub struct Resolver {
 
 struct Shared {
     hickory: TokioResolver,
-    turn: Semaphore,
+    address_turns: Semaphore,
+    exchanger_turns: Semaphore,
     patience: Duration,
     addresses: Coalescer<Result<Vec<IpAddr>, DnsError>>,
     exchangers: Coalescer<MxAnswer>,
@@ -147,7 +158,8 @@ impl Resolver {
         let patience = options.timeout.saturating_mul(tries).saturating_mul(2);
         let shared = Shared {
             hickory,
-            turn: Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            address_turns: turns(options.address_concurrency),
+            exchanger_turns: turns(options.concurrency),
             patience,
             addresses: Coalescer::default(),
             exchangers: Coalescer::default(),
@@ -181,7 +193,7 @@ impl std::fmt::Debug for Resolver {
 impl Shared {
     async fn look_up_addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         let name = absolute(host).ok_or_else(|| DnsError::NotAName { host: host.to_owned() })?;
-        let found = self.bounded(self.hickory.lookup_ip(name)).await;
+        let found = self.bounded(&self.address_turns, self.hickory.lookup_ip(name)).await;
         let addresses: Vec<IpAddr> = match found {
             Ok(found) => found.iter().collect(),
             Err(Failure::Says) => Vec::new(),
@@ -196,7 +208,7 @@ impl Shared {
     async fn look_up_exchangers(&self, domain: &str) -> MxAnswer {
         // What can't be written in the DNS can't have a record there.
         let Some(name) = absolute(domain) else { return MxAnswer::NoMx };
-        let found = match self.bounded(self.hickory.mx_lookup(name)).await {
+        let found = match self.bounded(&self.exchanger_turns, self.hickory.mx_lookup(name)).await {
             Ok(found) => found,
             Err(Failure::Says) => return MxAnswer::NoMx,
             Err(Failure::Silent(reason)) => return MxAnswer::NoAnswer { reason },
@@ -208,9 +220,13 @@ impl Shared {
         read_exchangers(records.map(|mx| (mx.preference, mx.exchange.to_ascii())))
     }
 
-    async fn bounded<T>(&self, look_up: impl Future<Output = Result<T, NetError>>) -> Result<T, Failure> {
+    async fn bounded<T>(
+        &self,
+        turns: &Semaphore,
+        look_up: impl Future<Output = Result<T, NetError>>,
+    ) -> Result<T, Failure> {
         let silent = |reason: &str| Failure::Silent(reason.to_owned());
-        let _turn = self.turn.acquire().await.map_err(|_| silent("the resolver is shut down"))?;
+        let _turn = turns.acquire().await.map_err(|_| silent("the resolver is shut down"))?;
         match tokio::time::timeout(self.patience, look_up).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) if error.is_no_records_found() => Err(Failure::Says),
@@ -240,6 +256,10 @@ fn read_exchangers(records: impl Iterator<Item = (u16, String)>) -> MxAnswer {
         (true, true) => MxAnswer::NullMx,
         (true, false) => MxAnswer::Exchangers(exchangers),
     }
+}
+
+fn turns(concurrency: usize) -> Semaphore {
+    Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))
 }
 
 fn absolute(name: &str) -> Option<Name> {

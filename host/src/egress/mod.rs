@@ -124,7 +124,9 @@ impl EgressGuard {
             last = match outcome {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => {
-                    EgressError::Unreachable { host: host.to_owned(), port, reason: format!("{address}: {error}") }
+                    // Which address of the operator's network it is, is told to the operator alone.
+                    tracing::debug!(host, %address, %error, "A connection failed");
+                    EgressError::Unreachable { host: host.to_owned(), port, reason: error.to_string() }
                 }
                 Err(_) => timed_out(),
             };

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::breaker::{Change, Failure, Permission};
 use super::chain::{CallScope, Line};
 use super::decision::{Author, Decided, DecisionRecord, Mode, Suspension};
-use super::error::CallError;
+use super::error::{CallError, HostBusy};
 use super::extension::LoadedExtension;
 use super::hooks::{HookDecision, HookInput, bounce, gate, ingest, reply};
 use super::host::{Called, ExtensionHost};
@@ -29,9 +29,21 @@ pub enum Ingested {
     Unavailable {
         /// For people.
         reason: String,
+        /// Whether it was asked: what rests or has no time has said nothing of the request.
+        was_asked: bool,
     },
     /// There is no adapter of that name.
     UnknownProvider,
+}
+
+/// Whether an extension is asked something for the first time. One that failed at it before fails again, which is the
+/// question's fault and suspends nobody once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// The first.
+    First,
+    /// It was asked before, and failed.
+    Again,
 }
 
 /// What came of asking a line.
@@ -42,20 +54,33 @@ enum Asked {
     Nobody,
 }
 
+/// How an extension is asked.
+struct Asking {
+    permission: Permission,
+    time: Time,
+    mode: Mode,
+}
+
 impl ExtensionHost {
-    /// What is this inbound message? Where nobody can tell, it is [`reply::Verdict::Unclassified`].
-    pub async fn classify(&self, scope: &CallScope, message: Arc<reply::Message>) -> Decided<reply::Classification> {
+    /// What is this inbound message? Where nobody can tell, it is [`reply::Verdict::Unclassified`]; a host that is too busy
+    /// to ask can be asked again.
+    pub async fn classify(
+        &self,
+        scope: &CallScope,
+        message: Arc<reply::Message>,
+    ) -> Result<Decided<reply::Classification>, HostBusy> {
         let line = self.line(Hook::ReplyClassifier, scope);
-        let (asked, records) = self.ask(line, HookInput::ReplyClassifier(message)).await;
+        let (asked, records) = self.ask(line, HookInput::ReplyClassifier(message), Time::First).await;
         let unclassified =
             |reason: String| reply::Classification::new(reply::Verdict::Unclassified, Some(reason), Default::default());
-        match asked {
+        Ok(match asked {
             Asked::Answered(HookDecision::ReplyClassifier(reply::Answer::Classified(decision)), author) => {
                 Decided { decision, by: Some(author), records }
             }
+            Asked::Failed(CallError::Busy) => return Err(HostBusy),
             Asked::Failed(error) => Decided { decision: unclassified(error.to_string()), by: None, records },
             _ => Decided { decision: unclassified("no classifier could tell".to_owned()), by: None, records },
-        }
+        })
     }
 
     /// What does this provider's request say?
@@ -65,25 +90,27 @@ impl ExtensionHost {
         provider: &str,
         request: Arc<ingest::Request>,
         settings: Arc<ingest::Settings>,
+        time: Time,
     ) -> Decided<Ingested> {
         let line = self.line(Hook::ProviderAdapter, scope).of_provider(provider);
-        if line.active.is_empty() {
+        let Some(first) = line.active.first().cloned() else {
             return Decided { decision: Ingested::UnknownProvider, by: None, records: Vec::new() };
-        }
-        let (asked, records) = self.ask(line, HookInput::ProviderAdapter(request, settings)).await;
-        match asked {
+        };
+        let (asked, records) = self.ask(line, HookInput::ProviderAdapter(request, settings), time).await;
+        let unavailable = |reason: String, was_asked| Ingested::Unavailable { reason, was_asked };
+        let (decision, by) = match asked {
+            // Who stands in for one that is suspended may know nothing of its form: what it can't read is not lost for that.
+            Asked::Answered(HookDecision::ProviderAdapter(Err(refusal)), author) if author != Author::of(&first) => (
+                unavailable(format!("{} is suspended, and {author} refused: {refusal}", Author::of(&first)), false),
+                None,
+            ),
             Asked::Answered(HookDecision::ProviderAdapter(answer), author) => {
-                let decision = answer.map_or_else(Ingested::Refused, Ingested::Outcome);
-                Decided { decision, by: Some(author), records }
+                (answer.map_or_else(Ingested::Refused, Ingested::Outcome), Some(author))
             }
-            Asked::Failed(error) => {
-                Decided { decision: Ingested::Unavailable { reason: error.to_string() }, by: None, records }
-            }
-            _ => {
-                let reason = "the adapter is suspended".to_owned();
-                Decided { decision: Ingested::Unavailable { reason }, by: None, records }
-            }
-        }
+            Asked::Failed(error) => (unavailable(error.to_string(), error.is_the_extensions_fault()), None),
+            _ => (unavailable("the adapter is suspended".to_owned(), false), None),
+        };
+        Decided { decision, by, records }
     }
 
     /// The adapter that would be asked first for `provider`: its settings and the status for "try again" are in its
@@ -95,7 +122,7 @@ impl ExtensionHost {
     /// Are these bounces too many? Where no policy can tell, the host's own threshold rule does.
     pub async fn judge(&self, scope: &CallScope, stats: Arc<bounce::Stats>) -> Decided<bounce::Judgement> {
         let line = self.line(Hook::BouncePolicy, scope);
-        let (asked, records) = self.ask(line, HookInput::BouncePolicy(Arc::clone(&stats))).await;
+        let (asked, records) = self.ask(line, HookInput::BouncePolicy(Arc::clone(&stats)), Time::First).await;
         match asked {
             Asked::Answered(HookDecision::BouncePolicy(decision), author) => {
                 Decided { decision, by: Some(author), records }
@@ -108,7 +135,7 @@ impl ExtensionHost {
     pub async fn admit(&self, scope: &CallScope, send: Arc<gate::Send>) -> Decided<gate::Admission> {
         let line = self.line(Hook::SendGate, scope);
         let is_open = line.active.is_empty();
-        let (asked, records) = self.ask(line, HookInput::SendGate(send)).await;
+        let (asked, records) = self.ask(line, HookInput::SendGate(send), Time::First).await;
         let wait = |reason: String| gate::Admission::Defer { until: self.now().plus(GATE_FAILED_WAIT), reason };
         match asked {
             Asked::Answered(HookDecision::SendGate(decision), author) => {
@@ -129,24 +156,31 @@ impl ExtensionHost {
     }
 
     /// Asks the active ones in turn and all shadows beside them.
-    async fn ask(&self, line: Line, input: HookInput) -> (Asked, Vec<DecisionRecord>) {
+    async fn ask(&self, line: Line, input: HookInput, time: Time) -> (Asked, Vec<DecisionRecord>) {
+        let in_turn = self.ask_in_turn(&line.active, &input, time);
         if line.shadows.is_empty() {
-            return self.ask_in_turn(&line.active, &input).await;
+            return in_turn.await;
         }
-        let shadows = line.shadows.iter().map(|shadow| self.shadow(shadow, &input));
-        let ((asked, mut records), shadowed) = tokio::join!(self.ask_in_turn(&line.active, &input), join_all(shadows));
+        let shadows = line.shadows.iter().map(|shadow| self.shadow(shadow, &input, time));
+        let ((asked, mut records), shadowed) = tokio::join!(in_turn, join_all(shadows));
         records.extend(shadowed.into_iter().flatten());
         (asked, records)
     }
 
-    async fn ask_in_turn(&self, line: &[Arc<LoadedExtension>], input: &HookInput) -> (Asked, Vec<DecisionRecord>) {
+    async fn ask_in_turn(
+        &self,
+        line: &[Arc<LoadedExtension>],
+        input: &HookInput,
+        time: Time,
+    ) -> (Asked, Vec<DecisionRecord>) {
         let mut records = Vec::with_capacity(1);
         for extension in line {
-            let permission = extension.breaker.permission(self.now());
+            let permission = self.permission(extension, time);
             if permission == Permission::Rest {
                 continue;
             }
-            let (answer, change) = self.ask_one(extension, input, permission, Mode::Active, &mut records).await;
+            let asking = Asking { permission, time, mode: Mode::Active };
+            let (answer, change) = self.ask_one(extension, input, asking, &mut records).await;
             match answer {
                 Ok(HookDecision::ReplyClassifier(reply::Answer::Pass)) => {}
                 Ok(decision) => return (Asked::Answered(decision, Author::of(extension)), records),
@@ -158,28 +192,39 @@ impl ExtensionHost {
         (Asked::Nobody, records)
     }
 
-    async fn shadow(&self, extension: &Arc<LoadedExtension>, input: &HookInput) -> Option<DecisionRecord> {
-        let permission = extension.breaker.permission(self.now());
+    async fn shadow(&self, extension: &Arc<LoadedExtension>, input: &HookInput, time: Time) -> Option<DecisionRecord> {
+        let permission = self.permission(extension, time);
         if permission == Permission::Rest {
             return None;
         }
         let mut records = Vec::with_capacity(1);
-        self.ask_one(extension, input, permission, Mode::Shadow, &mut records).await.0.ok();
+        let asking = Asking { permission, time, mode: Mode::Shadow };
+        self.ask_one(extension, input, asking, &mut records).await.0.ok();
         records.pop()
+    }
+
+    /// A question that it failed at before is no probe, either: it would take the place of one that may bring it back.
+    fn permission(&self, extension: &LoadedExtension, time: Time) -> Permission {
+        match time {
+            Time::Again if extension.is_suspended() => Permission::Rest,
+            Time::Again => Permission::Ask,
+            Time::First => extension.breaker.permission(self.now()),
+        }
     }
 
     async fn ask_one(
         &self,
         extension: &Arc<LoadedExtension>,
         input: &HookInput,
-        permission: Permission,
-        mode: Mode,
+        Asking { permission, time, mode }: Asking,
         records: &mut Vec<DecisionRecord>,
     ) -> (Result<HookDecision, CallError>, Change) {
         let Called { answer, record } = self.call(extension, input).await;
         let change = match &answer {
             Ok(_) => extension.breaker.answered(permission),
-            Err(error) if error.is_the_extensions_fault() => extension.breaker.failed(self.now(), error),
+            Err(error) if time == Time::First && error.is_the_extensions_fault() => {
+                extension.breaker.failed(self.now(), error)
+            }
             Err(_) => Change::None,
         };
         if change != Change::None {

@@ -65,7 +65,8 @@ impl Breaker {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.next_probe {
             None => Permission::Ask,
-            Some(at) if now < at => Permission::Rest,
+            // Further away than ever planned: the clock was set back.
+            Some(at) if now < at && at <= now.plus(BETWEEN_PROBES) => Permission::Rest,
             Some(_) => {
                 state.next_probe = Some(now.plus(BETWEEN_PROBES));
                 Permission::Probe

@@ -45,6 +45,12 @@ pub struct Author {
     pub sha256: String,
 }
 
+impl std::fmt::Display for Author {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.extension, self.version)
+    }
+}
+
 /// What one extension said.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DecisionRecord {

@@ -64,6 +64,11 @@ pub enum CallError {
     BadAnswer(#[from] BadAnswer),
 }
 
+/// Too many calls at once: nobody was asked, and the same question may be answered later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no call slot was free in time; ask again")]
+pub struct HostBusy;
+
 impl CallError {
     /// Whether the breaker counts it.
     pub fn is_the_extensions_fault(&self) -> bool {

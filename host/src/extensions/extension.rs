@@ -9,6 +9,7 @@ use super::manifest::Manifest;
 use super::rhai::ScriptProgram;
 use super::signature::Vouched;
 use super::wasm::ComponentProgram;
+use crate::domain::ids::AccountId;
 use crate::domain::status::{Hook, words};
 
 words! {
@@ -24,6 +25,8 @@ words! {
 /// A version of an extension, ready to be asked. It never changes; its breaker does.
 pub struct LoadedExtension {
     pub(super) manifest: Manifest,
+    /// None: the system.
+    pub(super) owner: Option<AccountId>,
     pub(super) sha256: String,
     pub(super) file: String,
     pub(super) vouched: Vouched,
@@ -45,7 +48,7 @@ impl LoadedExtension {
     /// A version that is bound and can't be loaded for this reason; each call of it fails.
     pub fn unloadable(manifest: Manifest, engine: EngineKind, sha256: String, file: String, reason: String) -> Self {
         let program = Program::Unloadable(engine, reason);
-        Self { manifest, sha256, file, vouched: Vouched::default(), program, breaker: Breaker::default() }
+        Self { manifest, owner: None, sha256, file, vouched: Vouched::default(), program, breaker: Breaker::default() }
     }
 
     /// Its name; an adapter's is its provider.

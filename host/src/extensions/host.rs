@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 
 use super::chain::{Binding, BindingTable, CallScope, Line};
 use super::decision::Suspension;
@@ -24,9 +24,11 @@ use super::raised::{self, RaisedLimit};
 use super::record::CallRecord;
 use super::rhai::ScriptEngine;
 use super::signature::Signer;
+use super::slots::Slots;
 use super::wasm::{ComponentEngine, Purpose};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::domain::ids::AccountId;
 use crate::domain::status::Hook;
 use crate::http_client::HttpClient;
 
@@ -77,21 +79,11 @@ pub(super) struct Inner {
     pub(super) counting: Mutex<Option<Arc<ComponentEngine>>>,
     pub(super) scripts: ScriptEngine,
     pub(super) options: HostOptions,
-    permits: Semaphore,
-    fetching_permits: Semaphore,
+    slots: Slots,
     clock: Clock,
     table: ArcSwap<BindingTable>,
     suspensions: Mutex<VecDeque<Suspension>>,
     suspended: Notify,
-}
-
-/// Whose extension is loaded, as far as its limits go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Raising {
-    /// The system's: it gets what the operator gives its name.
-    AsGiven,
-    /// An account's.
-    Nothing,
 }
 
 /// One call: the answer and what it took.
@@ -127,8 +119,7 @@ impl ExtensionHost {
             components: Arc::new(components),
             counting: Mutex::default(),
             scripts: ScriptEngine::start(&limits.script),
-            permits: Semaphore::new(limits.concurrent_calls),
-            fetching_permits: Semaphore::new(limits.fetch.concurrent_calls),
+            slots: Slots::new(limits),
             clock: clock.clone(),
             options,
             table: ArcSwap::default(),
@@ -155,27 +146,19 @@ impl ExtensionHost {
         engine: EngineKind,
         file: &str,
     ) -> Result<Arc<LoadedExtension>, LoadError> {
-        self.load_with(bytes.into(), engine, file, Raising::AsGiven).await
+        self.load_for(None, bytes, engine, file).await
     }
 
-    /// The same of an account's script, which has the limits of all: its name is its own affair.
-    pub async fn load_of_account(
+    /// The same of an account's, or (none) of the system's, which get the limits that the operator gives their names. An
+    /// account's have the limits of all, as their names are its own affair, and share its slots.
+    pub async fn load_for(
         &self,
+        owner: Option<AccountId>,
         bytes: impl Into<Bytes>,
         engine: EngineKind,
         file: &str,
     ) -> Result<Arc<LoadedExtension>, LoadError> {
-        self.load_with(bytes.into(), engine, file, Raising::Nothing).await
-    }
-
-    async fn load_with(
-        &self,
-        bytes: Bytes,
-        engine: EngineKind,
-        file: &str,
-        raising: Raising,
-    ) -> Result<Arc<LoadedExtension>, LoadError> {
-        let extension = self.load_untried(bytes, engine, file, raising).await?;
+        let extension = self.load_untried(bytes.into(), engine, file, owner).await?;
         load::run_examples(self, &extension).await?;
         Ok(Arc::new(extension))
     }
@@ -186,10 +169,10 @@ impl ExtensionHost {
         bytes: Bytes,
         engine: EngineKind,
         file: &str,
-        raising: Raising,
+        owner: Option<AccountId>,
     ) -> Result<LoadedExtension, LoadError> {
         let (inner, name) = (Arc::clone(&self.0), file.to_owned());
-        let compile = move || load::compile(&inner, &inner.components, bytes, engine, &name, raising);
+        let compile = move || load::compile(&inner, &inner.components, bytes, engine, &name, owner);
         let compiled = tokio::task::spawn_blocking(compile).await;
         let extension =
             compiled.map_err(|error| LoadError::Engine { file: file.to_owned(), reason: error.to_string() })??;
@@ -225,8 +208,8 @@ impl ExtensionHost {
             }
             _ => extension,
         };
-        let turn = tokio::time::timeout(self.0.options.limits.queue_wait, self.turn(extension)).await;
-        let Ok(Some(_permits)) = turn else {
+        let slot = tokio::time::timeout(self.0.options.limits.queue_wait, self.0.slots.take(extension)).await;
+        let Ok(Some(_slot)) = slot else {
             return Called { answer: Err(CallError::Busy), record };
         };
         let began = Instant::now();
@@ -241,15 +224,6 @@ impl ExtensionHost {
         Called { answer, record }
     }
 
-    /// Waits for a slot. Who waits for the network holds only some of them.
-    async fn turn(&self, extension: &LoadedExtension) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
-        let fetching = match extension.may_fetch() {
-            true => Some(self.0.fetching_permits.acquire().await.ok()?),
-            false => None,
-        };
-        Some((fetching, self.0.permits.acquire().await.ok()?))
-    }
-
     /// Puts these bindings in the place of all that are there, at once. Calls under way finish on the old ones.
     pub fn set_bindings(&self, bindings: &[Binding]) {
         self.0.table.rcu(|table| table.with_bindings(bindings));
@@ -260,9 +234,14 @@ impl ExtensionHost {
         self.0.table.rcu(|table| table.with_shipped(shipped));
     }
 
-    /// Takes the news of extensions that were suspended or brought back since the last time; at most 256 are kept.
-    pub fn drain_suspensions(&self) -> Vec<Suspension> {
-        self.0.suspensions.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    /// Takes the oldest news of an extension that was suspended or brought back; at most 256 are kept.
+    pub fn next_suspension(&self) -> Option<Suspension> {
+        self.0.suspensions.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Keeps news that nobody could be told: they are the next again.
+    pub fn tell_again(&self, news: Suspension) {
+        self.0.suspensions.lock().unwrap_or_else(PoisonError::into_inner).push_front(news);
     }
 
     /// Waits until there may be such news.

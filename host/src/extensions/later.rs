@@ -34,6 +34,7 @@ impl Later {
         let trusted = &host.inner().options.trusted_signers;
         Ok(LoadedExtension {
             manifest: shipped.manifest()?,
+            owner: None,
             sha256: hex::encode(Sha256::digest(bytes)),
             file: file.to_owned(),
             vouched: signature::look(&Bytes::from_static(bytes), engine, trusted),

@@ -10,17 +10,21 @@ use super::error::{CallError, LoadError};
 use super::extension::{EngineKind, LoadedExtension, Program};
 use super::fetch::{Access, Reach};
 use super::hooks::HookInput;
-use super::host::{Called, ExtensionHost, Inner, Raising};
+use super::host::{Called, ExtensionHost, Inner};
 use super::manifest::{Example, Manifest};
 use super::raised;
 use super::rhai::{ScriptEngine, ScriptProgram};
 use super::signature::{self, Vouched};
 use super::wasm::{ComponentEngine, ComponentProgram, read_manifest};
 use crate::domain::Timestamp;
+use crate::domain::ids::AccountId;
 
 const MIB: usize = 1024 * 1024;
 /// An example that runs out of time is tried this often.
 const TRIES_IN_TIME: usize = 3;
+/// Of what an account uploads.
+pub(super) const MOST_EXAMPLES_OF_AN_ACCOUNT: usize = 32;
+pub(super) const MOST_OPERATIONS_OF_EXAMPLES: u64 = 500_000;
 
 /// Looks at the signature, reads the manifest and compiles. Not for an asynchronous thread: a JavaScript component takes
 /// seconds.
@@ -30,7 +34,7 @@ pub(super) fn compile(
     bytes: Bytes,
     engine: EngineKind,
     file: &str,
-    raising: Raising,
+    owner: Option<AccountId>,
 ) -> Result<LoadedExtension, LoadError> {
     let limit = host.largest_file(engine);
     if bytes.len() > limit {
@@ -43,11 +47,11 @@ pub(super) fn compile(
     }
     let (manifest, program) = match engine {
         EngineKind::Component => component(host, components, &bytes, file)?,
-        EngineKind::Script => script(host, &bytes, file, raising)?,
+        EngineKind::Script => script(host, &bytes, file, owner)?,
     };
     let sha256 = hex::encode(Sha256::digest(&bytes));
     let breaker = Default::default();
-    Ok(LoadedExtension { manifest, sha256, file: file.to_owned(), vouched, program, breaker })
+    Ok(LoadedExtension { manifest, owner, sha256, file: file.to_owned(), vouched, program, breaker })
 }
 
 /// Makes an instance, and throws it away.
@@ -64,11 +68,33 @@ pub(super) async fn make_an_instance(extension: &LoadedExtension) -> Result<(), 
 
 /// Runs the examples of the manifest; each must come out as it says.
 pub(super) async fn run_examples(host: &ExtensionHost, extension: &LoadedExtension) -> Result<(), LoadError> {
+    let mut operations = 0;
     for (index, example) in extension.manifest.examples.iter().enumerate() {
         let told =
             |reason| LoadError::Example { file: extension.file.clone(), example: name_of(example, index), reason };
         let called = run(host, extension, example).await.map_err(told)?;
         compare(example, &called).map_err(told)?;
+        operations += called.record.operations.unwrap_or_default();
+        if extension.owner.is_some() {
+            within_reason(index, operations).map_err(told)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the examples of an account's script may take, as every node runs them when it starts. Counted in operations, which
+/// are as many on any machine.
+fn within_reason(index: usize, operations: u64) -> Result<(), String> {
+    if index >= MOST_EXAMPLES_OF_AN_ACCOUNT {
+        return Err(format!(
+            "a script of an account has at most {MOST_EXAMPLES_OF_AN_ACCOUNT} examples; leave some out"
+        ));
+    }
+    if operations > MOST_OPERATIONS_OF_EXAMPLES {
+        return Err(format!(
+            "the examples up to here took {operations} operations; those of an account's script may take \
+             {MOST_OPERATIONS_OF_EXAMPLES} together: leave some out, or make them shorter"
+        ));
     }
     Ok(())
 }
@@ -117,21 +143,21 @@ pub(super) fn manifest_of(bytes: &[u8], engine: EngineKind, file: &str) -> Resul
     read.map_err(|error| LoadError::Manifest { file: file.to_owned(), error })
 }
 
+/// The text of a script, without the byte order mark that some editors put before it.
 fn source_of<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, LoadError> {
-    std::str::from_utf8(bytes).map_err(|error| {
+    let source = std::str::from_utf8(bytes).map(|source| source.strip_prefix('\u{feff}').unwrap_or(source));
+    source.map_err(|error| {
         let offset = error.valid_up_to();
         let line = 1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count();
         LoadError::NotUtf8 { file: file.to_owned(), line, offset }
     })
 }
 
-fn script(host: &Inner, bytes: &[u8], file: &str, raising: Raising) -> Result<(Manifest, Program), LoadError> {
+fn script(host: &Inner, bytes: &[u8], file: &str, owner: Option<AccountId>) -> Result<(Manifest, Program), LoadError> {
     let manifest = manifest_of(bytes, EngineKind::Script, file)?;
     let source = source_of(bytes, file)?;
-    let raised = match raising {
-        Raising::AsGiven => raised::of_script(&host.options.limits.script, &host.options.raised, &manifest.name),
-        Raising::Nothing => None,
-    };
+    let raised = raised::of_script(&host.options.limits.script, &host.options.raised, &manifest.name);
+    let raised = raised.filter(|_| owner.is_none());
     // An interpreter of its own: the number of operations is the interpreter's.
     let engine = raised.map_or_else(|| host.scripts.clone(), |limits| ScriptEngine::start(&limits));
     let program = ScriptProgram::compile(&engine, source, &manifest.hooks, file)?;

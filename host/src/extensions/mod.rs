@@ -31,17 +31,18 @@ mod replay;
 mod rhai;
 pub mod shipped;
 mod signature;
+mod slots;
 mod trial;
 mod wasm;
 
 #[cfg(test)]
 mod tests;
 
-pub use asking::Ingested;
+pub use asking::{Ingested, Time};
 pub use breaker::Failure;
 pub use chain::{Binding, CallScope, Scope};
 pub use decision::{Author, Decided, DecisionRecord, Mode, Suspension};
-pub use error::{CallError, LoadError, ScriptError, StartError};
+pub use error::{CallError, HostBusy, LoadError, ScriptError, StartError};
 pub use extension::{EngineKind, LoadedExtension};
 pub use fetch::CannedAnswer;
 pub use grants::{BadGrant, BadHost, Grant, HostPattern};

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::limits::{ComponentLimits, Limits, ScriptLimits};
+use super::manifest;
 
 /// The setting, for messages.
 pub(super) const SETTING: &str = "extension_limits";
@@ -43,6 +44,9 @@ pub enum BadRaisedLimit {
     /// Its form.
     #[error("write extension.limit=number, such as my-classifier.memory_mib=512")]
     Form,
+    /// No extension can be called that.
+    #[error("{0:?} can't be the name of an extension: it has lower-case letters, digits and -, a letter first")]
+    Name(String),
     /// There is no such limit.
     #[error("{0:?} is no limit that can be raised; these are memory_mib, time_ms and operations")]
     Unknown(String),
@@ -64,6 +68,9 @@ impl FromStr for RaisedLimit {
     fn from_str(text: &str) -> Result<Self, BadRaisedLimit> {
         let (name, number) = text.split_once('=').ok_or(BadRaisedLimit::Form)?;
         let (extension, limit) = name.trim().split_once('.').ok_or(BadRaisedLimit::Form)?;
+        if !manifest::is_name(extension) {
+            return Err(BadRaisedLimit::Name(extension.to_owned()));
+        }
         let Limits { component, script, .. } = Limits::default();
         let least_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let bounded = |limit: &'static str, least: u64, most: u64| {
@@ -143,6 +150,8 @@ mod tests {
         for (text, told) in [
             ("heavy=512", "write extension.limit=number"),
             ("heavy.memory_mib", "write extension.limit=number"),
+            (".memory_mib=512", "\"\" can't be the name of an extension"),
+            ("Heavy Filter.memory_mib=512", "\"Heavy Filter\" can't be the name of an extension: it has lower-case"),
             ("heavy.memory=512", "\"memory\" is no limit that can be raised"),
             ("heavy.memory_mib=4096", "memory_mib must be a whole number from 16 to 1024"),
             ("heavy.memory_mib=lots", "memory_mib must be a whole number from 16 to 1024"),

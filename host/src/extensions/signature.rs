@@ -13,7 +13,9 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 
-use super::extension::EngineKind;
+use super::error::LoadError;
+use super::extension::{EngineKind, LoadedExtension};
+use super::load;
 use super::manifest::embed::with_section;
 use crate::secrets::{ExposeSecret as _, SecretString};
 
@@ -37,11 +39,19 @@ pub struct SigningKey {
 }
 
 /// Why a key can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
-    /// Not the form.
+    /// Not the form of a trusted signer.
     #[error("write NAME=KEY, as `ampout plugin keygen` prints it; a name has no blanks")]
     Form,
+    /// Not the form of a key's file.
+    #[error("is no key that `ampout plugin keygen` wrote")]
+    File,
+    /// Nobody can be called that.
+    #[error(
+        "{0:?} can't be a signer's name: use 1 to {LONGEST_NAME} letters, digits and signs of ASCII, without blanks, = and ,"
+    )]
+    Name(String),
     /// Not 32 bytes in base64.
     #[error("a key is 32 bytes in base64")]
     Length,
@@ -68,15 +78,28 @@ pub(super) enum Vouched {
     Broken(String),
 }
 
-/// Looks for the signature of `bytes` and at it.
+/// Looks for the signature of `bytes` and at it. A signer may have several keys, such as an old and a new one: any of them will
+/// do.
 pub(super) fn look(bytes: &[u8], engine: EngineKind, trusted: &[Signer]) -> Vouched {
     let Some(claim) = claim(bytes, engine) else { return Vouched::Unsigned };
-    let Some(signer) = trusted.iter().find(|signer| signer.name == claim.signer) else {
+    let mut own = trusted.iter().filter(|signer| signer.name == claim.signer).peekable();
+    if own.peek().is_none() {
         return Vouched::Unknown(claim.signer);
-    };
-    match UnparsedPublicKey::new(&ED25519, signer.key).verify(&signed(claim.content), &claim.signature) {
-        Ok(()) => Vouched::By(claim.signer),
-        Err(_) => Vouched::Broken(claim.signer),
+    }
+    let signed = signed(claim.content);
+    let fits = |signer: &Signer| UnparsedPublicKey::new(&ED25519, signer.key).verify(&signed, &claim.signature).is_ok();
+    if own.any(fits) { Vouched::By(claim.signer) } else { Vouched::Broken(claim.signer) }
+}
+
+impl LoadedExtension {
+    /// What there is to say of its signature, for people.
+    pub fn signature(&self) -> String {
+        match &self.vouched {
+            Vouched::Unsigned => "not signed".to_owned(),
+            Vouched::Unknown(signer) => format!("signed by {signer}, whose key is not among trusted_signers"),
+            Vouched::By(signer) => format!("signed by {signer}"),
+            Vouched::Broken(signer) => format!("changed after {signer} signed it"),
+        }
     }
 }
 
@@ -94,8 +117,8 @@ impl SigningKey {
 
     /// Reads the text of its file.
     pub fn from_file(text: &str) -> Result<Self, BadKey> {
-        let (name, seed) = text.trim().split_once(' ').ok_or(BadKey::Form)?;
-        Self::new(name, &key_of(seed)?)
+        let (name, seed) = text.trim().split_once(' ').ok_or(BadKey::File)?;
+        Self::new(name, &key_of(seed).map_err(|_| BadKey::File)?)
     }
 
     /// The public half, for `trusted_signers`.
@@ -103,6 +126,15 @@ impl SigningKey {
         let mut key = [0; 32];
         key.copy_from_slice(self.pair.public_key().as_ref());
         Signer { name: self.name.clone(), key }
+    }
+
+    /// The same of a file that may be anything: one that is no whole component or script with a manifest is refused.
+    pub fn sign_file(&self, bytes: &[u8], engine: EngineKind, file: &str) -> Result<Vec<u8>, LoadError> {
+        load::manifest_of(bytes, engine, file)?;
+        if engine == EngineKind::Component {
+            read_to_the_end(bytes).map_err(|reason| LoadError::Component { file: file.to_owned(), reason })?;
+        }
+        Ok(self.sign(bytes, engine))
     }
 
     /// The file with a signature at its end, in the place of one that is there.
@@ -139,7 +171,8 @@ impl FromStr for Signer {
 
     fn from_str(text: &str) -> Result<Self, BadKey> {
         let (name, key) = text.split_once('=').ok_or(BadKey::Form)?;
-        Ok(Self { name: name_of(name.trim())?, key: key_of(key.trim())? })
+        let name = name_of(name.trim()).map_err(|_| BadKey::Form)?;
+        Ok(Self { name, key: key_of(key.trim())? })
     }
 }
 
@@ -152,7 +185,10 @@ impl fmt::Display for Signer {
 fn name_of(name: &str) -> Result<String, BadKey> {
     let is_fine = |c: char| c.is_ascii_graphic() && !matches!(c, '=' | ',');
     let fits = !name.is_empty() && name.len() <= LONGEST_NAME;
-    if fits && name.chars().all(is_fine) { Ok(name.to_owned()) } else { Err(BadKey::Form) }
+    if fits && name.chars().all(is_fine) {
+        return Ok(name.to_owned());
+    }
+    Err(BadKey::Name(name.chars().take(LONGEST_NAME).collect()))
 }
 
 fn key_of(text: &str) -> Result<[u8; 32], BadKey> {
@@ -171,6 +207,14 @@ fn claim(bytes: &[u8], engine: EngineKind) -> Option<Claim<'_>> {
     let (signer, signature) = std::str::from_utf8(text).ok()?.trim().split_once(' ')?;
     let (signer, signature) = (name_of(signer).ok()?, STANDARD.decode(signature).ok()?);
     Some(Claim { content, signer, signature })
+}
+
+/// The manifest may stand before what is broken: half a file may have one.
+fn read_to_the_end(bytes: &[u8]) -> Result<(), String> {
+    match Parser::new(0).parse_all(bytes).find_map(Result::err) {
+        None => Ok(()),
+        Some(error) => Err(format!("is no whole component: {}", error.message().lines().next().unwrap_or_default())),
+    }
 }
 
 fn last_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -250,6 +294,50 @@ mod tests {
         assert_eq!(key.signer().to_string().parse(), Ok(key.signer()));
         assert_eq!("ada".parse::<Signer>(), Err(BadKey::Form));
         assert_eq!("ada=AAAA".parse::<Signer>(), Err(BadKey::Length));
-        assert!(SigningKey::make("two words").is_err());
+        let told = SigningKey::make("two words").unwrap_err().to_string();
+        assert!(told.starts_with("\"two words\" can't be a signer's name: use 1 to 64 letters"), "{told}");
+        for text in ["", "ada", "ada AAAA", "two words AAAA"] {
+            assert_eq!(SigningKey::from_file(text).unwrap_err(), BadKey::File, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_signer_may_have_an_old_key_and_a_new_one() {
+        let (old, new, other) =
+            (SigningKey::make("ada").unwrap(), SigningKey::make("ada").unwrap(), SigningKey::make("ada").unwrap());
+        for trusted in [[old.signer(), new.signer()], [new.signer(), old.signer()]] {
+            for key in [&old, &new] {
+                let signed = key.sign(SCRIPT, EngineKind::Script);
+                assert_eq!(look(&signed, EngineKind::Script, &trusted), Vouched::By("ada".to_owned()));
+            }
+            let signed = other.sign(SCRIPT, EngineKind::Script);
+            assert_eq!(look(&signed, EngineKind::Script, &trusted), Vouched::Broken("ada".to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_extension_is_not_signed() {
+        let ada = SigningKey::make("ada").unwrap();
+        let whole = b"//! name: x\n//! version: 1.0.0\n//! hooks: send-gate\nfn admit(send) { 1 }";
+        assert!(ada.sign_file(whole, EngineKind::Script, "x.rhai").is_ok());
+        let manifest = br#"{"name":"x","version":"1.0.0","hooks":["send-gate"]}"#;
+        let bare = wat::parse_str("(component (core module (func)))").unwrap();
+        let whole = with_section(bare.clone(), "ampout:manifest", manifest);
+        assert!(ada.sign_file(&whole, EngineKind::Component, "x.wasm").is_ok());
+        let signed = ada.sign(&whole, EngineKind::Component);
+        let text = b"Dear Ada,\n".as_slice();
+        let module = wat::parse_str("(module)").unwrap();
+        for (bytes, engine, told) in [
+            (text, EngineKind::Script, "x: manifest, name: is missing"),
+            (text, EngineKind::Component, "x: is no WebAssembly: it does not begin with \\0asm"),
+            (b"".as_slice(), EngineKind::Component, "x: is no WebAssembly"),
+            (module.as_slice(), EngineKind::Component, "x: is a core module, not a component"),
+            (bare.as_slice(), EngineKind::Component, "x: has no manifest"),
+            (&whole[..whole.len() - 1], EngineKind::Component, "x: is no WebAssembly"),
+            (&signed[..signed.len() - 9], EngineKind::Component, "x: is no whole component"),
+        ] {
+            let error = ada.sign_file(bytes, engine, "x").unwrap_err().to_string();
+            assert!(error.starts_with(told) && !error.contains('\n'), "{error}");
+        }
     }
 }

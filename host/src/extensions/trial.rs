@@ -9,7 +9,7 @@ use super::error::LoadError;
 use super::extension::{EngineKind, LoadedExtension};
 use super::fetch::Access;
 use super::hooks::HookInput;
-use super::host::{Called, ExtensionHost, Inner, Raising};
+use super::host::{Called, ExtensionHost, Inner};
 use super::load;
 use super::manifest::Example;
 use super::raised;
@@ -46,7 +46,7 @@ impl ExtensionHost {
             let engine =
                 counting_engine(host.inner()).map_err(|reason| LoadError::Engine { file: name.clone(), reason })?;
             // Components are the system's.
-            load::compile(host.inner(), &engine, bytes, EngineKind::Component, &name, Raising::AsGiven)
+            load::compile(host.inner(), &engine, bytes, EngineKind::Component, &name, None)
         };
         let compiled = tokio::task::spawn_blocking(compile).await;
         let counting = compiled.map_err(|error| LoadError::Engine { file, reason: error.to_string() })??;
@@ -55,7 +55,7 @@ impl ExtensionHost {
 
     /// The same of a file whose examples were not run: a trial tells what comes of each of them.
     pub async fn trial_of_file(&self, bytes: Bytes, engine: EngineKind, file: &str) -> Result<Trial, LoadError> {
-        let extension = self.load_untried(bytes.clone(), engine, file, Raising::AsGiven).await?;
+        let extension = self.load_untried(bytes.clone(), engine, file, None).await?;
         self.trial(Arc::new(extension), bytes).await
     }
 }

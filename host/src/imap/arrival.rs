@@ -19,6 +19,9 @@ pub struct Arrival {
 impl Session {
     /// The first message above `uid` whose date the server doesn't refuse to tell; none where there is none up to UIDNEXT.
     pub async fn first_arrival_after(&mut self, uid: u32) -> Result<Option<Arrival>, ImapError> {
+        if self.state.exists == 0 {
+            return Ok(None);
+        }
         let end = self.state.uid_next.saturating_sub(1);
         let mut searched_to = uid;
         while searched_to < end {

@@ -37,7 +37,12 @@ impl Session {
         let limit = self.timeouts.command;
         self.begin_command(STEP, IDLE_BYTES, SHORT_LITERALS)?;
         let timed_out = |_| ImapError::TimedOut { step: STEP, after: limit };
-        let tag = timeout(limit, self.start_idle()).await.map_err(timed_out)??;
+        let Some(tag) = timeout(limit, self.start_idle()).await.map_err(timed_out)?? else {
+            // Offered and refused. The session is in order, and to come back and be refused again would be no better.
+            self.end_command();
+            self.idle_offered = false;
+            return Ok(Change::NotSupported);
+        };
 
         // What came between the last look and the start of IDLE is told in the start's own answer, so the count is
         // compared before anything is waited for.
@@ -67,17 +72,17 @@ impl Session {
         self.state.exists > self.looked_at
     }
 
-    /// Sends IDLE and waits for the server's go-ahead. Returns the command's tag.
-    async fn start_idle(&mut self) -> Result<String, ImapError> {
+    /// Sends IDLE and waits for the server's go-ahead. Returns the command's tag; none where the server refuses.
+    async fn start_idle(&mut self) -> Result<Option<String>, ImapError> {
         let tag = self.send(STEP, STEP).await?;
         loop {
             let (started, refused) =
                 self.read(STEP, |response| (matches!(response, Response::Continue { .. }), is_done(response))).await?;
             if refused {
-                return Err(ImapError::protocol(STEP, "it is offered and refused"));
+                return Ok(None);
             }
             if started {
-                return Ok(tag);
+                return Ok(Some(tag));
             }
         }
     }

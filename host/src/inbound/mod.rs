@@ -152,16 +152,18 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
     let found = inbound::get_endpoint(&mut *app.store.read().await?, request.endpoint_id).await?;
     let Some(endpoint) = found else {
         let error = Some("its endpoint was deleted".to_owned());
-        return finish(app, Finished { id: request.id, state: RequestState::Failed, error, next_try_at: None }).await;
+        let state = RequestState::Failed;
+        return finish(app, Finished { id: request.id, state, error, next_try_at: None, was_asked: false }).await;
     };
     let id = request.id;
-    let next = read::next_try(&request, app.clock.now());
+    let next = read::next_try(&request, true, app.clock.now());
     match read::read(app, &Arc::new(endpoint), &Arc::new(request)).await {
         // One that the database can't take now may be taken later; one that it can't take at all must not be asked
         // about for ever.
         Err(error) if !error.is_passing() => {
             let state = if next.is_some() { RequestState::Retry } else { RequestState::Failed };
-            finish(app, Finished { id, state, error: Some(error.to_string()), next_try_at: next }).await?;
+            let told = Some(error.to_string());
+            finish(app, Finished { id, state, error: told, next_try_at: next, was_asked: true }).await?;
             Err(error)
         }
         other => other.map(|_| ()),

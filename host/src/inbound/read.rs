@@ -14,7 +14,7 @@ use crate::domain::Timestamp;
 use crate::domain::status::Hook;
 use crate::extensions::hooks::Extra;
 use crate::extensions::hooks::ingest::{Event, Outcome, Refusal, Request, Settings};
-use crate::extensions::{CallScope, Decided, Ingested};
+use crate::extensions::{CallScope, Decided, Ingested, Time};
 use crate::rounds;
 use crate::secrets::{SealedFor, SecretError, SecretString};
 use crate::store::decisions::{self, Decision};
@@ -46,6 +46,7 @@ struct Reading {
     state: RequestState,
     error: Option<String>,
     next: Option<Timestamp>,
+    was_asked: bool,
     now: Timestamp,
 }
 
@@ -59,12 +60,13 @@ pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Ar
         Ingested::Outcome(Outcome::Events(events)) => std::mem::take(events),
         _ => Vec::new(),
     };
+    let was_asked = was_asked(&decided.decision);
     let ending = ending(app, &scope, endpoint, decided.decision);
-    let next = (ending.state == RequestState::Retry).then(|| next_try(stored, now)).flatten();
+    let next = (ending.state == RequestState::Retry).then(|| next_try(stored, was_asked, now)).flatten();
     let is_over = ending.state == RequestState::Retry && next.is_none();
     let (state, error) = (if is_over { RequestState::Failed } else { ending.state }, ending.error);
-    let reading =
-        Reading { endpoint: Arc::clone(endpoint), stored: Arc::clone(stored), events, rows, state, error, next, now };
+    let (endpoint, stored) = (Arc::clone(endpoint), Arc::clone(stored));
+    let reading = Reading { endpoint, stored, events, rows, state, error, next, was_asked, now };
     app.store.write_alike(reading, |tx, readings| Box::pin(write(tx, readings))).await?;
     Metrics::count(&app.metrics.inbound_requests, state.as_str());
     Ok(ending.answer)
@@ -74,11 +76,12 @@ async fn write(tx: &mut Tx, readings: Vec<&Reading>) -> Result<()> {
     let decisions: Vec<_> = readings.iter().flat_map(|reading| reading.rows.iter().cloned()).collect();
     let mut writes = tx.writes();
     decisions::insert_many(&mut writes, &decisions);
-    let finished = readings.iter().map(|Reading { stored, state, error, next, .. }| Finished {
+    let finished = readings.iter().map(|Reading { stored, state, error, next, was_asked, .. }| Finished {
         id: stored.id,
         state: *state,
         error: error.clone(),
         next_try_at: *next,
+        was_asked: *was_asked,
     });
     inbound_many::finish_requests(&mut writes, &finished.collect::<Vec<_>>());
     let told = readings.iter().flat_map(|reading| {
@@ -107,7 +110,7 @@ fn ending(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, decision: In
         Ingested::Refused(Refusal::Malformed(reason)) => {
             Ending { state: RequestState::Malformed, error: Some(reason), answer: Answer::plain(422) }
         }
-        Ingested::Refused(Refusal::Retry(reason)) | Ingested::Unavailable { reason } => {
+        Ingested::Refused(Refusal::Retry(reason)) | Ingested::Unavailable { reason, .. } => {
             put_off(app, scope, endpoint, reason)
         }
         Ingested::UnknownProvider => {
@@ -119,11 +122,12 @@ fn ending(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, decision: In
 async fn ask(app: &App, endpoint: &InboundEndpoint, stored: &InboundRequest) -> Decided<Ingested> {
     match question(app, endpoint, stored) {
         Ok((scope, request, settings)) => {
-            app.extensions.ingest(&scope, &endpoint.provider, Arc::new(request), Arc::new(settings)).await
+            let time = if stored.attempts > 0 { Time::Again } else { Time::First };
+            app.extensions.ingest(&scope, &endpoint.provider, Arc::new(request), Arc::new(settings), time).await
         }
         // The operator's key is missing: once it is back, the request is read as if nothing had been.
         Err(error) => {
-            let decision = Ingested::Unavailable { reason: error.to_string() };
+            let decision = Ingested::Unavailable { reason: error.to_string(), was_asked: false };
             Decided { decision, by: None, records: Vec::new() }
         }
     }
@@ -174,7 +178,7 @@ fn settings(app: &App, endpoint: &InboundEndpoint) -> std::result::Result<Settin
 fn rows_of(stored: &InboundRequest, decided: &Decided<Ingested>, now: Timestamp) -> Vec<Decision> {
     let subject = stored.id.to_string();
     let mut rows = Decision::of_records(&decided.records, stored.account_id, &subject, None, now);
-    if let (None, Ingested::Unavailable { reason }) = (&decided.by, &decided.decision) {
+    if let (None, Ingested::Unavailable { reason, .. }) = (&decided.by, &decided.decision) {
         let decision = serde_json::json!({ "error": "retry", "reason": reason });
         rows.push(Decision::of_host(Hook::ProviderAdapter, stored.account_id, &subject, None, decision, now));
     }
@@ -188,9 +192,15 @@ fn put_off(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, reason: Str
     Ending { state: RequestState::Retry, error: Some(reason), answer: Answer::plain(status) }
 }
 
-/// When a request that could not be read is read again; `None` when this was the last time.
-pub(super) fn next_try(stored: &InboundRequest, now: Timestamp) -> Option<Timestamp> {
-    let attempts = stored.attempts + 1;
+/// Whether an adapter has said something of the request, or failed at it.
+fn was_asked(decision: &Ingested) -> bool {
+    !matches!(decision, Ingested::UnknownProvider | Ingested::Unavailable { was_asked: false, .. })
+}
+
+/// When a request that could not be read is read again; `None` when this was the last time. Nobody gives up on one that no
+/// adapter was asked about.
+pub(super) fn next_try(stored: &InboundRequest, was_asked: bool, now: Timestamp) -> Option<Timestamp> {
+    let attempts = stored.attempts + u32::from(was_asked);
     let pause = rounds::pause(attempts, SHORTEST_PAUSE, LONGEST_PAUSE);
     (attempts < MOST_ATTEMPTS).then(|| now.plus(rounds::jittered(pause, rand::random())))
 }

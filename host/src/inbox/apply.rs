@@ -2,6 +2,7 @@
 //! classified on all cores, looked up together, and their facts share a transaction.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -57,11 +58,12 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
     if unread.is_empty() {
         return Ok(Outcome::default());
     }
-    let read = unread.len();
     let known = look_or_put_aside(app, look::parse_all(unread).await).await?;
     let asked = futures_util::stream::iter(known).map(|known| tokio::spawn(judge(app.clone(), known)));
-    // In order: what a person wrote later is applied later.
-    let judged = asked.buffered(AT_A_TIME).then(look::finished).collect::<Vec<_>>().await;
+    let answers = asked.buffered(AT_A_TIME).then(look::finished);
+    // In order: what a person wrote later is applied later, and so nothing behind one that nobody could be asked about yet.
+    let judged = answers.take_while(|one| ready(one.is_some())).filter_map(ready).collect::<Vec<_>>().await;
+    let read = judged.len();
     if let Err(error) = write(app, &judged).await {
         if error.is_passing() {
             return Err(error);
@@ -106,19 +108,21 @@ async fn look_or_put_aside(app: &App, parsed: Vec<look::Read>) -> Result<Vec<Kno
     Ok(known)
 }
 
-/// Asks. Nothing is written.
-async fn judge(app: App, known: Known) -> Judged {
+/// Asks. Nothing is written. None: the host of extensions is too busy.
+async fn judge(app: App, known: Known) -> Option<Judged> {
     let Known { message, parsed, origin, is_ours } = known;
     let (facts, references, message_id) = (Arc::new(parsed.message), parsed.references, parsed.message_id);
     if is_ours {
         let reason = Some("we wrote it ourselves".to_owned());
         let decision = Classification::new(Verdict::Ignore, reason, Extra::default());
         let decided = Decided { decision, by: None, records: Vec::new() };
-        return Judged { message, facts, references, message_id, matched: None, own_copy: origin.own_copy, decided };
+        let own_copy = origin.own_copy;
+        return Some(Judged { message, facts, references, message_id, matched: None, own_copy, decided });
     }
     let scope = scope_of(&message, origin.matched.as_ref());
-    let decided = app.extensions.classify(&scope, Arc::clone(&facts)).await;
-    Judged { message, facts, references, message_id, matched: origin.matched, own_copy: origin.own_copy, decided }
+    let decided = app.extensions.classify(&scope, Arc::clone(&facts)).await.ok()?;
+    let (matched, own_copy) = (origin.matched, origin.own_copy);
+    Some(Judged { message, facts, references, message_id, matched, own_copy, decided })
 }
 
 fn scope_of(message: &InboundMessage, matched: Option<&Matched>) -> CallScope {
@@ -141,7 +145,7 @@ async fn write(app: &App, judged: &[Judged]) -> Result<()> {
     let mut writes = tx.writes();
     decisions::insert_many(&mut writes, &rows);
     let first_readings: Vec<_> = readings.into_iter().filter(|reading| is_first(&reading.id)).collect();
-    let copies: HashSet<_> = inbox_many::copies(&mut tx, &first_readings).await?;
+    let copies: HashSet<_> = inbox_many::set_copies_aside(&mut tx, &first_readings).await?;
     let news = judged.iter().filter(|one| is_first(&one.message.id) && !copies.contains(&one.message.id));
     verdict::apply(&mut tx, writes, &news.collect::<Vec<_>>(), now).await?;
     tx.commit().await

@@ -134,6 +134,10 @@ async fn apply_alone(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
                 now,
             )
             .await?;
+            // Who wrote it may have been written to at another address; at this one he does not want more, either.
+            if let Some(sender) = one.facts.sender.as_deref().and_then(address) {
+                unsubscribe::address_unsubscribed(tx, send.account_id, &sender, "unsubscribed", now).await?;
+            }
             match evidence(one, send) {
                 Some(send) => delivery::settled(tx, send, 0.0, now).await.map(|_| ()),
                 None => Ok(()),
@@ -251,7 +255,9 @@ async fn complaint(
     now: Timestamp,
 ) -> Result<()> {
     let (account, credential) = (one.message.account_id, one.message.credential_id);
-    let found = match (send, recipient) {
+    // Who sends reports is not who complains, though he may be a contact, too.
+    let named = send.and_then(|send| evidence(one, send));
+    let found = match (named, recipient) {
         (Some(send), _) => Some(send.clone()),
         (None, Some(recipient)) => matching::newest_to(tx.conn(), account, credential, recipient).await?,
         (None, None) => None,
@@ -259,7 +265,7 @@ async fn complaint(
     if let Some(found) = found {
         bounce::complained(tx, &found, Source::FeedbackReport, "feedback report", now).await?;
         // Who complains of a message has it. Nothing follows it: the sequences have just ended.
-        return match send.and_then(|send| evidence(one, send)) {
+        return match named {
             Some(send) => delivery::settled(tx, send, 0.0, now).await.map(|_| ()),
             None => Ok(()),
         };

@@ -1,12 +1,13 @@
 //! The running server: everything started in order, everything stopped in order. Tests start it as the shell does.
 
 mod http;
+mod place;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -15,9 +16,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::notices;
 use crate::{api, deletions, dispatch, events, health, inbound, inbox, usage};
+use place::Place;
 
 /// How long a stop waits for what is on its way; then the leases tell the rest.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long each of what comes then may take: a database that was cut off never answers.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server that runs. Dropping it stops nothing: call [`Server::stop`].
 pub struct Server {
@@ -33,18 +37,18 @@ pub struct Server {
 impl Server {
     /// Starts with the settings in force. Ports of 0 are given by the system; [`Server::address`] tells which.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let listener = bind(config.listen, "listen").await?;
-        let address = listener.local_addr()?;
-        let metrics_listener = match config.metrics_listen {
-            Some(listen) => Some(bind(listen, "metrics_listen").await?),
-            None => None,
-        };
-        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        // The addresses are ours from now on, and nobody is heard there before there is somebody to answer.
+        let api_place = Place::take(config.listen, "listen")?;
+        let metrics_place = config.metrics_listen.map(|listen| Place::take(listen, "metrics_listen")).transpose()?;
+        let address = api_place.address();
+        let metrics_address = metrics_place.as_ref().map(Place::address);
 
         let app = App::start(config, clock, &format!("http://{address}")).await?;
         // Before any room runs: a row's lease names a node, and the log has to say which that was.
         tracing::info!(node = %app.node, "Starting");
         let catalog = Catalog::start(&app).await?;
+        let listener = api_place.listen()?;
+        let metrics_listener = metrics_place.map(Place::listen).transpose()?;
         let shutdown = CancellationToken::new();
         let token = || shutdown.child_token();
         let rooms = vec![
@@ -89,8 +93,9 @@ impl Server {
         self.rooms.remove(place).0
     }
 
-    /// Takes no new work, finishes what is on its way, closes the database.
-    pub async fn stop(self) {
+    /// Takes no new work, finishes what is on its way, closes the database. Tells whether the database could be closed: it
+    /// ends all the same, after 70 seconds at most.
+    pub async fn stop(self) -> bool {
         self.shutdown.cancel();
         let deadline = tokio::time::Instant::now() + STOP_PATIENCE;
         for (room, task) in self.rooms {
@@ -104,15 +109,17 @@ impl Server {
             // A client that keeps its connection open must not keep the server up.
             let _ = tokio::time::timeout_at(deadline, door).await;
         }
-        if let Err(error) = self.app.usage.write().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "The last calls could not be counted");
+        match timeout(LAST_PATIENCE, self.app.usage.write()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "The last calls could not be counted");
+            }
+            Err(_) => tracing::warn!("The last calls could not be counted: the database is silent"),
         }
-        self.app.store.close().await;
+        let is_closed = timeout(LAST_PATIENCE, self.app.store.close()).await.is_ok();
+        if !is_closed {
+            tracing::error!("The database could not be closed in order: it is silent, or a room still uses it");
+        }
+        is_closed
     }
-}
-
-async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
-        anyhow::anyhow!("{setting} = {address} can't be used: {error}; stop what listens there or set another")
-    })
 }

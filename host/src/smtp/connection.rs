@@ -48,6 +48,11 @@ impl Connection {
     pub(super) async fn send(&mut self, envelope: &Envelope, message: &[u8]) -> TransactionOutcome {
         self.usable = false;
         let outcome = transact(self, envelope, message).await;
+        if let TransactionOutcome::Unsuitable { .. } = outcome {
+            // Nothing was said, so it is as it was.
+            self.usable = true;
+            return outcome;
+        }
         self.reused = true;
         self.messages += 1;
         self.last_heard = Instant::now();
@@ -64,7 +69,9 @@ impl Connection {
                 self.usable =
                     !self.wire.is_spoiled() && reply.code != 421 && self.refusals_in_a_row < MAX_REFUSALS_IN_A_ROW;
             }
-            TransactionOutcome::LostBeforeData { .. } | TransactionOutcome::LostAfterData { .. } => {}
+            TransactionOutcome::Unsuitable { .. }
+            | TransactionOutcome::LostBeforeData { .. }
+            | TransactionOutcome::LostAfterData { .. } => {}
         }
         outcome
     }

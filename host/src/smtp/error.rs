@@ -60,6 +60,23 @@ pub enum ConnectError {
     Lost(#[from] LostError),
 }
 
+/// Why a server is not even asked. The texts are for people, and say what helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unsuitable {
+    /// No message of this sender can go through it (RFC 6531 §3.4).
+    #[error(
+        "not sent: the sender's address is not ASCII, and the server does not offer SMTPUTF8; give the credential a \
+         from_email in ASCII, or a server that offers it"
+    )]
+    Sender,
+    /// No message to this recipient can (RFC 6531 §3.4).
+    #[error(
+        "not sent: the recipient's address is not ASCII, and the server does not offer SMTPUTF8; write to an address of \
+         theirs in ASCII, or through a server that offers it"
+    )]
+    Recipient,
+}
+
 /// How a connection ended that should not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LostError {

@@ -16,7 +16,7 @@ mod wire;
 use std::time::Duration;
 
 pub use connector::{Connector, SmtpOptions, TestReport};
-pub use error::{Blame, ConnectError, LostError};
+pub use error::{Blame, ConnectError, LostError, Unsuitable};
 pub use pool::{PoolLimits, PooledConnection, Pools};
 pub use transaction::{Envelope, TransactionOutcome};
 

@@ -140,6 +140,14 @@ impl Pools {
         say_goodbye(all).await;
     }
 
+    /// How many connections of a credential are open or being opened, idle ones among them.
+    pub fn connections_of(&self, credential: CredentialId) -> usize {
+        let state = self.shared.lock();
+        let Some(of) = state.credentials.get(&credential) else { return 0 };
+        let taken = turns_of(self.shared.limits.per_credential).saturating_sub(of.turns.available_permits());
+        taken + of.idle.len()
+    }
+
     /// How many connections are open, idle ones among them.
     pub fn open_connections(&self) -> usize {
         self.shared.limits.per_node.max(1).saturating_sub(self.shared.slots.available_permits())
@@ -212,6 +220,7 @@ fn is_an_old_death(outcome: &TransactionOutcome) -> bool {
         TransactionOutcome::Refused { stage: Stage::Mail, reply } => reply.code == 421,
         TransactionOutcome::Accepted(_)
         | TransactionOutcome::Refused { .. }
+        | TransactionOutcome::Unsuitable { .. }
         | TransactionOutcome::LostAfterData { .. } => false,
     }
 }
@@ -282,10 +291,9 @@ impl Shared {
 
 impl State {
     fn credential(&mut self, id: CredentialId, turns: usize) -> &mut Credential {
-        self.credentials.entry(id).or_insert_with(|| Credential {
-            turns: Arc::new(Semaphore::new(turns.clamp(1, Semaphore::MAX_PERMITS))),
-            idle: Vec::new(),
-        })
+        self.credentials
+            .entry(id)
+            .or_insert_with(|| Credential { turns: Arc::new(Semaphore::new(turns_of(turns))), idle: Vec::new() })
     }
 
     /// Takes out the idle connections that `is_due` says, and forgets the credentials that nobody uses.
@@ -326,6 +334,11 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.lock().waiting -= 1;
     }
+}
+
+/// As many turns as there may be of a semaphore's.
+fn turns_of(limit: usize) -> usize {
+    limit.clamp(1, Semaphore::MAX_PERMITS)
 }
 
 fn closed() -> ConnectError {

@@ -67,6 +67,7 @@ fn describe(outcome: &TransactionOutcome) -> String {
     match outcome {
         TransactionOutcome::Accepted(reply) => format!("accepted: {reply}"),
         TransactionOutcome::Refused { stage, reply } => format!("refused at {stage}: {reply}"),
+        TransactionOutcome::Unsuitable { why } => format!("unsuitable: {why}"),
         TransactionOutcome::LostBeforeData { error } => format!("not sent: {error}"),
         TransactionOutcome::LostAfterData { error } => format!("in doubt: {error}"),
     }
@@ -122,9 +123,15 @@ async fn size_and_smtputf8_are_named_where_offered() {
     let (peer, _) = send(BARE, behaves, 0).await;
     let pools = super::tests::pools(&peer, PoolLimits::default());
     let mut connection = pools.acquire(credential(1), &server(&peer, TlsMode::None)).await.unwrap();
-    let outcome = describe(&connection.send(&to_joerg, MESSAGE).await);
-    assert!(outcome.starts_with("refused at RCPT TO: 553 5.6.7 not sent"), "{outcome}");
+    // Nobody has refused anything, and the connection is as good as before.
+    let from_joerg = Envelope { from: to_joerg.to.clone(), ..envelope() };
+    for (envelope, whose) in [(&to_joerg, "recipient"), (&from_joerg, "sender")] {
+        let outcome = describe(&connection.send(envelope, MESSAGE).await);
+        assert!(outcome.starts_with(&format!("unsuitable: not sent: the {whose}'s address is not ASCII")), "{outcome}");
+    }
     assert_eq!(peer.log.verbs(0), "EHLO AUTH");
+    assert!(matches!(connection.send(&envelope(), MESSAGE).await, TransactionOutcome::Accepted(_)));
+    assert_eq!((peer.log.verbs(0).as_str(), peer.log.verbs(1).as_str()), ("EHLO AUTH MAIL RCPT DATA", ""));
 }
 
 #[tokio::test]
@@ -346,6 +353,8 @@ async fn connections_are_bounded_for_the_credential_and_for_the_node() {
     assert!(futures_util::poll!(third.as_mut()).is_pending());
     let mut of_another = Box::pin(pools.acquire(credential(2), &server));
     assert!(futures_util::poll!(of_another.as_mut()).is_pending());
+    // Who waits for one of the credential's opens none; who waits for one of the node's does as soon as it may.
+    assert_eq!([1, 2, 3].map(|number| pools.connections_of(credential(number))), [2, 1, 0]);
     // Somebody waits for the node: this one is closed rather than kept, and refuses_then_times_out waiters can go on.
     drop(first);
     let of_another = of_another.await.unwrap();
@@ -354,6 +363,7 @@ async fn connections_are_bounded_for_the_credential_and_for_the_node() {
     // An idle connection of one credential makes room for another's.
     let again = pools.acquire(credential(3), &server).await.unwrap();
     assert_eq!(pools.open_connections(), 2);
+    assert_eq!(pools.connections_of(credential(3)), 1);
     drop((of_another, again));
 }
 

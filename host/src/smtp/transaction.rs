@@ -2,7 +2,7 @@
 //! and an outcome that never claims to know more than it does.
 
 use super::connection::Connection;
-use super::error::LostError;
+use super::error::{LostError, Unsuitable};
 use super::wire::{RawReply, WriteFailed};
 use crate::domain::EmailAddress;
 use crate::domain::smtp_reply::{Reply, Stage};
@@ -34,6 +34,12 @@ pub enum TransactionOutcome {
         /// What it said.
         reply: Reply,
     },
+    /// The server was told nothing: it could not take the message by what it offers. No server has refused anything, so
+    /// this is nobody's bounce.
+    Unsuitable {
+        /// What it would have to offer.
+        why: Unsuitable,
+    },
     /// The connection broke, and the server certainly does not have the message.
     LostBeforeData {
         /// How it broke.
@@ -52,7 +58,7 @@ pub(super) async fn transact(connection: &mut Connection, envelope: &Envelope, m
     let (pipelining, chunking) = (offered.pipelining, offered.chunking);
     let commands = match Commands::new(connection, envelope, message) {
         Ok(commands) => commands,
-        Err((stage, reply)) => return TransactionOutcome::Refused { stage, reply },
+        Err(why) => return TransactionOutcome::Unsuitable { why },
     };
     // Behind RSET it would not be clear what a server that refuses RSET made of the rest.
     let in_one_write = connection.is_surely_alive() && !connection.needs_reset && message.len() <= MAX_ONE_WRITE_BYTES;
@@ -83,15 +89,13 @@ struct Dialogue<'a> {
 type End = TransactionOutcome;
 
 impl Commands {
-    /// The error is our own refusal, in the words of RFC 6531 §3.7.4, and the command that it answers.
-    fn new(connection: &Connection, envelope: &Envelope, message: &[u8]) -> Result<Self, (Stage, Reply)> {
+    fn new(connection: &Connection, envelope: &Envelope, message: &[u8]) -> Result<Self, Unsuitable> {
         let offered = &connection.capabilities;
-        let of_sender = (!envelope.from.local().is_ascii()).then_some((Stage::Mail, "sender's"));
-        let of_recipient = (!envelope.to.local().is_ascii()).then_some((Stage::Rcpt, "recipient's"));
+        let of_sender = (!envelope.from.local().is_ascii()).then_some(Unsuitable::Sender);
+        let of_recipient = (!envelope.to.local().is_ascii()).then_some(Unsuitable::Recipient);
         let needs_utf8 = of_sender.or(of_recipient);
-        if let Some((stage, whose)) = needs_utf8.filter(|_| !offered.smtputf8) {
-            let text = format!("not sent: the {whose} address is not ASCII and the server does not offer SMTPUTF8");
-            return Err((stage, Reply { code: 553, enhanced: Some("5.6.7".to_owned()), text }));
+        if let Some(why) = needs_utf8.filter(|_| !offered.smtputf8) {
+            return Err(why);
         }
         let size = if offered.size { format!(" SIZE={}", message.len()) } else { String::new() };
         let utf8 = if needs_utf8.is_some() { " SMTPUTF8" } else { "" };

@@ -194,8 +194,8 @@ impl ApiKey {
     }
 }
 
-/// Makes other transactions that revoke the account's keys wait for this one.
-async fn lock(conn: &mut Conn, id: AccountId) -> Result<()> {
+/// Makes other transactions wait for this one that revoke the account's keys, or count what it has before they add to it.
+pub async fn lock(conn: &mut Conn, id: AccountId) -> Result<()> {
     sqlx::query("UPDATE accounts SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
     Ok(())
 }

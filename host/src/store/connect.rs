@@ -1,37 +1,40 @@
 //! Opening the database, and its transactions.
 
-use std::path::{Path, PathBuf};
+mod address;
+mod pool;
+mod writable;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::AssertSqlSafe;
-use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 
 use super::group::Group;
 use super::sqlite_writer::SqliteWriter;
-use super::{Conn, Dialect, Result, StoreError, migrations};
+use super::{Conn, Dialect, Result, migrations};
 use crate::wake::Wakeups;
+
+pub use address::DatabaseUrl;
+use pool::Pool;
+use writable::Writable;
 
 /// SQLite: memory of one reader's page cache in KiB.
 const SQLITE_READER_CACHE_KIB: u32 = 2048;
-/// In the place of a password.
-const HIDDEN: &str = "***";
 /// SQLite: pages of its log that are folded into the file at a time. Pages that are written often are folded once.
 const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
-
-/// Where the database is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl {
-    dialect: Dialect,
-    url: String,
-}
+/// PostgreSQL: what becomes of a session whose node stands still, is cut off or has lost its power: its transaction holds rows
+/// that all nodes share. No transaction of ours does anything between its statements that takes a second.
+const POSTGRES_LONGEST_IDLE: &str = "SET idle_in_transaction_session_timeout = 10000";
+/// The same while its node is told something or asks nothing. The settings of sockets are not had everywhere, and are nothing
+/// to a socket of the file system.
+const POSTGRES_LONGEST_SILENCE: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3; \
+                                        SET tcp_keepalives_count = 3; SET tcp_user_timeout = 15000";
 
 /// How the database is used.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Connections for reading (and, on PostgreSQL, for writing, too).
+    /// Connections for reading; PostgreSQL has twice as many, for writing, too. What the address says comes first.
     pub connections: u32,
     /// How long a caller waits for a connection before the database counts as gone.
     pub acquire_timeout: Duration,
@@ -47,7 +50,8 @@ impl Default for StoreOptions {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) writers: Writers,
-    readers: AnyPool,
+    readers: Pool,
+    writable: Arc<Writable>,
     pub(super) wakeups: Wakeups,
     /// What this process signs its notices with, so that it does not take them for another's.
     pub(super) sender: Arc<str>,
@@ -59,89 +63,39 @@ pub struct Store {
 pub(super) enum Writers {
     /// SQLite has one writer at a time.
     Sqlite(SqliteWriter),
-    Postgres(AnyPool),
+    Postgres(Pool),
 }
 
 /// A transaction that only reads.
 pub type Snapshot = sqlx::Transaction<'static, sqlx::Any>;
 
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("DatabaseUrl").field(&self.redacted()).finish()
-    }
-}
-
-impl DatabaseUrl {
-    /// Reads `sqlite:///path/to/file.db` or `postgres://…`.
-    pub fn parse(text: &str) -> Result<Self> {
-        let dialect = match text.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Dialect::Sqlite,
-            Some("postgres" | "postgresql") => Dialect::Postgres,
-            _ => return Err(StoreError::BadUrl { given: without_password(text) }),
-        };
-        Ok(Self { dialect, url: text.to_owned() })
-    }
-
-    /// The SQLite file at `path`.
-    pub fn sqlite_file(path: &Path) -> Self {
-        Self { dialect: Dialect::Sqlite, url: format!("sqlite://{}", path.display()) }
-    }
-
-    /// Which database it is.
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    /// The file, where the database is one.
-    pub fn sqlite_path(&self) -> Option<PathBuf> {
-        let rest = self.url.strip_prefix("sqlite:")?.trim_start_matches("//");
-        Some(PathBuf::from(rest.split('?').next().unwrap_or(rest)))
-    }
-
-    /// For people: without a password.
-    pub fn redacted(&self) -> String {
-        without_password(&self.url)
-    }
-
-    pub(super) fn for_driver(&self) -> String {
-        match self.dialect {
-            Dialect::Sqlite if self.url.contains('?') => format!("{}&mode=rwc", self.url),
-            Dialect::Sqlite => format!("{}?mode=rwc", self.url),
-            Dialect::Postgres => self.url.clone(),
-        }
-    }
-}
-
 impl Store {
     /// Connects; the schema is not touched (see [`Store::migrate`]).
     pub async fn open(url: &DatabaseUrl, options: &StoreOptions, wakeups: Wakeups) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let driver_url = url.for_driver();
-        let pool = |connections: u32| {
-            let dialect = url.dialect();
-            AnyPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(options.acquire_timeout)
-                // A file does not go away between two transactions, and asking costs as much as a statement.
-                .test_before_acquire(dialect == Dialect::Postgres)
-                .after_connect(move |conn, _| {
-                    Box::pin(async move { prepare_connection(conn, dialect, SQLITE_READER_CACHE_KIB).await })
-                })
-        };
+        let patience = options.acquire_timeout;
         let (readers, writers) = match url.dialect() {
             Dialect::Sqlite => {
                 // The writer comes first: it switches the file to WAL before a reader opens it.
-                let writer = SqliteWriter::open(driver_url.clone(), options.acquire_timeout).await?;
-                (pool(options.connections).connect(&driver_url).await, Writers::Sqlite(writer))
+                let writer = SqliteWriter::open(url.for_driver(), patience).await?;
+                let connections = url.connections().unwrap_or(options.connections);
+                (Pool::open(url, connections, patience).await?, Writers::Sqlite(writer))
             }
             Dialect::Postgres => {
-                let both = pool(options.connections * 2).connect(&driver_url).await.map_err(StoreError::Unavailable)?;
-                (Ok(both.clone()), Writers::Postgres(both))
+                let connections = url.connections().unwrap_or(options.connections * 2);
+                let both = Pool::open(url, connections, patience).await?;
+                if url.may_be_overheard() && is_in_plain_text(&both).await? {
+                    tracing::warn!(
+                        database = url.redacted(),
+                        "The connection to the database is not encrypted; add sslmode=require or verify-full to \
+                         database_url, or sslmode=disable where the network is yours"
+                    );
+                }
+                (both.clone(), Writers::Postgres(both))
             }
         };
-        let readers = readers.map_err(StoreError::Unavailable)?;
         let sender = format!("{:032x}", rand::random::<u128>()).into();
-        Ok(Self { readers, writers, wakeups, sender, group: Arc::default() })
+        Ok(Self { readers, writers, writable: Arc::default(), wakeups, sender, group: Arc::default() })
     }
 
     /// Applies the numbered migrations that are not yet applied; gives their numbers.
@@ -154,7 +108,7 @@ impl Store {
 
     /// A connection to read with.
     pub async fn read(&self) -> Result<PoolConnection<sqlx::Any>> {
-        Ok(self.readers.acquire().await?)
+        self.readers.acquire().await
     }
 
     /// A connection on which everything that is read is of one moment, that of the first look.
@@ -163,7 +117,7 @@ impl Store {
             Dialect::Sqlite => "BEGIN",
             Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        Ok(self.readers.begin_with(statement).await?)
+        self.readers.begin_with(statement).await
     }
 
     /// Which database answers.
@@ -190,7 +144,10 @@ impl Store {
         if let Writers::Postgres(pool) = &self.writers
             && let Err(error) = look_at_some_rows(pool).await
         {
-            tracing::debug!(%error, "The planner's statistics could not be refreshed");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "The planner's statistics could not be refreshed"
+            );
         }
     }
 
@@ -204,11 +161,19 @@ impl Store {
 }
 
 /// Of a tenth of the rows that PostgreSQL would take: the caller waits for it, and all that matters is how many there are.
-async fn look_at_some_rows(pool: &AnyPool) -> sqlx::Result<()> {
+async fn look_at_some_rows(pool: &Pool) -> Result<()> {
     let mut tx = pool.begin().await?;
     let sql = "SET LOCAL default_statistics_target = 10; ANALYZE contacts, enrollments, sends";
     sqlx::raw_sql(sql).execute(&mut *tx).await?;
-    tx.commit().await
+    Ok(tx.commit().await?)
+}
+
+/// Where the server does not say, nothing is said.
+async fn is_in_plain_text(pool: &Pool) -> Result<bool> {
+    let mut conn = pool.acquire().await?;
+    let sql = "SELECT CAST(CASE WHEN ssl THEN 1 ELSE 0 END AS BIGINT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let is_encrypted: sqlx::Result<Option<i64>> = sqlx::query_scalar(sql).fetch_optional(&mut *conn).await;
+    Ok(matches!(is_encrypted, Ok(Some(0))))
 }
 
 pub(super) async fn prepare_connection(conn: &mut Conn, dialect: Dialect, cache_kib: u32) -> sqlx::Result<()> {
@@ -222,50 +187,26 @@ pub(super) async fn prepare_connection(conn: &mut Conn, dialect: Dialect, cache_
         ),
         // What is read here is named by its ids and is in memory, or on something without a moving head: as if each look
         // into an index cost four reads, the planner reads a whole table for a hundred rows.
-        Dialect::Postgres => "SET random_page_cost = 1.1;".to_owned(),
+        Dialect::Postgres => "SET random_page_cost = 1.1; SET jit = off;".to_owned(),
     };
-    sqlx::raw_sql(AssertSqlSafe(settings)).execute(conn).await?;
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *conn).await?;
+    if dialect == Dialect::Postgres {
+        for settings in [POSTGRES_LONGEST_IDLE, POSTGRES_LONGEST_SILENCE] {
+            match sqlx::raw_sql(settings).execute(&mut *conn).await {
+                Ok(_) => {}
+                // It is worth less than a connection.
+                Err(sqlx::Error::Database(error)) => tracing::debug!(%error, settings, "The database lacks a setting"),
+                Err(error) => return Err(error),
+            }
+        }
+    }
     Ok(())
-}
-
-/// What can't be read as an address may be a password, for all we know.
-fn without_password(url: &str) -> String {
-    let Ok(mut parsed) = url::Url::parse(url) else { return HIDDEN.to_owned() };
-    if parsed.password().is_some() {
-        // Only an address that can't have a password refuses one.
-        let _ = parsed.set_password(Some(HIDDEN));
-    }
-    let parameters: Vec<_> = parsed.query_pairs().into_owned().collect();
-    if parameters.iter().any(|(name, _)| name == "password") {
-        let shown = parameters.iter().map(|(name, value)| (name, if name == "password" { HIDDEN } else { value }));
-        parsed.query_pairs_mut().clear().extend_pairs(shown);
-    }
-    parsed.to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::store::meta;
     use crate::test_support::TestApp;
-
-    #[test]
-    fn a_password_is_shown_nowhere() {
-        for address in [
-            "postgres://ampout:hunter2@db/ampout",
-            "postgres://db/ampout?user=u&password=hunter2&sslmode=require",
-            "postgres//u:hunter2@db/x",
-            "mysql://u:hunter2@db/x",
-        ] {
-            let told = match DatabaseUrl::parse(address) {
-                Ok(url) => format!("{url:?} {}", url.redacted()),
-                Err(error) => error.to_string(),
-            };
-            assert!(!told.contains("hunter2"), "{told}");
-        }
-        let file = DatabaseUrl::parse("sqlite:///var/lib/ampout.db").unwrap();
-        assert_eq!(file.redacted(), "sqlite:///var/lib/ampout.db");
-    }
 
     #[tokio::test]
     async fn a_transaction_that_sqlite_ended_by_itself_leaves_a_store_that_can_write() {

@@ -252,20 +252,19 @@ pub async fn rest(conn: &mut Conn, id: CredentialId, until: Timestamp, error: &s
 }
 
 /// Their servers took messages: they are well, and the bounce policy is asked about them at `judge_at` or sooner. A rest that
-/// is not over goes on: what an open connection brings says nothing of the next login.
+/// is not over goes on, as what an open connection brings says nothing of the next login; but the next rest is a short one.
 pub fn took_messages(writes: &mut Writes, ids: &[CredentialId], now: Timestamp, judge_at: Timestamp) {
     // Locked in one order whoever does it: most rows are as they should be already, and are left alone.
     let given = format!("(SELECT c0 FROM {} AS given)", writes.dialect().json_rows(1));
     let sql = format!(
         "UPDATE smtp_credentials SET
-                rests = CASE WHEN resting_until > $3 THEN rests ELSE 0 END,
+                rests = 0,
                 last_error = CASE WHEN resting_until > $3 THEN last_error END,
                 resting_until = CASE WHEN resting_until > $3 THEN resting_until END,
                 judge_at = CASE WHEN judge_at < $2 THEN judge_at ELSE $2 END
          WHERE id IN (SELECT id FROM smtp_credentials
                       WHERE id IN {given}
-                        AND ((rests > 0 AND (resting_until IS NULL OR resting_until <= $3))
-                             OR judge_at IS NULL OR judge_at > $2) ORDER BY id{})",
+                        AND (rests > 0 OR resting_until <= $3 OR judge_at IS NULL OR judge_at > $2) ORDER BY id{})",
         writes.dialect().for_update()
     );
     let ids = json_of(ids.iter().map(|id| [id.to_string()]));

@@ -3,7 +3,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::json_of;
+use super::contacts::id_rows;
 use super::row::RowExt;
 use super::{Conn, Result, Tx};
 use crate::domain::Timestamp;
@@ -35,13 +35,22 @@ pub async fn of_contact(conn: &mut Conn, contact: ContactId) -> Result<Vec<Strin
     rows.iter().map(|row| row.text("email_key")).collect()
 }
 
+/// All that these contacts gave up.
+pub(super) async fn of_contacts(tx: &mut Tx, contacts: &[ContactId]) -> Result<Vec<(ContactId, String)>> {
+    let sql = format!(
+        "SELECT contact_id, email_key FROM former_addresses WHERE contact_id IN (SELECT c0 FROM {} AS given)",
+        tx.dialect().json_rows(1)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(id_rows(contacts)).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| Ok((row.id("contact_id")?, row.text("email_key")?))).collect()
+}
+
 /// Forgets those of contacts that go.
 pub(super) async fn forget(tx: &mut Tx, contacts: &[ContactId]) -> Result<()> {
     let sql = format!(
         "DELETE FROM former_addresses WHERE contact_id IN (SELECT c0 FROM {} AS given)",
         tx.dialect().json_rows(1)
     );
-    let ids = json_of(contacts.iter().map(|id| [id.to_string()]));
-    sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(tx.conn()).await?;
+    sqlx::query(AssertSqlSafe(sql)).bind(id_rows(contacts)).execute(tx.conn()).await?;
     Ok(())
 }

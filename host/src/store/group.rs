@@ -140,15 +140,26 @@ async fn write_again(store: &Store, entries: &[Entry]) -> Result<()> {
 
 async fn write(store: &Store, entries: &[Entry]) -> Result<()> {
     let mut tx = store.begin().await?;
+    match write_in(&mut tx, entries).await {
+        Ok(()) => tx.commit().await,
+        Err(error) => {
+            // Its locks are given back before anybody tries again. What failed is told, whatever comes of that.
+            let _ = tx.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn write_in(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
     let mut written = HashSet::new();
     for entry in entries {
         let kind = (*entry.item).type_id();
         if written.insert(kind) {
             let alike = entries.iter().map(|entry| &*entry.item).filter(|item| (**item).type_id() == kind);
-            (entry.write)(&mut tx, alike.collect()).await?;
+            (entry.write)(tx, alike.collect()).await?;
         }
     }
-    tx.commit().await
+    Ok(())
 }
 
 /// Only a panic of a write drops the sender.

@@ -29,6 +29,8 @@ pub struct Finished {
     pub error: Option<String>,
     /// When it is read again.
     pub next_try_at: Option<Timestamp>,
+    /// Whether it counts as an attempt: an adapter was asked.
+    pub was_asked: bool,
 }
 
 /// Stores requests before anything reads them.
@@ -88,15 +90,16 @@ async fn insert_together(tx: &mut Tx, requests: &[&InboundRequest]) -> Result<()
 pub fn finish_requests(writes: &mut Writes, finished: &[Finished]) {
     let sql = format!(
         "UPDATE inbound_requests SET state = given.c1, error = given.c2, next_try_at = CAST(given.c3 AS BIGINT),
-                attempts = attempts + 1
+                attempts = attempts + CAST(given.c4 AS BIGINT)
          FROM {} AS given WHERE inbound_requests.id = given.c0",
-        writes.dialect().json_rows(4)
+        writes.dialect().json_rows(5)
     );
     let rows = finished.iter().map(|one| {
         // An adapter's error may quote the request, and PostgreSQL takes no text with a NUL.
         let error = one.error.as_ref().map(|error| error.replace('\0', ""));
         let next = one.next_try_at.map(|at| at.as_millis().to_string());
-        (one.id.to_string(), one.state.as_str(), error, next)
+        let asked = i64::from(one.was_asked).to_string();
+        (one.id.to_string(), one.state.as_str(), error, next, asked)
     });
     writes.add(sql, [json_of(rows).into()]);
 }

@@ -90,34 +90,42 @@ pub async fn read(tx: &mut Tx, messages: &[ReadOne]) -> Result<HashSet<InboundMe
 }
 
 /// Those of these messages of which another copy was read before and came out the same: a mailbox that two credentials
-/// watch, or one whose UIDs were given anew. What differs in anything is no copy. Of two among them the first is none.
-pub async fn copies(tx: &mut Tx, messages: &[ReadOne]) -> Result<HashSet<InboundMessageId>> {
+/// watch, or one whose UIDs were given anew. What differs in anything is no copy. Of two among them the first is none. A copy
+/// is of no enrollment: its timeline tells of the message once.
+pub async fn set_copies_aside(tx: &mut Tx, messages: &[ReadOne]) -> Result<HashSet<InboundMessageId>> {
     let mut seen = HashSet::new();
     let mut copies = HashSet::new();
     let mut asked = Vec::with_capacity(messages.len());
     for ReadOne { id, account_id, reading } in messages {
         let (Some(message_id), Some(sender)) = (&reading.message_id, &reading.sender) else { continue };
         let enrollment = reading.enrollment_id.map(|id| id.to_string()).unwrap_or_default();
-        if seen.insert((account_id, message_id, sender, &reading.verdict, reading.enrollment_id)) {
-            asked.push((id.to_string(), account_id.to_string(), message_id, sender, &reading.verdict, enrollment));
-        } else {
+        if !seen.insert((account_id, message_id, sender, &reading.verdict, reading.enrollment_id)) {
             copies.insert(*id);
         }
+        asked.push((id.to_string(), account_id.to_string(), message_id, sender, &reading.verdict, enrollment));
     }
     if asked.is_empty() {
         return Ok(copies);
     }
-    // Those that are asked about have been read by now, too, and are not copies of one another.
+    // All of these have been noted by now, too, and what stands beside one of them in this list was not read before it.
     let given = tx.dialect().json_rows(6);
     let sql = format!(
         "SELECT DISTINCT given.c0 AS id FROM {given} AS given CROSS JOIN inbound_messages m
          WHERE m.account_id = given.c1 AND m.message_id = given.c2 AND m.sender = given.c3 AND m.verdict = given.c4
-           AND COALESCE(m.enrollment_id, '') = given.c5 AND m.id <> given.c0
+           AND COALESCE(m.enrollment_id, '') = given.c5
            AND m.id NOT IN (SELECT again.c0 FROM {given} AS again)"
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(json_of(asked)).fetch_all(tx.conn()).await?;
     for row in &rows {
         copies.insert(row.id("id")?);
+    }
+    if !copies.is_empty() {
+        let sql = format!(
+            "UPDATE inbound_messages SET enrollment_id = NULL, send_id = NULL WHERE id IN (SELECT c0 FROM {} AS given)",
+            tx.dialect().json_rows(1)
+        );
+        let ids = json_of(copies.iter().map(|id| [id.to_string()]));
+        sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(tx.conn()).await?;
     }
     Ok(copies)
 }

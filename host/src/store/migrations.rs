@@ -1,4 +1,10 @@
-//! The numbered migrations. A shipped one is never edited; the next change is the next number.
+//! The numbered migrations. A shipped one is never edited; the next change is the next number. One process at a time applies
+//! them: PostgreSQL has a lock for that, which the driver takes; for SQLite, which has none, it is that of a file beside it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
@@ -32,13 +38,62 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (24, "contacts by domain", include_str!("../../migrations/0024_contacts_by_domain.sql")),
     (25, "former addresses", include_str!("../../migrations/0025_former_addresses.sql")),
     (26, "decisions that go", include_str!("../../migrations/0026_decisions_that_go.sql")),
+    (27, "departed addresses", include_str!("../../migrations/0027_departed_addresses.sql")),
 ];
+
+/// Between two looks whether another process has migrated the file.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// The only encoding in which PostgreSQL stores whatever a name or a mail may hold.
+const ENCODING: &str = "UTF8";
 
 /// Applies what is missing and gives the numbers that were applied.
 pub(super) async fn run(conn: &mut Conn, dialect: Dialect) -> Result<Vec<i64>> {
+    // Held until all is applied, as closing the file gives it back.
+    let _alone = match dialect {
+        Dialect::Sqlite => alone(conn).await?,
+        Dialect::Postgres => None,
+    };
     let before = applied(conn).await;
+    if dialect == Dialect::Postgres && before.is_empty() {
+        check_encoding(conn).await?;
+    }
     migrator(dialect, NUMBERED).run(conn).await.map_err(StoreError::Migration)?;
     Ok(NUMBERED.iter().map(|(number, ..)| *number).filter(|number| !before.contains(number)).collect())
+}
+
+/// Waits until no other process migrates the file, however long that takes: it is of no use before.
+async fn alone(conn: &mut Conn) -> Result<Option<File>> {
+    let sql = "SELECT CAST(file AS TEXT) FROM pragma_database_list WHERE name = 'main'";
+    let database: Option<String> = sqlx::query_scalar(sql).fetch_optional(&mut *conn).await?;
+    // One in memory is nobody else's.
+    let Some(database) = database.filter(|file| !file.is_empty()) else { return Ok(None) };
+    let path = PathBuf::from(format!("{database}.lock"));
+    // It stays: who removed it might remove one that another has just locked.
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| unlockable(&path, &error))?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(file = %path.display(), "This file system has no locks; start one process after another");
+                return Ok(None);
+            }
+            Err(TryLockError::Error(error)) => return Err(unlockable(&path, &error)),
+        }
+    }
+}
+
+fn unlockable(path: &Path, error: &io::Error) -> StoreError {
+    let told = format!("{} can't be locked, make its folder writable: {error}", path.display());
+    StoreError::Unavailable(io::Error::new(error.kind(), told).into())
+}
+
+/// An encoding can't be changed once there are rows, so it is refused before there are tables.
+async fn check_encoding(conn: &mut Conn) -> Result<()> {
+    let sql = "SELECT current_setting('server_encoding')";
+    let encoding: String = sqlx::query_scalar(sql).fetch_one(&mut *conn).await?;
+    if encoding == ENCODING { Ok(()) } else { Err(StoreError::WrongEncoding { encoding }) }
 }
 
 fn migrator(dialect: Dialect, numbered: &[(i64, &'static str, &str)]) -> Migrator {
@@ -64,6 +119,20 @@ mod tests {
 
     use super::*;
     use crate::store::row::RowExt;
+    use crate::store::{DatabaseUrl, Store, StoreOptions};
+    use crate::wake::Wakeups;
+
+    #[tokio::test]
+    async fn a_new_file_that_many_open_at_once_is_migrated_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite_file(&folder.path().join("ampout.db"));
+        let starts = (0..6).map(|_| async {
+            let store = Store::open(&url, &StoreOptions::default(), Wakeups::default()).await.unwrap();
+            store.migrate().await.unwrap()
+        });
+        let applied = futures_util::future::join_all(starts).await.concat();
+        assert_eq!(applied, NUMBERED.iter().map(|(number, ..)| *number).collect::<Vec<_>>());
+    }
 
     #[tokio::test]
     async fn contacts_of_before_are_there_when_the_table_was_made_anew() {

@@ -58,9 +58,12 @@ pub use tx::Tx;
 /// One connection, in a transaction or not.
 pub type Conn = sqlx::AnyConnection;
 
-/// What passes by itself, in the words of the databases. PostgreSQL: serialisation failure, deadlock, lock not available,
-/// shutdown and its kin, too many connections, disk full. SQLite: busy and locked.
-const PASSING_CODES: [&str; 10] = ["40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "53100", "5", "517"];
+/// What passes by itself, in the words of PostgreSQL: serialisation failure, deadlock, lock not available, shutdown and its kin,
+/// too many connections, disk full, read-only (a standby, until it is the primary), idle in a transaction (we stood still).
+const PASSING_STATES: [&str; 10] =
+    ["40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "53100", "25006", "25P03"];
+/// And in those of SQLite: busy, locked, an error of the disk, and full. The low byte of a code is the kind of error.
+const PASSING_KINDS: [u32; 4] = [5, 6, 10, 13];
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,15 @@ pub enum StoreError {
         value: String,
         /// What was expected.
         expected: &'static str,
+    },
+    /// A new database can't hold all letters.
+    #[error(
+        "the database stores text in {encoding}; make another by CREATE DATABASE ampout ENCODING 'UTF8' TEMPLATE template0 \
+         and name it in database_url"
+    )]
+    WrongEncoding {
+        /// The server's name for it.
+        encoding: String,
     },
     /// Numbered migrations could not be applied.
     #[error("the database could not be migrated")]
@@ -113,13 +125,19 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::Unavailable(error)
             }
-            sqlx::Error::Database(ref told)
-                if told.code().is_some_and(|code| PASSING_CODES.contains(&code.as_ref())) =>
-            {
+            sqlx::Error::Database(ref told) if told.code().is_some_and(|code| passes(&code)) => {
                 Self::Unavailable(error)
             }
             other => Self::Statement(other),
         }
+    }
+}
+
+/// An SQLSTATE has five characters, SQLite's codes have at most four.
+fn passes(code: &str) -> bool {
+    match code.len() {
+        5 => PASSING_STATES.contains(&code),
+        _ => code.parse::<u32>().is_ok_and(|code| PASSING_KINDS.contains(&(code & 0xff))),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Connection as _;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
@@ -17,6 +17,8 @@ use super::{Conn, Dialect, Result, StoreError};
 
 /// Memory of its page cache in KiB: it goes over the ledger's indexes all the time.
 const CACHE_KIB: u32 = 8192;
+/// Between two tries to open a file that somebody else is opening.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
 /// SQLite: "no transaction is active", for which it has no code but this (https://sqlite.org/rescode.html#error).
 const NO_TRANSACTION: &str = "1";
 
@@ -61,7 +63,7 @@ struct Cleaner {
 
 impl SqliteWriter {
     pub(super) async fn open(url: String, patience: Duration) -> Result<Self> {
-        let conn = connect(&url).await.map_err(StoreError::Unavailable)?;
+        let conn = connect_to_new(&url, patience).await.map_err(StoreError::Unavailable)?;
         let shared = Shared { place: Arc::new(Mutex::new(Place::Open(conn))), is_dirty: AtomicBool::new(false) };
         Ok(Self { url: url.into(), patience, shared: Arc::new(shared) })
     }
@@ -157,6 +159,23 @@ async fn roll_back(conn: &mut Conn) -> sqlx::Result<()> {
         }
         ended => ended.map(|_| ()),
     }
+}
+
+/// Another process that opens the same new file at once may be switching it to WAL: SQLite does not wait for that.
+async fn connect_to_new(url: &str, patience: Duration) -> sqlx::Result<Conn> {
+    let begun = Instant::now();
+    loop {
+        match connect(url).await {
+            Err(error) if is_busy(&error) && begun.elapsed() < patience => tokio::time::sleep(TRY_AGAIN).await,
+            ended => return ended,
+        }
+    }
+}
+
+/// SQLite's 5, whatever kind of it: the low byte of a code.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 async fn connect(url: &str) -> sqlx::Result<Conn> {

@@ -21,7 +21,7 @@ pub struct Transaction {
     pub send_id: SendId,
     /// Through which credential.
     pub credential_id: CredentialId,
-    /// `accepted`, `deferred`, `bounced`, `failed`, `credential_fault`, `lost` or `in_doubt`.
+    /// `deferred`, `bounced`, `failed`, `credential_fault`, `lost` or `in_doubt`.
     pub outcome: String,
     /// The reply's code, if there was a reply.
     pub smtp_code: Option<u16>,

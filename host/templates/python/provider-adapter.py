@@ -18,20 +18,31 @@ class ProviderIngestion(exports.ProviderIngestion):
             raise Err(Refusal_Unauthorized("the Authorization header does not present the signing_secret"))
         try:
             body = json.loads(request.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Err(Refusal_Malformed(str(error)))
-        return Outcome_Events([event_of(each) for each in (body if isinstance(body, list) else [body])])
+        events = body if isinstance(body, list) else [body]
+        # Whoever has the address can post anything.
+        if not all(isinstance(event, dict) for event in events):
+            raise Err(Refusal_Malformed("the body holds something else than events"))
+        return Outcome_Events([event_of(event) for event in events])
 
 
 def event_of(fields):
     # Events with the same key are one, however often the provider sends them.
     return Event(
-        kind=KINDS.get(fields.get("type"), "unknown"),
-        recipient=fields.get("to"),
-        dedupe_key=fields.get("id"),
+        kind=KINDS.get(text(fields.get("type")), "unknown"),
+        recipient=text(fields.get("to")),
+        dedupe_key=text(fields.get("id")),
         send_id=None, message_id=None, provider_message_id=None, at=None, smtp_code=None, status=None, reason=None,
         extra=[],
     )
+
+
+def text(value):
+    """A text or a number as text. Half of a surrogate pair is no text for the host, and JSON may have one."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def presents(request, secret):

@@ -17,11 +17,13 @@ pub(super) struct Gone {
     /// Versions that are in no other file, while another version of their name is.
     versions: Vec<ExtensionId>,
     /// What takes the places of those versions that were in force.
-    pub(super) heirs: Vec<Heir>,
+    pub(super) heirs: Vec<FromFile>,
+    /// What had the names that are in no other file, for the log.
+    pub(super) unbound: Vec<FromFile>,
 }
 
-/// A version whose file is still there.
-pub(super) struct Heir {
+/// A version and the file that it came from.
+pub(super) struct FromFile {
     pub(super) file: String,
     pub(super) version: StoredExtension,
 }
@@ -48,19 +50,23 @@ impl Catalog {
                 is_of_system && binding.mode == Mode::Active.as_str() && binding.extension_id == id
             })
         };
-        for id in changes.gone.iter().filter_map(|file| file.extension_id) {
+        for ExtensionFile { file: gone_file, extension_id, .. } in &changes.gone {
+            let Some(id) = *extension_id else { continue };
             let Some(stored) = extensions::get(&mut conn, id).await? else { continue };
             if kept.iter().any(|(_, version)| version.id == id) {
                 continue;
             }
             let Some((file, version)) = kept.iter().rfind(|(_, version)| version.name == stored.name) else {
-                gone.names.push(stored.name);
+                gone.names.push(stored.name.clone());
+                if stored.origin == "folder" {
+                    gone.unbound.push(FromFile { file: gone_file.clone(), version: stored });
+                }
                 continue;
             };
             gone.versions.push(id);
             // What was stored by hand stays bound without a file.
             if stored.origin == "folder" && is_in_force(id) {
-                gone.heirs.push(Heir { file: file.clone(), version: version.clone() });
+                gone.heirs.push(FromFile { file: file.clone(), version: version.clone() });
             }
         }
         Ok(gone)
@@ -69,7 +75,7 @@ impl Catalog {
 
 /// The files that are there with their versions, in the order in which they changed: the last of a name is the one that was
 /// written last.
-async fn kept(conn: &mut Conn, changes: &Changes) -> Result<Vec<(String, StoredExtension)>, CatalogError> {
+pub(super) async fn kept(conn: &mut Conn, changes: &Changes) -> Result<Vec<(String, StoredExtension)>, CatalogError> {
     let changed = |file: &ExtensionFile| {
         let mut changed = changes.gone.iter().chain(&changes.looked_at);
         changed.any(|other| other.file == file.file)

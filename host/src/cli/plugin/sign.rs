@@ -50,7 +50,7 @@ pub(super) fn sign(args: &SignArgs) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&args.key).with_context(|| args.key.display().to_string())?;
     let key = SigningKey::from_file(&text).with_context(|| args.key.display().to_string())?;
     let (bytes, engine) = extension_file::read(&args.file)?;
-    let signed = key.sign(&bytes, engine);
+    let signed = key.sign_file(&bytes, engine, &args.file.display().to_string())?;
     replace(&args.file, &signed).with_context(|| args.file.display().to_string())?;
     let signer = key.signer().to_string();
     if args.json {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::fixtures;
 use crate::cli::{extension_file, print};
+use crate::config::Config;
 use crate::extensions::{CallRecord, EngineKind, Tried};
 
 #[derive(Debug, Args)]
@@ -23,11 +24,12 @@ pub(in crate::cli) struct TestArgs {
     json: bool,
 }
 
-pub(super) async fn run(args: &TestArgs) -> anyhow::Result<()> {
-    let host = extension_file::bare_host()?;
+pub(super) async fn run(args: &TestArgs, config: &Config) -> anyhow::Result<()> {
+    let host = extension_file::bare_host(config)?;
     let (bytes, engine) = extension_file::read(&args.file)?;
     let file = args.file.display().to_string();
     let trial = host.trial_of_file(bytes.into(), engine, &file).await?;
+    extension_file::require_signature(config, &trial.extension)?;
     let mut examples = trial.extension.manifest().examples.clone();
     for fixture in &args.fixtures {
         examples.extend(fixtures::read(fixture)?);

@@ -59,6 +59,7 @@ async fn send(receiver: &SmtpReceiver, tls: TlsMode, password: &str, recipients:
             TransactionOutcome::Refused { reply, .. } => {
                 format!("{} {}", reply.code, reply.enhanced.unwrap_or_default()).trim().to_owned()
             }
+            TransactionOutcome::Unsuitable { why } => why.to_string(),
             TransactionOutcome::LostBeforeData { .. } => "lost".to_owned(),
             TransactionOutcome::LostAfterData { .. } => "in doubt".to_owned(),
         });

@@ -47,6 +47,8 @@ pub enum ReplyVerdict {
         /// What that says of the address.
         class: BounceClass,
     },
+    /// This message is too large for the sender's own server, whoever it is for: it has failed, nobody is bounced.
+    MessageTooLarge,
     /// The account, the sender or the engine's own address is refused: the credential rests, nobody is bounced.
     CredentialAtFault {
         /// What is wrong with it.
@@ -155,9 +157,13 @@ fn judge_permanent(stage: Stage, reply: &Reply, text: &str) -> ReplyVerdict {
     let refused = |class| ReplyVerdict::RecipientRefused { class };
     let detail = reply.subject_and_detail();
 
-    // RFC 1870 §6.1: MAIL with SIZE may be refused for the message's size, the one 5xx there that is not the sender's.
     if matches!(detail, Some((3, 4) | (2, 3))) || phrases::is_about_size(text) {
-        return refused(BounceClass::Policy);
+        // RFC 1870 §6.1: MAIL with SIZE may be refused for the message's size, and nobody was named by then. 5.3.4 is a limit
+        // of the server (RFC 3463 §3.4), 5.2.3 one of the mailbox.
+        return match (stage, detail) {
+            (Stage::Mail, _) | (_, Some((3, 4))) => ReplyVerdict::MessageTooLarge,
+            _ => refused(BounceClass::Policy),
+        };
     }
     if let Some(why) = fault_by_code(reply.code, detail).or_else(|| phrases::credential_fault(text)) {
         return at_fault(why);

@@ -15,6 +15,7 @@ const LATER: ReplyVerdict = ReplyVerdict::TryLater;
 const HARD: ReplyVerdict = ReplyVerdict::RecipientRefused { class: BounceClass::Hard };
 const SOFT: ReplyVerdict = ReplyVerdict::RecipientRefused { class: BounceClass::Soft };
 const POLICY: ReplyVerdict = ReplyVerdict::RecipientRefused { class: BounceClass::Policy };
+const TOO_LARGE: ReplyVerdict = ReplyVerdict::MessageTooLarge;
 
 const fn fault(why: CredentialFault) -> ReplyVerdict {
     ReplyVerdict::CredentialAtFault { why }
@@ -76,7 +77,7 @@ fn gmail() {
             "550 5.7.26 Unauthenticated email from example.org is not accepted due to domain's DMARC policy.",
             POLICY,
         ),
-        (Stage::Message, "552 5.3.4 Your message exceeded Google's message size limits.", POLICY),
+        (Stage::Message, "552 5.3.4 Your message exceeded Google's message size limits.", TOO_LARGE),
         (Stage::Rcpt, "553 5.1.3 The recipient address is not a valid RFC 5321 address.", HARD),
     ]);
 }
@@ -162,7 +163,9 @@ fn postfix() {
             THROTTLED,
         ),
         (Stage::Rcpt, "452 4.3.1 Insufficient system storage", LATER),
-        (Stage::Mail, "552 5.3.4 Message size exceeds fixed limit", POLICY),
+        (Stage::Mail, "552 5.3.4 Message size exceeds fixed limit", TOO_LARGE),
+        (Stage::Mail, "552 Message size exceeds fixed maximum message size", TOO_LARGE),
+        (Stage::Rcpt, "552 5.2.3 Message length exceeds the mailbox's limit", POLICY),
         (Stage::Message, "554 5.7.1 Message rejected as spam by Content Filtering.", POLICY),
         (Stage::Data, "554 5.5.1 Error: no valid recipients", POLICY),
         (Stage::Rcpt, "503 5.5.1 Error: need MAIL command", LATER),

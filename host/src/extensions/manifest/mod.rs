@@ -59,7 +59,7 @@ pub struct Setting {
     /// An endpoint can't do without it.
     #[serde(default)]
     pub required: bool,
-    /// It is sealed and never shown again.
+    /// Nobody is to see it again. Today none of an endpoint's settings is ever shown, and all of them are sealed.
     #[serde(default)]
     pub secret: bool,
 }
@@ -126,9 +126,7 @@ impl Manifest {
     }
 
     fn checked(self) -> Result<Self, ManifestError> {
-        let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        let starts = self.name.starts_with(|c: char| c.is_ascii_lowercase());
-        if !starts || !self.name.bytes().all(letters) || self.name.len() > LONGEST_NAME {
+        if !is_name(&self.name) {
             return Err(ManifestError::new(
                 "name",
                 format!("{:?} is no name; use lower-case letters, digits and -, at most {LONGEST_NAME}", self.name),
@@ -184,6 +182,12 @@ impl ManifestError {
     fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { place: place.into(), problem: problem.into() }
     }
+}
+
+/// Whether an extension can be called that.
+pub(super) fn is_name(text: &str) -> bool {
+    let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(letters) && text.len() <= LONGEST_NAME
 }
 
 fn hook_words() -> String {

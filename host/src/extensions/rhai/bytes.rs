@@ -58,8 +58,13 @@ pub(super) fn register(engine: &mut Engine, string_bytes: usize) {
         .register_fn("len", |json: &mut Json| length(json.len()))
         .register_fn("contains", |json: &mut Json, key: &str| json.has(key))
         .register_fn("keys", |json: &mut Json| json.keys())
-        .register_fn("is_map", |json: &mut Json| matches!(json, Json::Map(_)))
-        .register_fn("is_list", |json: &mut Json| matches!(json, Json::List(_)))
+        // What a stranger posts may be anything, so anything can be asked.
+        .register_fn("is_map", |value: Dynamic| {
+            value.is_map() || value.read_lock::<Json>().is_some_and(|json| matches!(*json, Json::Map(_)))
+        })
+        .register_fn("is_list", |value: Dynamic| {
+            value.is_array() || value.read_lock::<Json>().is_some_and(|json| matches!(*json, Json::List(_)))
+        })
         .register_iterator::<Json>();
 }
 
@@ -71,7 +76,21 @@ pub(super) fn bytes_of(data: &Dynamic) -> Fallible<Bytes> {
     }
     match data.read_lock::<ImmutableString>() {
         Some(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
-        None => Err(format!("expected a text or bytes, found {}", data.type_name()).into()),
+        None => Err(format!("expected a text or bytes, found {}", named(data)).into()),
+    }
+}
+
+/// A value's kind in the words of the scripts' reference, for messages.
+pub(super) fn named(value: &Dynamic) -> String {
+    let name = value.type_name();
+    let last = name.rsplit("::").next().unwrap_or(name);
+    match (last, last.strip_suffix("View")) {
+        ("ByteView", _) => "bytes".to_owned(),
+        ("Json", _) => "a map or list of parsed JSON".to_owned(),
+        ("Counters", _) => "a window of stats".to_owned(),
+        ("EventList", _) => "events()".to_owned(),
+        (_, Some(fact)) => format!("`{}` itself", fact.to_lowercase()),
+        (other, None) => format!("a value of type {other}"),
     }
 }
 
@@ -195,5 +214,31 @@ fn dynamic_of(value: Value) -> Dynamic {
             let entries = map.into_iter().map(|(key, value)| (key.into(), dynamic_of(value)));
             Dynamic::from(Json::Map(Arc::new(entries.collect())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::engine::build;
+    use crate::extensions::limits::ScriptLimits;
+
+    #[test]
+    fn whatever_was_parsed_can_be_asked_what_it_is() {
+        let engine = build(&ScriptLimits::default());
+        let check = |value: &str, is_map: bool, is_list: bool| {
+            let ask = |what: &str| engine.eval_expression::<bool>(&format!("({value}).{what}()")).unwrap();
+            assert_eq!((ask("is_map"), ask("is_list")), (is_map, is_list), "{value}");
+        };
+        check(r#"parse_json("{}")"#, true, false);
+        check(r#"parse_json("[]")"#, false, true);
+        check(r#"parse_form("a=1")"#, true, false);
+        check(r#"parse_json("[null]")[0]"#, false, false);
+        for other in ["5", "1.5", "true", "null", "\\\"x\\\""] {
+            check(&format!("parse_json(\"{other}\")"), false, false);
+        }
+        check("#{}", true, false);
+        check("[1]", false, true);
+        check("\"{}\"", false, false);
+        check("base64_decode(\"aGk=\")", false, false);
     }
 }

@@ -109,7 +109,9 @@ impl Call {
 pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spent) {
     CALL.with(|call| {
         call.began.set(Some((Instant::now(), budget.time)));
-        call.own.set(None);
+        // One that has its whole time is not short, and it may be a single step that nobody looks at the clock in.
+        let own = if budget.may_hand_over { None } else { ThreadTime::try_now().ok() };
+        call.own.set(own.map(|now| (now, Duration::ZERO)));
         call.look_now.set(false);
         call.may_hand_over.set(budget.may_hand_over);
         call.stopped.set(None);
@@ -121,6 +123,9 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
     });
     let result = evaluate();
     let spent = CALL.with(|call| {
+        if !budget.may_hand_over && call.stopped.get().is_none() && call.is_over() {
+            call.stopped.set(Some(Stop::Deadline));
+        }
         call.began.set(None);
         Spent {
             stopped: call.stopped.take(),

@@ -4,7 +4,7 @@
 use rhai::{Array, Dynamic, ImmutableString, Map};
 use serde_json::Value;
 
-use super::bytes::ByteView;
+use super::bytes::{ByteView, named};
 use super::helpers::EventList;
 use crate::extensions::hooks::BadAnswer;
 
@@ -52,8 +52,8 @@ fn value_of(value: &Dynamic, depth: usize) -> Result<Value, BadAnswer> {
         return Ok(serde_json::json!({ "base64": base64::engine::general_purpose::STANDARD.encode(&bytes.0) }));
     }
     Err(BadAnswer::new(format!(
-        "the answer has a {}, which no answer has; use texts, numbers, lists and maps",
-        value.type_name()
+        "the answer has {}, which no answer has; use texts, numbers, lists and maps",
+        named(value)
     )))
 }
 

@@ -150,6 +150,11 @@ impl Compiled {
             catch_unwind(AssertUnwindSafe(|| self.ask(engine, input)))
         });
         let answer = match answer {
+            // Its last step took too long, which nobody could end.
+            Ok(Ok(_)) if spent.stopped == Some(Stop::Deadline) => {
+                let stopped = EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE);
+                Err(CallError::Script(self.fault_of(&stopped, input.hook(), spent.stopped, limits)))
+            }
             Ok(Ok(answer)) => decisions::to_json(&answer)
                 .and_then(|answer| HookDecision::from_json(input.hook(), answer))
                 .map_err(CallError::BadAnswer),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use regex::{Regex, RegexBuilder};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 use rhai::{Array, Engine, EvalAltResult, ImmutableString};
 
 use super::call;
@@ -17,10 +17,18 @@ use crate::extensions::limits::ScriptLimits;
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
 const LONGEST_PATTERN: usize = 1024;
-/// A compiled pattern; `\w` alone has 50 KiB, as Unicode has many letters.
-const PATTERN_BYTES: usize = 256 * 1024;
+/// What a compiled pattern may have. `\w` alone has 50 KiB, as Unicode has many letters, `\d` 5 and `\S` 2. One that has all of
+/// this takes some 10 ms to compile.
+const PATTERN_BYTES: usize = 1024 * 1024;
+/// A range of letters in a class: a state for each byte but the last, at the very least. Of most classes it is twice this.
+const BYTES_OF_A_RANGE: u64 = 32;
+/// What is tried in turn, so that a pattern is known by about what it has.
+const SIZES: [usize; 4] = [SMALL_PATTERN_BYTES, 64 * 1024, 256 * 1024, PATTERN_BYTES];
+/// What the search may keep of the states that it has been in, of each pattern, direction and thread.
+const STATES_BYTES: usize = 1024 * 1024;
 /// Places of a pattern: the characters and classes that it has once its repetitions are written out. A match takes at most
-/// this times the length of the text, and nobody can stop it: with so many places and the longest text, half a second.
+/// this times the length of the text, and nobody can stop it: with so many places and the longest text, a second, or two where
+/// the places are classes of Unicode.
 const MOST_PLACES: u64 = 1024;
 /// A pattern below this is thought to be quick, whatever the text, until it is not.
 const SMALL_PATTERN_BYTES: usize = 16 * 1024;
@@ -28,7 +36,10 @@ const SMALL_PATTERN_BYTES: usize = 16 * 1024;
 const SHORT_TEXT_BYTES: usize = 1024;
 /// A match on a long text that is over in this time was quick.
 const QUICK: Duration = Duration::from_micros(200);
+/// So many patterns are kept, and so much of them; then all are forgotten. What is kept besides of their states is bounded by
+/// the number, and most patterns have none.
 const PATTERNS_KEPT: usize = 256;
+const PATTERN_BYTES_KEPT: usize = 32 * PATTERN_BYTES;
 /// So many texts are looked for between two looks at the clock.
 const WORDS_BETWEEN_LOOKS: usize = 16;
 
@@ -36,13 +47,33 @@ const WORDS_BETWEEN_LOOKS: usize = 16;
 /// pattern times that of the text, which may be many milliseconds; nearly always it takes a few microseconds.
 struct Pattern {
     regex: Regex,
+    /// It has no more than this.
+    bytes: usize,
     quick: AtomicBool,
 }
 
 /// The patterns of all scripts, in a map that never changes: one with another pattern takes its place, so that nobody who
 /// matches waits for anybody.
 #[derive(Default)]
-struct Patterns(ArcSwap<HashMap<ImmutableString, Arc<Pattern>>>);
+struct Patterns(ArcSwap<Kept>);
+
+#[derive(Default, Clone)]
+struct Kept {
+    patterns: HashMap<ImmutableString, Arc<Pattern>>,
+    /// Of all of them.
+    bytes: usize,
+}
+
+impl Kept {
+    fn with(&self, text: &ImmutableString, pattern: &Arc<Pattern>) -> Self {
+        let has_room = self.patterns.len() < PATTERNS_KEPT && self.bytes + pattern.bytes <= PATTERN_BYTES_KEPT;
+        let mut kept = if has_room { self.clone() } else { Self::default() };
+        let before = kept.patterns.insert(text.clone(), Arc::clone(pattern));
+        // Two threads may compile the same.
+        kept.bytes = (kept.bytes + pattern.bytes).saturating_sub(before.map_or(0, |before| before.bytes));
+        kept
+    }
+}
 
 pub(super) fn register(engine: &mut Engine, limits: &ScriptLimits) {
     let (string_bytes, array_items) = (limits.string_bytes, limits.array_items);
@@ -90,7 +121,7 @@ impl Patterns {
     }
 
     fn compiled(&self, pattern: &ImmutableString) -> Fallible<Arc<Pattern>> {
-        if let Some(known) = self.0.load().get(pattern) {
+        if let Some(known) = self.0.load().patterns.get(pattern) {
             return Ok(Arc::clone(known));
         }
         if pattern.len() > LONGEST_PATTERN {
@@ -98,11 +129,7 @@ impl Patterns {
         }
         call::before_long_work()?;
         let compiled = Arc::new(compile(pattern).map_err(|reason| format!("bad regular expression: {reason}"))?);
-        self.0.rcu(|known| {
-            let mut kept = if known.len() < PATTERNS_KEPT { HashMap::clone(known) } else { HashMap::new() };
-            kept.insert(pattern.clone(), Arc::clone(&compiled));
-            kept
-        });
+        self.0.rcu(|kept| kept.with(pattern, &compiled));
         Ok(compiled)
     }
 }
@@ -121,22 +148,26 @@ impl Pattern {
 }
 
 fn compile(pattern: &str) -> Result<Pattern, String> {
-    let places = regex_syntax::parse(pattern).map_or(0, |parsed| places(&parsed));
+    let parsed = regex_syntax::parse(pattern).ok();
+    let (places, least_bytes) = parsed.map_or((0, 0), |parsed| (places(&parsed), least_bytes(&parsed)));
     if places > MOST_PLACES {
         return Err(format!(
             "it has {places} places once its repetitions are written out; at most {MOST_PLACES} are taken"
         ));
     }
-    let sized = |bytes: usize| RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(4 * PATTERN_BYTES).build();
-    if let Ok(regex) = sized(SMALL_PATTERN_BYTES) {
-        return Ok(Pattern { regex, quick: AtomicBool::new(true) });
+    for bytes in SIZES.into_iter().filter(|bytes| least_bytes <= *bytes as u64) {
+        match RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(STATES_BYTES).build() {
+            Ok(regex) => {
+                return Ok(Pattern { regex, bytes, quick: AtomicBool::new(bytes <= SMALL_PATTERN_BYTES) });
+            }
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            // The parser draws a picture over several lines; its last line is the message.
+            Err(error) => return Err(error.to_string().lines().last().unwrap_or_default().trim().to_owned()),
+        }
     }
-    match sized(PATTERN_BYTES) {
-        Ok(regex) => Ok(Pattern { regex, quick: AtomicBool::new(false) }),
-        Err(regex::Error::CompiledTooBig(_)) => Err(format!("it is over {PATTERN_BYTES} bytes when compiled")),
-        // The parser draws a picture over several lines; its last line is the message.
-        Err(error) => Err(error.to_string().lines().last().unwrap_or_default().trim().to_owned()),
-    }
+    Err(format!(
+        "it is over {PATTERN_BYTES} bytes when compiled; \\w has the letters of all alphabets, and [a-z0-9_] in its place is small"
+    ))
 }
 
 /// How many places of a pattern a match may stand at together.
@@ -150,6 +181,25 @@ fn places(pattern: &Hir) -> u64 {
         HirKind::Repetition(repeated) => {
             let times = repeated.max.unwrap_or(repeated.min.max(1));
             places(&repeated.sub).saturating_mul(u64::from(times))
+        }
+    }
+}
+
+/// What the compiled pattern has at the very least: what is too large is told without compiling it, which takes long.
+fn least_bytes(pattern: &Hir) -> u64 {
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(Class::Bytes(_)) => 0,
+        HirKind::Class(Class::Unicode(class)) => {
+            let beyond_ascii = class.ranges().iter().filter(|range| !range.end().is_ascii());
+            BYTES_OF_A_RANGE.saturating_mul(beyond_ascii.count() as u64)
+        }
+        HirKind::Capture(group) => least_bytes(&group.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(least_bytes).fold(0, u64::saturating_add)
+        }
+        HirKind::Repetition(repeated) => {
+            let times = repeated.max.unwrap_or(repeated.min.max(1));
+            least_bytes(&repeated.sub).saturating_mul(u64::from(times))
         }
     }
 }
@@ -202,4 +252,53 @@ fn replaced(text: &str, from: &str, to: &str, limit: usize) -> Fallible<String> 
 
 fn no_sleep() -> Fallible<()> {
     Err("a script can't sleep: it decides at once".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_ordinary_classes_are_taken_and_those_of_whole_alphabets_only_so_often() {
+        for pattern in [
+            r"\w{1,16}",
+            r"\d{120}",
+            r"\S{1,64}@\S{1,253}",
+            r"[\w.+-]+@[\w-]+\.[\w.-]+",
+            "x{1024}",
+            "[a-z0-9_]{1024}",
+            ".{1000}",
+        ] {
+            assert!(compile(pattern).is_ok(), "{pattern}");
+        }
+        let told = compile(r"\w{1,64}").map(drop).unwrap_err();
+        assert_eq!(
+            told,
+            r"it is over 1048576 bytes when compiled; \w has the letters of all alphabets, and [a-z0-9_] in its place is small"
+        );
+        assert!(compile("x{1025}").map(drop).unwrap_err().contains("at most 1024 are taken"));
+    }
+
+    #[test]
+    fn what_is_kept_of_patterns_is_bounded_however_large_they_are() {
+        let large = Arc::new(compile(r"\w{1,16}").unwrap());
+        assert_eq!(large.bytes, PATTERN_BYTES);
+        let mut kept = Kept::default();
+        for number in 0..200 {
+            kept = kept.with(&format!("pattern {number}").into(), &large);
+            assert_eq!(kept.bytes, kept.patterns.len() * PATTERN_BYTES);
+            assert!(
+                kept.bytes <= PATTERN_BYTES_KEPT && kept.patterns.contains_key(format!("pattern {number}").as_str())
+            );
+            // Once more is no more.
+            kept = kept.with(&format!("pattern {number}").into(), &large);
+            assert_eq!(kept.bytes, kept.patterns.len() * PATTERN_BYTES);
+        }
+        let small = Arc::new(compile("small").unwrap());
+        assert_eq!(small.bytes, SMALL_PATTERN_BYTES);
+        for number in 0..300 {
+            kept = kept.with(&format!("small {number}").into(), &small);
+            assert!(kept.patterns.len() <= PATTERNS_KEPT);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::guests::guest;
 use super::*;
 use crate::domain::ids::{AccountId, CampaignId};
 use crate::extensions::hooks::{bounce, gate, ingest, reply};
-use crate::extensions::{Binding, CallScope, Ingested, Mode, Scope};
+use crate::extensions::{Binding, CallScope, Ingested, Mode, Scope, Time};
 
 async fn named(host: &ExtensionHost, name: &str, hook: Hook, body: &str) -> Arc<LoadedExtension> {
     host.load(script_text(name, hook, body), EngineKind::Script, name).await.unwrap()
@@ -24,7 +24,7 @@ fn bind(scope: Scope, extension: &Arc<LoadedExtension>) -> Binding {
 }
 
 async fn classify(host: &ExtensionHost, scope: &CallScope) -> (String, Option<String>, usize) {
-    let decided = host.classify(scope, Arc::new(reply::Message::default())).await;
+    let decided = host.classify(scope, Arc::new(reply::Message::default())).await.unwrap();
     (decided.decision.verdict.word().to_owned(), decided.by.map(|by| by.extension), decided.records.len())
 }
 
@@ -71,14 +71,17 @@ async fn a_failure_means_what_the_contract_says_of_its_hook() {
     host.set_shipped(&[named(&host, "shipped", Hook::ReplyClassifier, &classifier("human-reply")).await]);
     host.set_bindings(&bindings);
 
-    let decided = host.classify(&NOBODY, Arc::new(reply::Message::default())).await;
+    let decided = host.classify(&NOBODY, Arc::new(reply::Message::default())).await.unwrap();
     assert_eq!(decided.decision.verdict, reply::Verdict::Unclassified);
     assert!(decided.records[0].error.as_deref().is_some_and(|error| error.contains("broken")));
 
     let (request, settings) = (Arc::new(ingest::Request::default()), Arc::new(ingest::Settings::default()));
-    let decided = host.ingest(&NOBODY, "provider", Arc::clone(&request), Arc::clone(&settings)).await;
+    let decided = host.ingest(&NOBODY, "provider", Arc::clone(&request), Arc::clone(&settings), Time::First).await;
     assert!(matches!(decided.decision, Ingested::Unavailable { .. }), "{decided:?}");
-    assert_eq!(host.ingest(&NOBODY, "nobody", request, settings).await.decision, Ingested::UnknownProvider);
+    assert_eq!(
+        host.ingest(&NOBODY, "nobody", request, settings, Time::First).await.decision,
+        Ingested::UnknownProvider
+    );
 
     let since_enabled = bounce::Counters { transactions: 20, hard_bounces: 2, ..Default::default() };
     let stats = bounce::Stats { threshold: 5.0, since_enabled, ..Default::default() };
@@ -105,7 +108,7 @@ async fn a_shadow_is_recorded_and_not_obeyed() {
     let shadow = named(&host, "shadow", Hook::ReplyClassifier, &classifier("ignore")).await;
     let shadow = Binding { mode: Mode::Shadow, ..bind(Scope::System, &shadow) };
     host.set_bindings(&[bind(Scope::System, &active), shadow]);
-    let decided = host.classify(&NOBODY, Arc::new(reply::Message::default())).await;
+    let decided = host.classify(&NOBODY, Arc::new(reply::Message::default())).await.unwrap();
     assert_eq!(decided.decision.verdict, reply::Verdict::HumanReply);
     let said: Vec<_> = decided.records.iter().map(|record| (record.mode, record.decision.clone().unwrap())).collect();
     assert_eq!(
@@ -125,7 +128,7 @@ async fn five_failures_in_a_row_suspend_and_a_probe_brings_back() {
     host.set_bindings(&[bind(Scope::System, &fragile)]);
     let ask = async |subject: &str| {
         let message = reply::Message { subject: subject.to_owned(), ..Default::default() };
-        let decided = host.classify(&NOBODY, Arc::new(message)).await;
+        let decided = host.classify(&NOBODY, Arc::new(message)).await.unwrap();
         (decided.decision.verdict.word(), decided.records.len())
     };
     for _ in 0..4 {
@@ -136,9 +139,9 @@ async fn five_failures_in_a_row_suspend_and_a_probe_brings_back() {
     for _ in 0..4 {
         assert_eq!(ask("bad").await, ("unclassified", 1));
     }
-    assert!(host.drain_suspensions().is_empty());
+    assert!(all_suspensions(&host).is_empty());
     assert_eq!(ask("bad").await, ("human-reply", 2));
-    let news = host.drain_suspensions();
+    let news = all_suspensions(&host);
     assert_eq!((news.len(), news[0].extension.name(), news[0].failure.is_some()), (1, "fragile", true));
     assert!(fragile.is_suspended());
 
@@ -151,8 +154,37 @@ async fn five_failures_in_a_row_suspend_and_a_probe_brings_back() {
     clock.advance(Duration::from_secs(60));
     assert_eq!(ask("good").await, ("ignore", 1), "the probe brings it back");
     assert_eq!(ask("good").await, ("ignore", 1));
-    let news = host.drain_suspensions();
+    let news = all_suspensions(&host);
     assert_eq!((news.len(), news[0].failure.is_none()), (1, true));
+}
+
+/// Who stands in for one that is suspended may know nothing of its form.
+#[tokio::test]
+async fn what_the_next_adapter_refuses_while_one_is_suspended_is_kept() {
+    let host = host();
+    let next = r#"fn ingest(request, settings) { #{ error: "unauthorized", reason: "not mine" } }"#;
+    let next = named(&host, "provider", Hook::ProviderAdapter, next).await;
+    let fragile = r#"fn ingest(request, settings) { if request.query == "bad" { throw "broken" } #{ events: [] } }"#;
+    let fragile = named(&host, "provider", Hook::ProviderAdapter, fragile).await;
+    host.set_shipped(&[next]);
+    host.set_bindings(&[bind(Scope::System, &fragile)]);
+    let ask = async |query: &str, time: Time| {
+        let request = ingest::Request { query: query.to_owned(), ..Default::default() };
+        host.ingest(&NOBODY, "provider", Arc::new(request), Arc::default(), time).await.decision
+    };
+    // However often it fails at what it failed at before, it is as well as it was.
+    for _ in 0..9 {
+        assert!(matches!(ask("bad", Time::Again).await, Ingested::Unavailable { was_asked: true, .. }));
+    }
+    assert_eq!(ask("good", Time::First).await, Ingested::Outcome(ingest::Outcome::Events(Vec::new())));
+    for _ in 0..5 {
+        assert!(matches!(ask("bad", Time::First).await, Ingested::Unavailable { .. }));
+    }
+    assert!(fragile.is_suspended());
+    for query in ["good", "bad"] {
+        let kept = ask(query, Time::First).await;
+        assert!(matches!(&kept, Ingested::Unavailable { was_asked: false, reason } if reason.contains("not mine")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,14 +200,14 @@ async fn a_call_under_way_finishes_on_the_old_version_and_the_next_is_on_the_new
     host.set_bindings(&[bind(Scope::System, &old)]);
     let called = tokio::spawn({
         let host = host.clone();
-        async move { host.classify(&NOBODY, Arc::new(reply::Message::default())).await.decision.verdict }
+        async move { host.classify(&NOBODY, Arc::new(reply::Message::default())).await.unwrap().decision.verdict }
     });
     // The old version is held by the table, by us, and by the call once it runs.
     while Arc::strong_count(&old) < 3 && !called.is_finished() {
         tokio::task::yield_now().await;
     }
     host.set_bindings(&[bind(Scope::System, &new)]);
-    let next = host.classify(&NOBODY, Arc::new(reply::Message::default())).await.decision.verdict;
+    let next = host.classify(&NOBODY, Arc::new(reply::Message::default())).await.unwrap().decision.verdict;
     assert_eq!((called.await.unwrap(), next), (reply::Verdict::HumanReply, reply::Verdict::Ignore));
 }
 
@@ -192,8 +224,8 @@ async fn two_hundred_swaps_under_load_fail_no_call() {
             let host = host.clone();
             tokio::spawn(async move {
                 for _ in 0..200 {
-                    let verdict = host.classify(&NOBODY, Arc::new(reply::Message::default())).await.decision.verdict;
-                    assert!(matches!(verdict, reply::Verdict::HumanReply | reply::Verdict::Ignore), "{verdict:?}");
+                    let said = host.classify(&NOBODY, Arc::new(reply::Message::default())).await.unwrap().decision;
+                    assert!(matches!(said.verdict, reply::Verdict::HumanReply | reply::Verdict::Ignore), "{said:?}");
                 }
             })
         })

@@ -216,6 +216,33 @@ async fn an_example_brings_its_own_answers() {
     assert!(error.contains("an example has no network, and none of its answers is for https://sns.eu"), "{error}");
 }
 
+/// The twins of what the network refuses: an example that came out otherwise than in earnest would show nothing.
+#[tokio::test]
+async fn an_example_is_refused_what_is_refused_in_earnest() {
+    let host = host();
+    let check = async |hosts: Value, url: &str, body: &str, told: &str| {
+        let example = json!({ "input": {}, "expect": { "verdict": OK }, "fetches": [{ "url": url, "body": body }] });
+        let more = json!({ "hosts": hosts, "examples": [example] });
+        let error = load_guest(&host, fetching(url, "GET", 1, more)).await.unwrap_err();
+        assert!(error.contains(told), "{}", error.chars().take(400).collect::<String>());
+    };
+    let asked = json!(["api.example.com"]);
+    let unasked = "the manifest does not ask for other.example.com";
+    check(asked.clone(), "https://other.example.com/", "hello", unasked).await;
+    check(json!([]), "https://api.example.com/", "hello", "the manifest does not ask for api.example.com").await;
+    check(asked.clone(), "http://api.example.com/", "hello", "http is no https URL").await;
+    check(asked, "https://api.example.com/", &"x".repeat(1024 * 1024 + 1), TOO_LARGE).await;
+}
+
+#[tokio::test]
+async fn an_answer_with_a_status_that_no_server_gives_is_refused_with_its_example() {
+    let fetches = json!([{ "url": "https://api.example.com/", "status": 42 }]);
+    let example = json!({ "input": {}, "expect": {}, "fetches": fetches });
+    let more = json!({ "hosts": ["api.example.com"], "examples": [example] });
+    let error = load_guest(&host(), fetching("https://api.example.com/", "GET", 1, more)).await.unwrap_err();
+    assert!(error.contains("42 is no status of an answer; write one such as 200 or 404"), "{error}");
+}
+
 #[tokio::test]
 async fn hosts_that_cover_too_much_are_refused_at_load() {
     let host = host();

@@ -86,11 +86,11 @@ async fn check(hostile: Hostile) {
     host.set_bindings(&[bind(Arc::clone(&guest), 0), bind(Arc::clone(&good), 1)]);
     let HookInput::ReplyClassifier(facts) = facts else { panic!("a classifier is asked") };
     for _ in 0..5 {
-        let decided = host.classify(&CallScope::default(), Arc::clone(&facts)).await;
+        let decided = host.classify(&CallScope::default(), Arc::clone(&facts)).await.unwrap();
         assert_eq!(decided.decision.verdict, reply::Verdict::Unclassified);
     }
-    assert!(guest.is_suspended() && host.drain_suspensions().len() == 1, "{told}");
-    let decided = host.classify(&CallScope::default(), Arc::clone(&facts)).await;
+    assert!(guest.is_suspended() && all_suspensions(&host).len() == 1, "{told}");
+    let decided = host.classify(&CallScope::default(), Arc::clone(&facts)).await.unwrap();
     assert_eq!(decided.records.len(), 1, "only the good one is asked");
 
     // Every slot, and every place in the pool, is free.
@@ -152,7 +152,7 @@ hostile! {
     a_map_of_small_things: Script("fn classify(message) { let m = #{}; let i = 0; loop { i += 1; m[`k${i}`] = 1; } }"), "test.rhai:5:";
     a_bomb_of_parsed_json: Script("fn classify(message) { let s = \"[\"; s.pad(60000, \"[],\"); s += \"0]\"; let a = []; loop { a.push(parse_json(s)); } }"), "test.rhai:5:";
     a_pattern_bomb: Script("fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }"), "it has 1000000 places once its repetitions are written out; at most 1024 are taken";
-    a_pattern_of_many_letters: Script("fn classify(message) { message.text.matches(\"\\\\w{100}\") }"), "over 262144 bytes when compiled";
+    a_pattern_of_many_letters: Script("fn classify(message) { message.text.matches(\"\\\\w{100}\") }"), "over 1048576 bytes when compiled";
     a_word_outside_a_scripts_vocabulary: Script("fn classify(message) { #{ verdict: \"spam\" } }"), "expected one of pass, human-reply";
 }
 
@@ -177,6 +177,19 @@ async fn a_pattern_that_is_wide_is_stopped_by_time() {
     let host = host();
     let script = load_script(&host, Hook::ReplyClassifier, wide).await.unwrap();
     assert!(answer(&host, &script, &message()).await.unwrap_err().contains("limit of 50ms"));
+}
+
+/// One match can't be stopped, and nothing follows it; what it took counts nevertheless.
+#[tokio::test]
+async fn a_last_step_that_takes_too_long_is_over_the_limit() {
+    let wide = "fn classify(message) { message.text.matches(\"[ab]*a[ab]{900}c\"); #{ verdict: \"ignore\" } }";
+    let host = host();
+    let script = load_script(&host, Hook::ReplyClassifier, wide).await.unwrap();
+    // No two places of it look alike to the pattern.
+    let letter = |n: u32| if n.wrapping_mul(n).wrapping_mul(2_654_435_761) >> 31 == 0 { 'a' } else { 'b' };
+    let text: String = (0..40_000).map(letter).collect();
+    let message = input(Hook::ReplyClassifier, json!({ "text": text, "received_at": "2026-11-23T08:00:00Z" }));
+    assert!(answer(&host, &script, &message).await.unwrap_err().contains("limit of 50ms"));
 }
 
 /// One match can't be stopped: on the longest text this one would take seconds.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CallError, EngineKind, ExtensionHost, HostOptions, LoadedExtension};
+use super::{CallError, EngineKind, ExtensionHost, HostOptions, LoadedExtension, Suspension};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::status::Hook;
@@ -32,6 +32,10 @@ fn host_at(clock: &Clock) -> ExtensionHost {
 
 fn host() -> ExtensionHost {
     host_at(&Clock::manual(Timestamp::from_millis(NOW)))
+}
+
+fn all_suspensions(host: &ExtensionHost) -> Vec<Suspension> {
+    std::iter::from_fn(|| host.next_suspension()).collect()
 }
 
 /// A script with a manifest before `body`.

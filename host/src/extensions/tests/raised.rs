@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::guests::guest_with;
 use super::*;
+use crate::domain::ids::AccountId;
 
 fn host_with(raised: &[&str]) -> ExtensionHost {
     let raised = raised.iter().map(|text| text.parse().unwrap()).collect();
@@ -42,7 +43,7 @@ async fn a_script_of_the_systems_gets_more_operations_and_an_accounts_of_its_nam
     );
     let loaded = host.load(source.clone(), EngineKind::Script, "long.rhai").await.unwrap();
     assert_eq!(answer(&host, &loaded, &message()).await, Ok(json!({ "verdict": "pass" })));
-    let loaded = host.load_of_account(source, EngineKind::Script, "long.rhai").await.unwrap();
+    let loaded = host.load_for(Some(AccountId::NOBODY), source, EngineKind::Script, "long.rhai").await.unwrap();
     let error = answer(&host, &loaded, &message()).await.unwrap_err();
     assert!(error.contains("took over 200000 operations") || error.contains("limit of 50ms"), "{error}");
 }

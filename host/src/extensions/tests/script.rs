@@ -189,7 +189,10 @@ async fn an_answer_outside_the_vocabulary_says_what_was_expected() {
     check("fn classify(message) { 42 }", "expected a map such as #{ verdict: \"pass\" }").await;
     check("fn classify(message) { #{ verdict: \"spam\" } }", "expected one of pass, human-reply").await;
     check("fn classify(message) { #{ verdict: \"pass\", why: 1 } }", "unknown key \"why\"").await;
-    check("fn classify(message) { #{ verdict: message } }", "no answer has").await;
+    check("fn classify(message) { #{ verdict: message } }", "the answer has `message` itself, which no answer has")
+        .await;
+    check("fn classify(message) { #{ verdict: parse_json(\"[]\") } }", "has a map or list of parsed JSON, which").await;
+    check("fn classify(message) { hash(\"sha1\", message) }", "expected a text or bytes, found `message` itself").await;
     check("fn classify(message) { let a = []; for i in 0..20 { a = [a]; } #{ verdict: a } }", "nested over 8 deep")
         .await;
 }
@@ -223,6 +226,16 @@ async fn parsed_json_is_counted() {
     let bomb = "fn classify(message) { let s = \"[\"; s.pad(60000, \"[],\"); s += \"0]\"; let a = []; loop { a.push(parse_json(s)); } }";
     check(bomb, "").await;
     check("fn classify(message) { let s = \"\"; s.pad(60000, '['); parse_json(s) }", "bad JSON: recursion limit").await;
+}
+
+/// Editors on Windows write one; it is no part of the script.
+#[tokio::test]
+async fn a_byte_order_mark_before_the_manifest_is_passed_over() {
+    let source = format!("\u{feff}{}", script_text("x", Hook::ReplyClassifier, PASS));
+    assert!(host().load(source, EngineKind::Script, "x.rhai").await.is_ok());
+    let source = format!("\u{feff}{}", script_text("x", Hook::ReplyClassifier, "fn classify(message) { 1 + }"));
+    let error = host().load(source, EngineKind::Script, "x.rhai").await.unwrap_err().to_string();
+    assert!(error.starts_with("x.rhai:5:2"), "{error}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a component must be before it is compiled, linked or run, told in one line when it isn't.
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex};
 
@@ -15,12 +15,17 @@ const WASI_VERSION: &str = "0.2.";
 const WASI_PACKAGES: [&str; 6] =
     ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
 const LONGEST_LINE: usize = 400;
+/// What every module and component begins with.
+const MAGIC: &[u8] = b"\0asm";
 
 /// The JSON of the custom section `ampout:manifest`.
 pub(in crate::extensions) fn read_manifest(bytes: &[u8]) -> Result<&[u8], String> {
+    if !bytes.starts_with(MAGIC) {
+        return Err("is no WebAssembly: it does not begin with \\0asm".to_owned());
+    }
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| format!("is no WebAssembly: {error}"))? {
+        match payload.map_err(no_webassembly)? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err("is a core module, not a component; build it with `ampout plugin build`".to_owned());
             }
@@ -33,6 +38,11 @@ pub(in crate::extensions) fn read_manifest(bytes: &[u8]) -> Result<&[u8], String
         }
     }
     Err(format!("has no manifest (custom section {MANIFEST_SECTION}); build it with `ampout plugin build`"))
+}
+
+/// The parser draws pictures over several lines.
+fn no_webassembly(error: BinaryReaderError) -> String {
+    format!("is no WebAssembly: {}", in_one_line(&error.to_string()))
 }
 
 /// The interface that a hook is exported as, and its function.
@@ -115,7 +125,10 @@ pub(super) fn copies_too_much(error: &wasmtime::Error) -> bool {
 
 /// The causes of an error in one line of bounded length.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
-    let text = format!("{error:#}");
+    in_one_line(&format!("{error:#}"))
+}
+
+fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST_LINE).collect()
 }
 

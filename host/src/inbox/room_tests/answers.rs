@@ -101,6 +101,60 @@ async fn a_plain_no_thanks_is_an_opt_out() {
 }
 
 #[tokio::test]
+async fn who_opts_out_at_another_address_is_written_to_at_neither() {
+    let room = Room::open(true).await;
+    let _running = room.run();
+    let send = room.app.sent(room.sender, "bob@example.com").await;
+    let other = room.app.planned(room.sender, "robert@example.com").await;
+    let raw = human("robert@example.com", "r1", Some(send.id))
+        .replace("Hi Ada, that sounds good. Shall we talk on Friday?", "Please remove me from your list.");
+    room.answer(&send, raw).await;
+    for send in [&send, &other] {
+        assert!(room.is_suppressed(room.sender.account, send).await);
+    }
+}
+
+/// An address and its alias, or a forwarding rule: it lies there twice, and is read at once.
+#[tokio::test]
+async fn a_message_that_lies_there_twice_counts_once() {
+    let room = Room::open(true).await;
+    let send = room.app.sent(room.sender, "bob@example.com").await;
+    for _ in 0..3 {
+        room.deliver(human("bob@example.com", "r1", Some(send.id)));
+    }
+    let _running = room.run();
+    room.until(async || room.app.enrollment(send.enrollment_id).await.status == EnrollmentStatus::Replied).await;
+    room.answer(&send, human("bob@example.com", "r2", Some(send.id))).await;
+    assert_eq!(room.answers(&send).await.len(), 2, "the three are told as one");
+    assert_eq!(room.app.told(send.enrollment_id).await, ["enrollment.sent", "enrollment.replied"]);
+}
+
+/// Credentials belong to campaigns, and people have one mailbox.
+#[tokio::test]
+async fn a_mailbox_of_two_campaigns_books_what_comes_to_the_one_that_sent() {
+    let room = Room::open(true).await;
+    let port = Some(room.server.address().port());
+    let senders = [room.sender, room.app.sender(room.sender.account, port).await];
+    let _running = room.run();
+    for (n, sender) in senders.into_iter().enumerate() {
+        let (refused, answers) = (format!("dead{n}@example.com"), format!("bob{n}@example.com"));
+        let (bounced, replied) = (room.app.sent(sender, &refused).await, room.app.sent(sender, &answers).await);
+        room.deliver(dsn(&refused, "failed", "5.1.1", None).replacen(
+            "MIME-Version",
+            &format!("Message-ID: <b{n}@mx.example>\nMIME-Version"),
+            1,
+        ));
+        room.deliver(human(&answers, &format!("r{n}"), None));
+        for (send, status) in [(&bounced, EnrollmentStatus::Bounced), (&replied, EnrollmentStatus::Replied)] {
+            room.until(async || room.app.enrollment(send.enrollment_id).await.status == status).await;
+        }
+        let mut conn = room.app.store.read().await.unwrap();
+        let counted = counters::lifetime(&mut conn, sender.credential).await.unwrap();
+        assert_eq!((counted.transactions, counted.hard_bounces), (2, 1));
+    }
+}
+
+#[tokio::test]
 async fn where_no_classifier_answers_the_sequence_stops() {
     let room = Room::open(true).await;
     room.app.extensions.set_shipped(&[]);

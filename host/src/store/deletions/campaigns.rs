@@ -26,6 +26,12 @@ pub async fn mark_campaign(
     id: CampaignId,
     now: Timestamp,
 ) -> Result<std::result::Result<Marked, Busy>> {
+    // Nobody waits for somebody who guesses ids.
+    let is_theirs = sqlx::query("SELECT 1 AS one FROM campaigns WHERE id = $1 AND account_id = $2");
+    let is_theirs = is_theirs.bind(id.to_string()).bind(account.to_string()).fetch_optional(tx.conn()).await?;
+    if is_theirs.is_none() {
+        return Ok(Ok(Marked::NotThere));
+    }
     // Who is enrolling into it comes before or after, not meanwhile.
     counters::lock_campaign(tx.conn(), id).await?;
     let sql = format!(

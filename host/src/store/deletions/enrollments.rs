@@ -16,7 +16,7 @@ use crate::domain::status::{EnrollmentStatus, SendState};
 use crate::store::contacts::id_rows;
 use crate::store::counters::StatusTotals;
 use crate::store::row::RowExt;
-use crate::store::{Conn, Result, Tx, counters};
+use crate::store::{Conn, Result, Tx, counters, former_addresses};
 use crate::wake::Wake;
 
 /// An enrollment that may go: nothing of it is on its way.
@@ -87,13 +87,15 @@ pub async fn take_enrollments(
     Ok(going.len())
 }
 
-/// Whose link it is that was in the mail to an enrollment which is gone.
-pub async fn departed(conn: &mut Conn, id: EnrollmentId) -> Result<Option<(AccountId, String)>> {
-    let row = sqlx::query("SELECT account_id, email_key FROM departed_enrollments WHERE enrollment_id = $1")
-        .bind(id.to_string())
-        .fetch_optional(conn)
-        .await?;
-    row.map(|row| Ok((row.id("account_id")?, row.text("email_key")?))).transpose()
+/// Whose link it is that was in the mail to an enrollment which is gone: each of the addresses that mail may have gone to.
+pub async fn departed(conn: &mut Conn, id: EnrollmentId) -> Result<Vec<(AccountId, String)>> {
+    let rows = sqlx::query(
+        "SELECT account_id, email_key FROM departed_enrollments WHERE enrollment_id = $1 ORDER BY email_key",
+    )
+    .bind(id.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.id("account_id")?, row.text("email_key")?))).collect()
 }
 
 /// Forgets addresses of enrollments that went before `older_than`; gives how many, at most `limit`.
@@ -156,17 +158,19 @@ async fn remember_written_to(tx: &mut Tx, free: &[Free], now: Timestamp) -> Resu
     let contacts: Vec<ContactId> = free.iter().map(|enrollment| enrollment.contact).collect();
     let sql = format!("SELECT id, email FROM contacts WHERE id IN (SELECT c0 FROM {given} AS given)");
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(id_rows(&contacts)).fetch_all(tx.conn()).await?;
-    let emails: BTreeMap<ContactId, String> =
-        rows.iter().map(|row| Ok((row.id("id")?, row.text("email")?))).collect::<Result<_>>()?;
+    let mut keys = former_addresses::of_contacts(tx, &contacts).await?;
+    for row in &rows {
+        keys.push((row.id("id")?, key_of(&row.text("email")?)));
+    }
     let mut departed = Vec::new();
     for enrollment in free.iter().filter(|enrollment| written_to.contains(&enrollment.id)) {
-        if let Some(email) = emails.get(&enrollment.contact) {
-            departed.push((enrollment.id.to_string(), enrollment.account.to_string(), key_of(email)));
+        for (_, key) in keys.iter().filter(|(contact, _)| *contact == enrollment.contact) {
+            departed.push((enrollment.id.to_string(), enrollment.account.to_string(), key));
         }
     }
     let sql = format!(
         "INSERT INTO departed_enrollments (enrollment_id, account_id, email_key, deleted_at)
-         SELECT c0, c1, c2, $2 FROM {} AS given WHERE true ON CONFLICT (enrollment_id) DO NOTHING",
+         SELECT c0, c1, c2, $2 FROM {} AS given WHERE true ON CONFLICT (enrollment_id, email_key) DO NOTHING",
         tx.dialect().json_rows(3)
     );
     sqlx::query(AssertSqlSafe(sql))

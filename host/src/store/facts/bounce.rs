@@ -8,6 +8,7 @@ use crate::domain::status::BounceClass;
 use crate::store::charges::Charge;
 use crate::store::counters::CredentialCounter;
 use crate::store::sends::Send;
+use crate::store::suppressions::WrittenTo;
 use crate::store::{Result, Tx, charges, contacts, counters, credentials, enrollments, sends, suppressions};
 use crate::wake::Wake;
 
@@ -79,8 +80,15 @@ pub(super) async fn told_again(tx: &mut Tx, send: &Send, bounce: &Bounce, now: T
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
     }
-    if class == BounceClass::Hard {
-        suppress_contact(tx, send, "hard bounce", now).await?;
+    if class == BounceClass::Hard
+        && let Some(contact) = contacts::get(tx.conn(), send.contact_id).await?
+    {
+        let at = send.sent_at.unwrap_or(charged.at);
+        let email_key = key_of(&contact.email);
+        let written_to = WrittenTo { account: send.account_id, contact: contact.id, at, email_key };
+        let mut writes = tx.writes();
+        suppressions::add_written_to(&mut writes, &[written_to], "hard bounce", now);
+        writes.run(tx).await?;
     }
     Ok(())
 }
@@ -118,7 +126,6 @@ pub async fn complained(tx: &mut Tx, send: &Send, source: Source, reason: &str, 
         credentials::judge_by(tx.conn(), credential, now).await?;
         tx.wake(Wake::Health);
     }
-    suppress_contact(tx, send, "complaint", now).await?;
     let about = Some(send.enrollment_id);
     super::unsubscribe::unsubscribed(tx, send.account_id, send.contact_id, about, "complaint", now).await?;
     Ok(true)
@@ -129,11 +136,4 @@ pub(super) async fn mark_enrollment(tx: &mut Tx, id: EnrollmentId, reason: &str,
     let mut sheet = Sheet::open(tx, &[], [id], now).await?;
     sheet.enrollment_bounced(id, reason);
     sheet.write(tx).await
-}
-
-async fn suppress_contact(tx: &mut Tx, send: &Send, reason: &str, now: Timestamp) -> Result<()> {
-    if let Some(contact) = contacts::get(tx.conn(), send.contact_id).await? {
-        suppressions::add_address(tx.conn(), send.account_id, &key_of(&contact.email), reason, now).await?;
-    }
-    Ok(())
 }

@@ -19,6 +19,9 @@ use crate::store::{
 };
 use crate::wake::Wake;
 
+/// How a transaction ended after which there is no other, and why an enrollment is stopped then.
+const FAILED: &str = "failed";
+
 /// The server put it off. It is tried again through the same credential at `retry_at`, or has failed for good.
 pub async fn deferred(
     tx: &mut Tx,
@@ -29,13 +32,13 @@ pub async fn deferred(
 ) -> Result<()> {
     let is_news = match retry_at {
         Some(at) => sends::put_off(tx.conn(), held, at, ending).await?,
-        None => give_up(tx, held, ending, now).await?,
+        None => give_up(tx, held, ending, FAILED, now).await?,
     };
     if !is_news {
         return Ok(());
     }
     reopen(tx, held).await?;
-    record(tx, held, if retry_at.is_some() { "deferred" } else { "failed" }, ending, now).await?;
+    record(tx, held, if retry_at.is_some() { "deferred" } else { FAILED }, ending, now).await?;
     counters::credential(tx, held.credential_id, CredentialCounter::Transaction, now).await?;
     counters::credential(tx, held.credential_id, CredentialCounter::Deferral, now).await
 }
@@ -50,7 +53,7 @@ pub async fn lost(
 ) -> Result<()> {
     let is_news = match retry_at {
         Some(at) => sends::put_off(tx.conn(), held, at, ending).await?,
-        None => give_up(tx, held, ending, now).await?,
+        None => give_up(tx, held, ending, FAILED, now).await?,
     };
     if !is_news {
         return Ok(());
@@ -60,10 +63,19 @@ pub async fn lost(
     if retry_at.is_none() { release(tx, held).await } else { Ok(()) }
 }
 
-/// It can't be sent: its message could not be built, or the server will never take it.
+/// It can't be sent: its message could not be built, or the server takes none that is so large.
 pub async fn failed(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
-    if give_up(tx, held, ending, now).await? {
-        record(tx, held, "failed", ending, now).await?;
+    if give_up(tx, held, ending, FAILED, now).await? {
+        record(tx, held, FAILED, ending, now).await?;
+        release(tx, held).await?;
+    }
+    Ok(())
+}
+
+/// Its server can't take it by what it offers, and was told nothing: no SMTP transaction, in no rate, and nobody's bounce.
+pub async fn unsuitable(tx: &mut Tx, held: &ClaimedSend, reason: &str, now: Timestamp) -> Result<()> {
+    let ending = Ending { reason: Some(reason.to_owned()), ..Ending::default() };
+    if give_up(tx, held, &ending, reason, now).await? {
         release(tx, held).await?;
     }
     Ok(())
@@ -200,10 +212,11 @@ pub async fn record(tx: &mut Tx, held: &ClaimedSend, outcome: &str, ending: &End
     transactions::insert_many(tx, &[attempt]).await
 }
 
-async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<bool> {
+/// Nothing more is sent to the enrollment, because of `why`.
+async fn give_up(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, why: &str, now: Timestamp) -> Result<bool> {
     let is_news = sends::finish(tx.conn(), held, SendState::Failed, ending).await?;
     if is_news {
-        stop(tx, held.send.enrollment_id, "failed", now).await?;
+        stop(tx, held.send.enrollment_id, why, now).await?;
     }
     Ok(is_news)
 }

@@ -8,8 +8,9 @@ use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{Result, Tx, contacts, former_addresses, suppressions};
 
 /// A contact does not want more: all its sequences end, and its address is suppressed, so that importing it anew mails
-/// nobody, with those that it had when mail went to them, as any of them may be who says so; false when that was known. `about` is the enrollment that it said so of: the customer's app is told of that one
-/// even if its sequence had ended before.
+/// nobody, with those that it had when mail went to them, as any of them may be who says so; false when that was known.
+/// `about` is the enrollment that it said so of: the customer's app is told of that one even if its sequence had ended before.
+/// One that is being deleted may still say so.
 pub async fn unsubscribed(
     tx: &mut Tx,
     account: AccountId,
@@ -18,7 +19,7 @@ pub async fn unsubscribed(
     reason: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    if let Some(contact) = contacts::find(tx.conn(), account, contact).await? {
+    if let Some(contact) = contacts::get(tx.conn(), contact).await? {
         suppressions::add_address(tx.conn(), account, &key_of(&contact.email), reason, now).await?;
         for former in former_addresses::of_contact(tx.conn(), contact.id).await? {
             suppressions::add_address(tx.conn(), account, &former, reason, now).await?;

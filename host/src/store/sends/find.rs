@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 
-use super::{COLUMNS, Send, send_of};
+use super::{COLUMNS, Send, of_the_mailbox_of, send_of};
 use crate::domain::address::domain_of_key;
 use crate::domain::ids::{AccountId, CredentialId, SendId};
 use crate::store::dialect::json_of;
@@ -97,9 +97,10 @@ pub async fn newest_to_each(
              FROM {} AS given CROSS JOIN contacts c CROSS JOIN enrollments e CROSS JOIN sends s
              WHERE c.account_id = given.c1 AND c.domain = given.c2 AND c.email_key = given.c3 AND e.contact_id = c.id
                AND s.enrollment_id = e.id AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending')
-               AND (given.c4 IS NULL OR s.smtp_credential_id = given.c4)) AS ranked
+               AND (given.c4 IS NULL OR {})) AS ranked
          WHERE place = 1",
-        dialect.json_rows(5)
+        dialect.json_rows(5),
+        of_the_mailbox_of("given.c4")
     );
     let given = wanted.iter().enumerate().map(|(at, one)| {
         let (key, credential) = (one.email_key.as_str(), one.credential.map(|id| id.to_string()));

@@ -12,6 +12,8 @@ mod many;
 mod outlook;
 mod settle;
 
+use sqlx::AssertSqlSafe;
+
 use super::row::RowExt;
 use super::{Conn, Result};
 use crate::domain::Timestamp;
@@ -193,25 +195,37 @@ pub async fn of_enrollment(conn: &mut Conn, enrollment: EnrollmentId) -> Result<
     rows.iter().map(send_of).collect()
 }
 
-/// An account's newest send to an address; only those of `credential` where one is given.
+/// Whether the send `s` went out through a credential whose mailbox is that of the credential `given`. A mailbox may be that of
+/// many: each campaign has credentials of its own, and answers and reports come to the one address that all of them write from.
+fn of_the_mailbox_of(given: &str) -> String {
+    format!(
+        "(s.smtp_credential_id = {given} OR EXISTS (
+            SELECT 1 FROM smtp_credentials asked JOIN smtp_credentials other ON other.id = s.smtp_credential_id
+            WHERE asked.id = {given} AND other.account_id = asked.account_id AND other.imap_username = asked.imap_username
+              AND LOWER(other.imap_host) = LOWER(asked.imap_host)))"
+    )
+}
+
+/// An account's newest send to an address; only those of `credential`'s mailbox where one is given.
 pub async fn newest_to(
     conn: &mut Conn,
     account: AccountId,
     email_key: &str,
     credential: Option<CredentialId>,
 ) -> Result<Option<Send>> {
-    let row = sqlx::query(
+    let sql = format!(
         "SELECT s.* FROM contacts c JOIN enrollments e ON e.contact_id = c.id JOIN sends s ON s.enrollment_id = e.id
          WHERE c.account_id = $1 AND c.domain = $2 AND c.email_key = $3
-           AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending') AND ($4 IS NULL OR s.smtp_credential_id = $4)
+           AND s.state IN ('sent', 'bounced', 'in_doubt', 'sending') AND ($4 IS NULL OR {})
          ORDER BY COALESCE(s.sent_at, s.due_at) DESC, s.id DESC LIMIT 1",
-    )
-    .bind(account.to_string())
-    .bind(domain_of_key(email_key))
-    .bind(email_key)
-    .bind(credential.map(|id| id.to_string()))
-    .fetch_optional(conn)
-    .await?;
+        of_the_mailbox_of("$4")
+    );
+    let query = sqlx::query(AssertSqlSafe(sql))
+        .bind(account.to_string())
+        .bind(domain_of_key(email_key))
+        .bind(email_key)
+        .bind(credential.map(|id| id.to_string()));
+    let row = query.fetch_optional(conn).await?;
     row.as_ref().map(send_of).transpose()
 }
 

@@ -41,7 +41,8 @@ async fn a_plugin_in_python_answers_several_hooks() -> anyhow::Result<()> {
     answers_several_hooks("python", "plugin.py").await
 }
 
-/// It imports WASI, as its standard library does; the host gives it nothing of it.
+/// It imports WASI, as its standard library does; the host gives it nothing of it. Built for either target its last words
+/// are logged when it panics.
 #[tokio::test]
 async fn a_plugin_in_rust_is_built_for_wasip2() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -56,6 +57,53 @@ async fn a_plugin_in_rust_is_built_for_wasip2() -> anyhow::Result<()> {
     let component = std::fs::read(folder.path().join("mine/mine.wasm"))?;
     let wasi = b"wasi:cli/environment@0.2";
     ensure!(component.windows(wasi.len()).any(|bytes| bytes == wasi), "it imports nothing of WASI");
+
+    let (file, path) = (folder.path().join("mine/src/lib.rs"), std::env::var("PATH")?);
+    let source = std::fs::read_to_string(&file)?;
+    let line = 1 + source.lines().position(|line| line.trim() == "Admission::Admit").context("what it ends with")?;
+    let panics = source.replace("Admission::Admit\n", "panic!(\"nobody is left for {}\", send.contact.domain)\n");
+    std::fs::write(&file, panics)?;
+    for target in ["wasm32-wasip2", "wasm32-unknown-unknown"] {
+        let built = ampout(folder.path(), &["plugin", "build", "mine", "--target", target], &path).await?;
+        ensure!(built.status.success(), "{}", said(&built));
+        let told = ampout(folder.path(), &["plugin", "test", "mine/mine.wasm", "mine/fixtures"], &path).await?;
+        let text = said(&told);
+        ensure!(told.status.code() == Some(1) && text.contains("nobody is left for acme.example"), "{target}: {text}");
+        ensure!(text.contains(&format!("panicked at src/lib.rs:{line}:")), "{target}: {text}");
+    }
+    Ok(())
+}
+
+/// Many have one folder for whatever cargo makes, and plugins of an earlier version call their library all the same.
+#[tokio::test]
+async fn plugins_that_share_a_target_folder_keep_their_own_code() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = std::env::var("PATH")?;
+    for name in ["alpha", "bravo"] {
+        let source = folder.path().join(name).join("src");
+        std::fs::create_dir_all(&source)?;
+        let file = |name: &str| source.with_file_name(name);
+        std::fs::write(
+            file("plugin.toml"),
+            format!("name = \"{name}\"\nversion = \"1.0.0\"\nhooks = [\"send-gate\"]\n"),
+        )?;
+        std::fs::write(
+            file("Cargo.toml"),
+            format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+                 [lib]\nname = \"plugin\"\ncrate-type = [\"cdylib\"]\n[workspace]\n"
+            ),
+        )?;
+        let code = format!("#[unsafe(no_mangle)]\npub static CODE: [u8; 13] = *b\"code of {name}\";\n");
+        std::fs::write(source.join("lib.rs"), code)?;
+    }
+    for name in ["alpha", "bravo", "alpha"] {
+        let built = ampout(folder.path(), &["plugin", "build", name], &path).await?;
+        ensure!(built.status.success(), "{}", said(&built));
+        let component = std::fs::read(folder.path().join(name).join(name).with_extension("wasm"))?;
+        let code = format!("code of {name}").into_bytes();
+        ensure!(component.windows(code.len()).any(|bytes| bytes == code), "{name} has another one's code");
+    }
     Ok(())
 }
 
@@ -87,6 +135,7 @@ async fn makes_builds_and_checks(lang: &str) -> anyhow::Result<()> {
         ["plugin", "new", "mine", "--hook", "provider-adapter", "--lang", lang].as_slice(),
         &["plugin", "build", "mine"],
         &["plugin", "check", "mine/mine.wasm"],
+        &["plugin", "test", "mine/mine.wasm", "mine/fixtures"],
     ] {
         let told = ampout(folder.path(), words, &path).await?;
         ensure!(told.status.success(), "{words:?}: {}", said(&told));

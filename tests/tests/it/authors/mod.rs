@@ -16,7 +16,7 @@ fn in_the_tree(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// Where plugins in Rust are compiled: beside the workspace's own, and kept, so that what they depend on is compiled once.
+/// A folder for whatever cargo makes, as many authors have one for all their work. `plugin build` leaves it alone.
 fn target_of_plugins() -> anyhow::Result<PathBuf> {
     Ok(binary::path()?.ancestors().nth(2).context("the binary is not in a target folder")?.join("guides"))
 }

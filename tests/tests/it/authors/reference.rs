@@ -181,6 +181,33 @@ fn the_limits_are_those_of_the_code() {
     assert!(page.contains(&calls), "{calls}");
 }
 
+#[tokio::test]
+async fn a_pattern_may_be_as_large_as_the_page_says() {
+    // How long it takes to compile is another matter.
+    let raised = vec!["x.time_ms=10000".parse().unwrap()];
+    let host = ExtensionHost::start(HostOptions { raised, ..HostOptions::new(Clock::system()) }).unwrap();
+    let page = page();
+    let rows = table(&page, "a script |");
+    let row = rows.iter().find(|row| row[0] == "a pattern").unwrap();
+    let says = "1024 bytes; 1024 characters and classes once its repetitions are written out; 1024 KiB when compiled";
+    assert_eq!(row[1], says);
+    let tried = async |pattern: &str| {
+        let body = format!("if message.text.matches({pattern:?}) {{ }} #{{ verdict: \"pass\" }}");
+        objection(&host, Hook::ReplyClassifier, &body, json!({}), json!({})).await
+    };
+    for fine in ["x{1024}", &"x".repeat(1024), r"\w{1,16}", r"\d{120}", r"\S{1,64}@\S{1,253}", "[a-z0-9_]{1,64}"] {
+        assert_eq!(tried(fine).await, None, "{fine}");
+    }
+    for (pattern, told) in [
+        ("x{1025}", "at most 1024 are taken"),
+        (&*"x".repeat(1025), "over 1024 bytes"),
+        (r"\w{1,64}", "over 1048576 bytes when compiled"),
+    ] {
+        let error = tried(pattern).await.unwrap();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
 /// What the interpreter counts in its own way is tried: as much as the page says is taken, and no more.
 #[tokio::test]
 async fn a_script_may_be_as_large_as_the_page_says() {

@@ -30,15 +30,15 @@ async fn node(database: &str, folder: &tempfile::TempDir) -> anyhow::Result<Serv
     Server::start(Config::from_settings(&settings)?, Clock::manual(START)).await
 }
 
-async fn verdict(server: &Server) -> &'static str {
+async fn verdict(server: &Server) -> anyhow::Result<&'static str> {
     let message = Arc::new(Message::default());
-    server.app().extensions.classify(&CallScope::default(), message).await.decision.verdict.word()
+    Ok(server.app().extensions.classify(&CallScope::default(), message).await?.decision.verdict.word())
 }
 
 async fn follows(server: &Server, expected: &'static str) -> anyhow::Result<()> {
     eventually("the other node to follow", async || match verdict(server).await {
-        found if found == expected => Ok(()),
-        found => Err(found),
+        Ok(found) if found == expected => Ok(()),
+        found => Err(format!("{found:?}")),
     })
     .await
 }
@@ -48,7 +48,7 @@ async fn a_swap_is_told_to_the_other_nodes() -> anyhow::Result<()> {
     let database = postgres::fresh_database().await?;
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let (here, there) = (node(&database, &folders[0]).await?, node(&database, &folders[1]).await?);
-    let before = verdict(&there).await;
+    let before = verdict(&there).await?;
     // A catalog of its own: what the shell does beside a running server.
     let catalog = ampout::catalog::Catalog::start(here.app()).await?;
     let first = catalog.upload(None, FILTER.into(), EngineKind::Script).await?.extension;

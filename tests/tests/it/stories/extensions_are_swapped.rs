@@ -122,6 +122,22 @@ async fn a_bounce_policy_is_swapped(database: Database) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whoever means their own mail must not store what is asked of everybody's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_is_not_taken_for_an_account() -> anyhow::Result<()> {
+    let engine = Engine::on(Database::Sqlite).start().await?;
+    let upload = async |path: &str| engine.api.upload(path, "application/wasm", b"\0asm").await;
+    let refused = upload("/extensions?scope=account").await?.refused(422, "validation_failed")?;
+    ensure!(text(&refused["details"]["scope"][0])?.contains("a component is the system's"), "{refused}");
+    // What it is, is looked at only then.
+    for path in ["/extensions", "/extensions?scope=system"] {
+        let refused = upload(path).await?.refused(422, "unprocessable")?;
+        ensure!(text(&refused["message"])?.contains("is no WebAssembly"), "{refused}");
+    }
+    engine.stop().await;
+    Ok(())
+}
+
 async fn campaign_of(
     api: &Api,
     from: &str,

@@ -120,6 +120,21 @@ async fn a_kill_sends_nothing_twice_and_loses_nothing(database: Database) -> any
 }
 
 #[tokio::test]
+async fn a_terminal_that_is_closed_stops_it_in_order() -> anyhow::Result<()> {
+    let mine = std::fs::read_to_string("/proc/self/status")?;
+    let ignored = mine.lines().find_map(|line| line.strip_prefix("SigIgn:")).context("no mask")?;
+    if u64::from_str_radix(ignored.trim(), 16)? & 1 == 1 {
+        println!("SKIPPED: SIGHUP is ignored here, and so it is by what is started");
+        return Ok(());
+    }
+    let installation = Installation::new(&[])?;
+    let mut serving = installation.serve().await?;
+    let status = serving.end_by("HUP").await?;
+    ensure!(status.success() && serving.log().contains("Stopping on SIGHUP"), "{status}: {}", serving.log());
+    Ok(())
+}
+
+#[tokio::test]
 async fn settings_are_told_without_secrets_and_a_misspelt_one_is_named() -> anyhow::Result<()> {
     let key = "ab".repeat(32);
     let settings = [

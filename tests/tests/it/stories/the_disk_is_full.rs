@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use ampout_tests::{Installation, Mailing, eventually};
 use anyhow::{Context, ensure};
+use reqwest::Method;
 
 const MESSAGES: u64 = 900;
 /// Room for the compiled extensions, the database and its log.
@@ -16,6 +18,9 @@ const SIZE: &str = "size=64m";
 /// namespaces are allowed.
 const WITH_A_DISK_OF_ITS_OWN: &str =
     r#"mkdir -p "$AMPOUT_DATA_DIR" && mount -t tmpfs -o "$0" tmpfs "$AMPOUT_DATA_DIR" && exec "$@""#;
+const FULL_FOR: Duration = Duration::from_secs(3);
+/// What the log says of it.
+const TOLD: &str = "How sends came out could not be written";
 const PIECE: [u8; 4096] = [0; 4096];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,8 +43,18 @@ async fn it_sends_nothing_meanwhile_and_goes_on_afterwards() -> anyhow::Result<(
         if log.contains("full") { Ok(()) } else { Err(log) }
     })
     .await?;
+    // It lasts for a while, and is told once, whatever waits to be written.
+    tokio::time::sleep(FULL_FOR).await;
+    let log = serving.log();
+    let told = log.lines().filter(|line| line.contains(TOLD)).count();
+    ensure!(told <= 1, "told {told} times: {log}");
     let when_full = mailing.server.accepted();
-    let status = mailing.api.get("/status").await?;
+    // Nobody tells a load balancer that all is well.
+    let status = eventually("the status to tell", async || {
+        let answer = mailing.api.call(Method::GET, "/status", None).await.map_err(|error| format!("{error:#}"))?;
+        if answer.status == 503 { Ok(answer.body) } else { Err(answer.text) }
+    })
+    .await?;
     ensure!(status["queue"]["due"].as_u64().context("due")? > 0, "all had left before the disk was full: {status}");
     std::fs::remove_file(&filler)?;
     mailing.is_done(MESSAGES, 0).await?;

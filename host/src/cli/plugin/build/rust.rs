@@ -33,12 +33,17 @@ pub(super) fn component(folder: &Path, target: &str) -> anyhow::Result<Vec<u8>> 
         .map_err(|error| anyhow!("{} is no plugin: {error:#}; does src/lib.rs call one of the SDK's macros, such as ampout_plugin::send_gate!(admit)?", path.display()))
 }
 
+/// Where cargo builds, in the plugin's folder. A folder that plugins share, by `CARGO_TARGET_DIR` or `build.target-dir`, has
+/// one file for all that call their library the same: the code of one would be packed with the manifest of another.
+const TARGET_FOLDER: &str = "target";
+
 /// Compiles, and gives the path of the module.
 fn module(folder: &Path, target: &str) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(folder)
         .args(["build", "--release", "--lib", "--target", target, "--message-format", "json-render-diagnostics"])
+        .args(["--target-dir", TARGET_FOLDER])
         .args(guest_heap::CARGO_ARGUMENTS)
         // What cargo says goes to the author as it is said.
         .stdin(Stdio::null())
@@ -50,17 +55,24 @@ fn module(folder: &Path, target: &str) -> anyhow::Result<PathBuf> {
     if !built.status.success() {
         bail!("{}: cargo could not build it; see above", folder.join("Cargo.toml").display());
     }
-    // Dependencies come before what depends on them: the last module is the plugin, hence from the end.
-    let messages =
-        built.stdout.rsplit(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let mut files = messages.filter(|message| message["reason"] == "compiler-artifact").flat_map(|mut message| {
+    let manifest = folder.join("Cargo.toml");
+    module_of(&built.stdout, &manifest).with_context(|| {
+        format!("{}: makes no module; add crate-type = [\"cdylib\", \"rlib\"] to [lib]", manifest.display())
+    })
+}
+
+/// The module of the package with this manifest, among all that cargo tells it has made.
+fn module_of(told: &[u8], manifest: &Path) -> Option<PathBuf> {
+    let manifest = manifest.canonicalize().ok()?;
+    let is_of_plugin = |message: &Value| {
+        let path = message["manifest_path"].as_str().and_then(|path| Path::new(path).canonicalize().ok());
+        message["reason"] == "compiler-artifact" && path.is_some_and(|path| path == manifest)
+    };
+    let messages = told.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let mut files = messages.filter(is_of_plugin).flat_map(|mut message| {
         serde_json::from_value::<Vec<PathBuf>>(message["filenames"].take()).unwrap_or_default()
     });
-    let module = files.find(|file| file.extension().is_some_and(|ending| ending == "wasm"));
-    module.with_context(|| {
-        let file = folder.join("Cargo.toml");
-        format!("{}: makes no module; add crate-type = [\"cdylib\", \"rlib\"] to [lib]", file.display())
-    })
+    files.find(|file| file.extension().is_some_and(|ending| ending == "wasm"))
 }
 
 fn need_target(folder: &Path, target: &str) -> anyhow::Result<()> {
@@ -72,4 +84,30 @@ fn need_target(folder: &Path, target: &str) -> anyhow::Result<()> {
         bail!("the compiler has no target {target}; add it with\n\n    rustup target add {target}\n");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_the_plugins_own_whatever_its_dependencies_make() {
+        let parent = tempfile::tempdir().unwrap();
+        let manifest = |name: &str| {
+            let folder = parent.path().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("Cargo.toml"), "").unwrap();
+            folder.join("Cargo.toml")
+        };
+        let (mine, other) = (manifest("mine"), manifest("other"));
+        let made = |manifest: &Path, file: &str| {
+            serde_json::json!({ "reason": "compiler-artifact", "manifest_path": manifest, "filenames": ["lib.rlib", file] })
+                .to_string()
+        };
+        let told = [made(&mine, "mine.wasm"), made(&other, "other.wasm"), r#"{"reason":"build-finished"}"#.to_owned()];
+        let told = told.join("\n");
+        assert_eq!(module_of(told.as_bytes(), &mine), Some("mine.wasm".into()));
+        assert_eq!(module_of(told.as_bytes(), &other), Some("other.wasm".into()));
+        assert_eq!(module_of(made(&mine, "mine.so").as_bytes(), &mine), None);
+    }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 pub(super) use self::json::answer_from_json;
 use super::answer::{BadAnswer, EnhancedStatus, clip, instant, known};
@@ -221,6 +222,13 @@ pub enum Refusal {
     Retry(String),
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Unauthorized(reason) | Self::Malformed(reason) | Self::Retry(reason)) = self;
+        f.write_str(reason)
+    }
+}
+
 impl Event {
     /// Checks the words of an event; the error names the field and what was expected.
     pub(in crate::extensions) fn checked(raw: RawEvent) -> Result<Self, BadAnswer> {
@@ -238,10 +246,16 @@ impl Event {
             smtp_code: smtp_code.transpose()?,
             status: raw.status.as_deref().map(EnhancedStatus::parse).transpose()?,
             reason: raw.reason.map(clip),
-            dedupe_key: raw.dedupe_key.map(clip),
-            extra: raw.extra,
+            dedupe_key: raw.dedupe_key.map(key_of),
+            extra: raw.extra.clipped(),
         })
     }
+}
+
+/// A key as a row can hold it. One that is too long is told from others by all of it.
+fn key_of(key: String) -> String {
+    let clipped = clip(key.clone());
+    if clipped == key { key } else { format!("sha256:{}", hex::encode(Sha256::digest(key))) }
 }
 
 impl Response {

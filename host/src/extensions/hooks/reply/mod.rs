@@ -260,6 +260,6 @@ impl Verdict {
 impl Classification {
     /// A verdict with a reason for people, cut to a length that a row can hold.
     pub fn new(verdict: Verdict, reason: Option<String>, extra: Extra) -> Self {
-        Self { verdict, reason: reason.map(clip), extra }
+        Self { verdict, reason: reason.map(clip), extra: extra.clipped() }
     }
 }

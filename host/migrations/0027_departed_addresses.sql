@@ -1,0 +1,18 @@
+-- A contact may have had several addresses when mail went to it: whoever opts out by a link in that mail may be any of them.
+-- PostgreSQL: ALTER TABLE departed_enrollments DROP CONSTRAINT departed_enrollments_pkey;
+-- PostgreSQL: ALTER TABLE departed_enrollments ADD PRIMARY KEY (enrollment_id, email_key);
+
+-- SQLite can't change a key, so the table is made anew. Nothing refers to it.
+-- SQLite: CREATE TABLE departed_enrollments_anew (
+-- SQLite:     enrollment_id TEXT NOT NULL,
+-- SQLite:     account_id    TEXT NOT NULL,
+-- SQLite:     -- The address in the form in which it is suppressed.
+-- SQLite:     email_key     TEXT NOT NULL,
+-- SQLite:     deleted_at    BIGINT NOT NULL,
+-- SQLite:     PRIMARY KEY (enrollment_id, email_key)
+-- SQLite: );
+-- SQLite: INSERT INTO departed_enrollments_anew (enrollment_id, account_id, email_key, deleted_at)
+-- SQLite:     SELECT enrollment_id, account_id, email_key, deleted_at FROM departed_enrollments;
+-- SQLite: DROP TABLE departed_enrollments;
+-- SQLite: ALTER TABLE departed_enrollments_anew RENAME TO departed_enrollments;
+-- SQLite: CREATE INDEX departed_enrollments_by_age ON departed_enrollments (deleted_at);
