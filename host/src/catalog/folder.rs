@@ -151,13 +151,14 @@ impl Catalog {
             let inherited = gone.heirs.iter().fold(bound, |bound, heir| put(bound, &heir.version));
             changes.arrived.iter().fold(without(inherited, |stored| gone.takes_along(stored)), put)
         });
-        match bound.await {
-            Ok(_) => self.log_changes(changes, &gone).await?,
+        let is_bound = match bound.await {
+            Ok(_) => true,
             Err(BindError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "The files of the folders are not bound");
+                false
             }
-        }
+        };
         let mut tx = self.0.app.store.begin().await?;
         for file in &changes.looked_at {
             extension_files::put(tx.conn(), file).await?;
@@ -165,6 +166,10 @@ impl Catalog {
         for file in &changes.gone {
             extension_files::forget(tx.conn(), &file.file).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        if is_bound && let Err(error) = self.log_changes(changes, &gone).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "What came of the folders' files can't be told");
+        }
+        Ok(())
     }
 }

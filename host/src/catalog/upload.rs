@@ -88,7 +88,7 @@ impl Catalog {
             return Err(UploadError::TooLarge { bytes: bytes.len() });
         }
         let app = &self.0.app;
-        let loaded = app.extensions.load_for(owner, bytes.clone(), engine, file).await.map_err(UploadError::Refused)?;
+        let loaded = app.extensions.load_new(owner, bytes.clone(), engine, file).await.map_err(UploadError::Refused)?;
         self.check_signature(&loaded, owner, origin).map_err(UploadError::Refused)?;
         let row = StoredExtension { account_id: owner, ..row_of(&loaded, origin, "checked", app.clock.now()) };
 

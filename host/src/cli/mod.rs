@@ -112,7 +112,7 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Serve => serve::run(cli.settings.load()?).await,
+        Command::Serve => serve::run(Config::load_for_operation(&cli.settings.sources())?).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Migrate(args) => migrate::run(&args, &cli.settings.load()?).await,
         Command::Config(args) => config::run(&args, &cli.settings.sources()),

@@ -197,6 +197,11 @@ struct Written {
 impl Config {
     /// Reads all sources, `AMPOUT_*` of the process environment among them.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Self::from_figment(&figment(sources))
+    }
+
+    /// The same for the engine itself: what can be read and is a mistake where mail is sent is refused, too.
+    pub fn load_for_operation(sources: &Sources) -> Result<Self, ConfigError> {
         Self::of_operator(&figment(sources))
     }
 

@@ -1,4 +1,4 @@
-//! Failures that last: told when they begin, at most once a minute from then on, and when they are over. A disk that is full
+//! Failures that last: told when they begin and at most once a minute from then on. When they are over is for the caller to tell. A disk that is full
 //! for a night must not fill it with lines about itself. It knows nothing of what fails.
 
 use std::time::{Duration, Instant};

@@ -65,6 +65,11 @@ pub(super) enum Outcome {
         /// Why.
         ending: Ending,
     },
+    /// The server takes no message of this size.
+    TooLarge {
+        /// What it said.
+        ending: Ending,
+    },
     /// Its server can't take it by what it offers, and was told nothing.
     Unsuitable {
         /// Why, and what helps.
@@ -107,7 +112,7 @@ impl Outcome {
             Self::CredentialAtFault { .. } => "credential_at_fault",
             Self::GivenBack { .. } => "given_back",
             Self::InDoubt { .. } => "in_doubt",
-            Self::Failed { .. } => "failed",
+            Self::Failed { .. } | Self::TooLarge { .. } => "failed",
             Self::Unsuitable { .. } => "unsuitable",
             Self::DomainTakesNoMail { .. } => "domain_takes_no_mail",
             Self::PassedOver { .. } => "passed_over",
@@ -146,6 +151,7 @@ impl Outcome {
             }
             Self::InDoubt { ending } => delivery::in_doubt(tx, held, ending, now).await,
             Self::Failed { ending } => delivery::failed(tx, held, ending, now).await,
+            Self::TooLarge { ending } => delivery::too_large(tx, held, ending, now).await,
             Self::Unsuitable { reason } => delivery::unsuitable(tx, held, reason, now).await,
             Self::DomainTakesNoMail { reason } => delivery::domain_takes_no_mail(tx, held, reason, now).await,
             Self::PassedOver { why, reason } => delivery::passed_over(tx, held, *why, reason, now).await,

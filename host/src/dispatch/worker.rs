@@ -77,7 +77,7 @@ async fn attempt(
         Ok(server) => server,
         Err(error) => return Some(at_fault(app, credential, because(error))),
     };
-    let exchangers = match mail_exchangers(app, turns, context, held).await {
+    let exchangers = match mail_exchangers(dispatcher, context, held).await {
         Ok(exchangers) => exchangers,
         Err(outcome) => return Some(outcome),
     };
@@ -129,15 +129,17 @@ fn rest(turns: &Turns, held: &ClaimedSend, outcome: Outcome) -> Outcome {
 
 /// The MX hosts of a first step's domain where they were asked for, or what follows from there being none.
 async fn mail_exchangers(
-    app: &App,
-    turns: &Turns,
+    Dispatcher { app, turns, shutdown, .. }: &Dispatcher,
     context: &CampaignContext,
     held: &ClaimedSend,
 ) -> Result<Option<String>, Outcome> {
     if !context.campaign.verify_email_mx || held.first_send_id.is_some() {
         return Ok(None);
     }
-    let _turn = turns.to_look_up(held.send.account_id).await;
+    // Who waits for one when the node stops has nothing on its way.
+    let Some(_turn) = shutdown.run_until_cancelled(turns.to_look_up(held.send.account_id)).await else {
+        return Err(given_back(app.clock.now(), "the node that held it stops"));
+    };
     match app.resolver.mail_exchangers(&held.contact.domain).await {
         MxAnswer::Exchangers(hosts) => Ok(hosts.into_iter().next().map(|best| best.host)),
         MxAnswer::NullMx | MxAnswer::NoMx => Err(Outcome::DomainTakesNoMail { reason: MX_CHECK_FAILED.to_owned() }),
@@ -253,7 +255,7 @@ fn refused(app: &App, credential: &OpenCredential, held: &ClaimedSend, stage: St
             Outcome::Deferred { ending: said(reply), retry_at: pacing::retry(now, held.send.attempts + 1) }
         }
         ReplyVerdict::RecipientRefused { class } => Outcome::Bounced { ending: said(reply), class },
-        ReplyVerdict::MessageTooLarge => Outcome::Failed { ending: said(reply) },
+        ReplyVerdict::MessageTooLarge => Outcome::TooLarge { ending: said(reply) },
         ReplyVerdict::CredentialAtFault { why } => {
             let ending = Ending { reason: Some(shortened(&format!("{why}: {reply}"))), ..said(reply) };
             at_fault(app, credential, ending)

@@ -97,18 +97,23 @@ impl ExtensionHost {
             return Decided { decision: Ingested::UnknownProvider, by: None, records: Vec::new() };
         };
         let (asked, records) = self.ask(line, HookInput::ProviderAdapter(request, settings), time).await;
+        // The failure that suspends it, and that of a probe, are failures at this very request.
+        let has_failed = records.iter().any(|record| record.mode == Mode::Active && record.error.is_some());
         let unavailable = |reason: String, was_asked| Ingested::Unavailable { reason, was_asked };
         let (decision, by) = match asked {
             // Who stands in for one that is suspended may know nothing of its form: what it can't read is not lost for that.
             Asked::Answered(HookDecision::ProviderAdapter(Err(refusal)), author) if author != Author::of(&first) => (
-                unavailable(format!("{} is suspended, and {author} refused: {refusal}", Author::of(&first)), false),
+                unavailable(
+                    format!("{} is suspended, and {author} refused: {refusal}", Author::of(&first)),
+                    has_failed,
+                ),
                 None,
             ),
             Asked::Answered(HookDecision::ProviderAdapter(answer), author) => {
                 (answer.map_or_else(Ingested::Refused, Ingested::Outcome), Some(author))
             }
             Asked::Failed(error) => (unavailable(error.to_string(), error.is_the_extensions_fault()), None),
-            _ => (unavailable("the adapter is suspended".to_owned(), false), None),
+            _ => (unavailable("the adapter is suspended".to_owned(), has_failed), None),
         };
         Decided { decision, by, records }
     }
@@ -203,12 +208,10 @@ impl ExtensionHost {
         records.pop()
     }
 
-    /// A question that it failed at before is no probe, either: it would take the place of one that may bring it back.
     fn permission(&self, extension: &LoadedExtension, time: Time) -> Permission {
         match time {
-            Time::Again if extension.is_suspended() => Permission::Rest,
-            Time::Again => Permission::Ask,
             Time::First => extension.breaker.permission(self.now()),
+            Time::Again => extension.breaker.permission_again(self.now()),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::domain::Timestamp;
 
 const FAILURES_IN_A_ROW: u32 = 5;
 const BETWEEN_PROBES: Duration = Duration::from_secs(60);
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(120);
 
 /// One extension's failures. A lock is held for a few instructions, never across a call.
 #[derive(Debug, Default)]
@@ -62,11 +63,21 @@ pub(super) enum Change {
 impl Breaker {
     /// Asks for permission at `now`. A probe is given to one caller a minute.
     pub(super) fn permission(&self, now: Timestamp) -> Permission {
+        self.permission_after(Duration::ZERO, now)
+    }
+
+    /// The same for a question that it failed at before, which leaves the probe to others: it would fail again, most likely.
+    /// Where no others come, it is the probe.
+    pub(super) fn permission_again(&self, now: Timestamp) -> Permission {
+        self.permission_after(LEFT_TO_OTHERS, now)
+    }
+
+    fn permission_after(&self, overdue: Duration, now: Timestamp) -> Permission {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.next_probe {
             None => Permission::Ask,
             // Further away than ever planned: the clock was set back.
-            Some(at) if now < at && at <= now.plus(BETWEEN_PROBES) => Permission::Rest,
+            Some(at) if now < at.plus(overdue) && at <= now.plus(BETWEEN_PROBES) => Permission::Rest,
             Some(_) => {
                 state.next_probe = Some(now.plus(BETWEEN_PROBES));
                 Permission::Probe

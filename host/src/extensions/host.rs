@@ -19,7 +19,7 @@ use super::fetch::Access;
 use super::grants::Grant;
 use super::hooks::{HookDecision, HookInput};
 use super::limits::Limits;
-use super::load;
+use super::load::{self, Told};
 use super::raised::{self, RaisedLimit};
 use super::record::CallRecord;
 use super::rhai::ScriptEngine;
@@ -159,7 +159,20 @@ impl ExtensionHost {
         file: &str,
     ) -> Result<Arc<LoadedExtension>, LoadError> {
         let extension = self.load_untried(bytes.into(), engine, file, owner).await?;
-        load::run_examples(self, &extension).await?;
+        load::run_examples(self, &extension, Told::Before).await?;
+        Ok(Arc::new(extension))
+    }
+
+    /// The same of a version that is new: its examples must be within reason.
+    pub async fn load_new(
+        &self,
+        owner: Option<AccountId>,
+        bytes: impl Into<Bytes>,
+        engine: EngineKind,
+        file: &str,
+    ) -> Result<Arc<LoadedExtension>, LoadError> {
+        let extension = self.load_untried(bytes.into(), engine, file, owner).await?;
+        load::run_examples(self, &extension, Told::Now).await?;
         Ok(Arc::new(extension))
     }
 

@@ -95,6 +95,7 @@ pub async fn receive(app: &App, endpoint: InboundEndpoint, request: Received) ->
         headers: request.headers,
         body: request.body,
         attempts: 0,
+        failures: 0,
         received_at: now,
     };
     let stored = Arc::new(stored);
@@ -153,7 +154,7 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
     let Some(endpoint) = found else {
         let error = Some("its endpoint was deleted".to_owned());
         let state = RequestState::Failed;
-        return finish(app, Finished { id: request.id, state, error, next_try_at: None, was_asked: false }).await;
+        return finish(app, Finished { id: request.id, state, error, next_try_at: None, has_failed: false }).await;
     };
     let id = request.id;
     let next = read::next_try(&request, true, app.clock.now());
@@ -163,7 +164,7 @@ async fn read_again(app: &App, request: InboundRequest) -> Result<()> {
         Err(error) if !error.is_passing() => {
             let state = if next.is_some() { RequestState::Retry } else { RequestState::Failed };
             let told = Some(error.to_string());
-            finish(app, Finished { id, state, error: told, next_try_at: next, was_asked: true }).await?;
+            finish(app, Finished { id, state, error: told, next_try_at: next, has_failed: true }).await?;
             Err(error)
         }
         other => other.map(|_| ()),

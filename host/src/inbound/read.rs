@@ -23,8 +23,8 @@ use crate::store::inbound_many::{self, Finished};
 use crate::store::{Result, Tx, inbound_fates};
 use crate::telemetry::Metrics;
 
-/// A request that could not be read is read again so often in all; then it is kept and left.
-const MOST_ATTEMPTS: u32 = 20;
+/// A request that adapters failed at so often is kept and left.
+const MOST_FAILURES: u32 = 20;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// The name of the setting that every endpoint may have.
@@ -46,7 +46,7 @@ struct Reading {
     state: RequestState,
     error: Option<String>,
     next: Option<Timestamp>,
-    was_asked: bool,
+    has_failed: bool,
     now: Timestamp,
 }
 
@@ -62,11 +62,12 @@ pub(super) async fn read(app: &App, endpoint: &Arc<InboundEndpoint>, stored: &Ar
     };
     let was_asked = was_asked(&decided.decision);
     let ending = ending(app, &scope, endpoint, decided.decision);
-    let next = (ending.state == RequestState::Retry).then(|| next_try(stored, was_asked, now)).flatten();
+    let has_failed = was_asked && ending.state == RequestState::Retry;
+    let next = (ending.state == RequestState::Retry).then(|| next_try(stored, has_failed, now)).flatten();
     let is_over = ending.state == RequestState::Retry && next.is_none();
     let (state, error) = (if is_over { RequestState::Failed } else { ending.state }, ending.error);
     let (endpoint, stored) = (Arc::clone(endpoint), Arc::clone(stored));
-    let reading = Reading { endpoint, stored, events, rows, state, error, next, was_asked, now };
+    let reading = Reading { endpoint, stored, events, rows, state, error, next, has_failed, now };
     app.store.write_alike(reading, |tx, readings| Box::pin(write(tx, readings))).await?;
     Metrics::count(&app.metrics.inbound_requests, state.as_str());
     Ok(ending.answer)
@@ -76,12 +77,12 @@ async fn write(tx: &mut Tx, readings: Vec<&Reading>) -> Result<()> {
     let decisions: Vec<_> = readings.iter().flat_map(|reading| reading.rows.iter().cloned()).collect();
     let mut writes = tx.writes();
     decisions::insert_many(&mut writes, &decisions);
-    let finished = readings.iter().map(|Reading { stored, state, error, next, was_asked, .. }| Finished {
+    let finished = readings.iter().map(|Reading { stored, state, error, next, has_failed, .. }| Finished {
         id: stored.id,
         state: *state,
         error: error.clone(),
         next_try_at: *next,
-        was_asked: *was_asked,
+        has_failed: *has_failed,
     });
     inbound_many::finish_requests(&mut writes, &finished.collect::<Vec<_>>());
     let told = readings.iter().flat_map(|reading| {
@@ -122,7 +123,7 @@ fn ending(app: &App, scope: &CallScope, endpoint: &InboundEndpoint, decision: In
 async fn ask(app: &App, endpoint: &InboundEndpoint, stored: &InboundRequest) -> Decided<Ingested> {
     match question(app, endpoint, stored) {
         Ok((scope, request, settings)) => {
-            let time = if stored.attempts > 0 { Time::Again } else { Time::First };
+            let time = if stored.failures > 0 { Time::Again } else { Time::First };
             app.extensions.ingest(&scope, &endpoint.provider, Arc::new(request), Arc::new(settings), time).await
         }
         // The operator's key is missing: once it is back, the request is read as if nothing had been.
@@ -197,10 +198,42 @@ fn was_asked(decision: &Ingested) -> bool {
     !matches!(decision, Ingested::UnknownProvider | Ingested::Unavailable { was_asked: false, .. })
 }
 
-/// When a request that could not be read is read again; `None` when this was the last time. Nobody gives up on one that no
-/// adapter was asked about.
-pub(super) fn next_try(stored: &InboundRequest, was_asked: bool, now: Timestamp) -> Option<Timestamp> {
-    let attempts = stored.attempts + u32::from(was_asked);
-    let pause = rounds::pause(attempts, SHORTEST_PAUSE, LONGEST_PAUSE);
-    (attempts < MOST_ATTEMPTS).then(|| now.plus(rounds::jittered(pause, rand::random())))
+/// When a request that could not be read is read again; `None` when this was the last time. One that no adapter was asked
+/// about is read for as long as it is kept.
+pub(super) fn next_try(stored: &InboundRequest, has_failed: bool, now: Timestamp) -> Option<Timestamp> {
+    let is_over =
+        stored.failures + u32::from(has_failed) >= MOST_FAILURES || stored.received_at.until(now) >= super::KEPT_FOR;
+    let pause = rounds::pause(stored.attempts + 1, SHORTEST_PAUSE, LONGEST_PAUSE);
+    (!is_over).then(|| now.plus(rounds::jittered(pause, rand::random())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{AccountId, InboundEndpointId, InboundRequestId};
+
+    #[test]
+    fn a_request_is_given_up_after_twenty_failures_and_one_that_nobody_was_asked_about_after_a_month() {
+        let came = Timestamp::from_millis(1_000_000);
+        let mut request = InboundRequest {
+            id: InboundRequestId::new(came),
+            account_id: AccountId::NOBODY,
+            endpoint_id: InboundEndpointId::new(came),
+            method: "POST".to_owned(),
+            path: String::new(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            attempts: 500,
+            failures: 18,
+            received_at: came,
+        };
+        let soon = came.plus(Duration::from_secs(60));
+        let wait = soon.until(next_try(&request, true, soon).unwrap());
+        assert!(wait > LONGEST_PAUSE / 2, "the more often it was read, the longer it waits: {wait:?}");
+        request.failures = 19;
+        assert_eq!(next_try(&request, true, soon), None);
+        assert!(next_try(&request, false, soon).is_some());
+        assert_eq!(next_try(&request, false, came.plus(super::super::KEPT_FOR)), None);
+    }
 }

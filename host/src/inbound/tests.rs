@@ -322,6 +322,7 @@ async fn a_request_whose_node_died_is_read_by_another() {
         headers: given.headers,
         body: given.body,
         attempts: 0,
+        failures: 0,
         received_at: START,
     };
     let mut tx = app.store.begin().await.unwrap();

@@ -2,7 +2,6 @@
 //! classified on all cores, looked up together, and their facts share a transaction.
 
 use std::collections::HashSet;
-use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -13,11 +12,11 @@ use super::references::References;
 use super::verdict;
 use crate::app::App;
 use crate::domain::Timestamp;
-use crate::domain::ids::InboundMessageId;
+use crate::domain::ids::{AccountId, InboundMessageId};
 use crate::domain::status::Hook;
 use crate::extensions::hooks::Extra;
 use crate::extensions::hooks::reply::{Classification, MatchedBy, Message, Verdict};
-use crate::extensions::{CallScope, Decided};
+use crate::extensions::{CallScope, Decided, HostBusy};
 use crate::store::decisions::{self, Decision};
 use crate::store::facts::reply;
 use crate::store::inbox::{self, InboundMessage, Reading};
@@ -60,9 +59,20 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
     }
     let known = look_or_put_aside(app, look::parse_all(unread).await).await?;
     let asked = futures_util::stream::iter(known).map(|known| tokio::spawn(judge(app.clone(), known)));
-    let answers = asked.buffered(AT_A_TIME).then(look::finished);
-    // In order: what a person wrote later is applied later, and so nothing behind one that nobody could be asked about yet.
-    let judged = answers.take_while(|one| ready(one.is_some())).filter_map(ready).collect::<Vec<_>>().await;
+    let mut answers = asked.buffered(AT_A_TIME).then(look::finished).boxed();
+    let (mut judged, mut busy) = (Vec::new(), HashSet::new());
+    while let Some(answer) = answers.next().await {
+        match answer {
+            // In order: what a person wrote later is applied later, and so nothing of an account behind what nobody could be
+            // asked about yet.
+            Ok(one) if !busy.contains(&one.message.account_id) => judged.push(one),
+            Ok(_) => {}
+            Err(account) => {
+                busy.insert(account);
+            }
+        }
+    }
+    drop(answers);
     let read = judged.len();
     if let Err(error) = write(app, &judged).await {
         if error.is_passing() {
@@ -108,8 +118,8 @@ async fn look_or_put_aside(app: &App, parsed: Vec<look::Read>) -> Result<Vec<Kno
     Ok(known)
 }
 
-/// Asks. Nothing is written. None: the host of extensions is too busy.
-async fn judge(app: App, known: Known) -> Option<Judged> {
+/// Asks. Nothing is written. The error is whose extensions the host is too busy for.
+async fn judge(app: App, known: Known) -> std::result::Result<Judged, AccountId> {
     let Known { message, parsed, origin, is_ours } = known;
     let (facts, references, message_id) = (Arc::new(parsed.message), parsed.references, parsed.message_id);
     if is_ours {
@@ -117,12 +127,13 @@ async fn judge(app: App, known: Known) -> Option<Judged> {
         let decision = Classification::new(Verdict::Ignore, reason, Extra::default());
         let decided = Decided { decision, by: None, records: Vec::new() };
         let own_copy = origin.own_copy;
-        return Some(Judged { message, facts, references, message_id, matched: None, own_copy, decided });
+        return Ok(Judged { message, facts, references, message_id, matched: None, own_copy, decided });
     }
     let scope = scope_of(&message, origin.matched.as_ref());
-    let decided = app.extensions.classify(&scope, Arc::clone(&facts)).await.ok()?;
+    let asked = app.extensions.classify(&scope, Arc::clone(&facts)).await;
+    let decided = asked.map_err(|HostBusy| message.account_id)?;
     let (matched, own_copy) = (origin.matched, origin.own_copy);
-    Some(Judged { message, facts, references, message_id, matched, own_copy, decided })
+    Ok(Judged { message, facts, references, message_id, matched, own_copy, decided })
 }
 
 fn scope_of(message: &InboundMessage, matched: Option<&Matched>) -> CallScope {

@@ -1,5 +1,5 @@
 //! Which sends do messages answer? For each in this order: what its reply headers name, what it returns, our token in the
-//! address, and at last the sender's address among those that this mailbox's credential wrote to. Many messages are
+//! address, and at last the sender's address among those that were written to from this mailbox. Many messages are
 //! looked up by one statement for each way of naming.
 
 use std::collections::HashMap;
@@ -107,7 +107,7 @@ pub(super) async fn find(conn: &mut Conn, dialect: Dialect, asked: &[Asked<'_>])
     Ok(origins)
 }
 
-/// The newest send of this mailbox's credential to an address that a report names.
+/// The newest send to an address that a report names, of all that went out by the credentials of this mailbox.
 pub(super) async fn newest_to(
     conn: &mut Conn,
     account: AccountId,

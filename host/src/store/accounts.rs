@@ -194,7 +194,7 @@ impl ApiKey {
     }
 }
 
-/// Makes other transactions wait for this one that revoke the account's keys, or count what it has before they add to it.
+/// Whoever revokes a key of an account, or counts what it has before adding to it, comes after the other.
 pub async fn lock(conn: &mut Conn, id: AccountId) -> Result<()> {
     sqlx::query("UPDATE accounts SET name = name WHERE id = $1").bind(id.to_string()).execute(conn).await?;
     Ok(())

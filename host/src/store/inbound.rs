@@ -73,6 +73,8 @@ pub struct InboundRequest {
     pub body: Vec<u8>,
     /// How often it was read.
     pub attempts: u32,
+    /// How often an adapter failed at it, or put it off.
+    pub failures: u32,
     /// When it came.
     pub received_at: Timestamp,
 }
@@ -295,6 +297,7 @@ fn request_of(row: &AnyRow) -> Result<InboundRequest> {
         headers: row.json("headers")?,
         body: row.bytes("body")?,
         attempts: row.small("attempts")?,
+        failures: row.small("failures")?,
         received_at: row.time("received_at")?,
     })
 }

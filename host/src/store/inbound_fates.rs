@@ -55,7 +55,7 @@ pub async fn list(
 /// Reads a request of an endpoint again, from its first attempt; false when there is none.
 pub async fn retry(tx: &mut Tx, endpoint: InboundEndpointId, id: InboundRequestId, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(
-        "UPDATE inbound_requests SET state = 'stored', attempts = 0, error = NULL, next_try_at = $3
+        "UPDATE inbound_requests SET state = 'stored', attempts = 0, failures = 0, error = NULL, next_try_at = $3
          WHERE id = $1 AND endpoint_id = $2",
     )
     .bind(id.to_string())

@@ -29,8 +29,8 @@ pub struct Finished {
     pub error: Option<String>,
     /// When it is read again.
     pub next_try_at: Option<Timestamp>,
-    /// Whether it counts as an attempt: an adapter was asked.
-    pub was_asked: bool,
+    /// Whether an adapter failed at it or put it off.
+    pub has_failed: bool,
 }
 
 /// Stores requests before anything reads them.
@@ -90,7 +90,7 @@ async fn insert_together(tx: &mut Tx, requests: &[&InboundRequest]) -> Result<()
 pub fn finish_requests(writes: &mut Writes, finished: &[Finished]) {
     let sql = format!(
         "UPDATE inbound_requests SET state = given.c1, error = given.c2, next_try_at = CAST(given.c3 AS BIGINT),
-                attempts = attempts + CAST(given.c4 AS BIGINT)
+                attempts = attempts + 1, failures = failures + CAST(given.c4 AS BIGINT)
          FROM {} AS given WHERE inbound_requests.id = given.c0",
         writes.dialect().json_rows(5)
     );
@@ -98,8 +98,8 @@ pub fn finish_requests(writes: &mut Writes, finished: &[Finished]) {
         // An adapter's error may quote the request, and PostgreSQL takes no text with a NUL.
         let error = one.error.as_ref().map(|error| error.replace('\0', ""));
         let next = one.next_try_at.map(|at| at.as_millis().to_string());
-        let asked = i64::from(one.was_asked).to_string();
-        (one.id.to_string(), one.state.as_str(), error, next, asked)
+        let failed = i64::from(one.has_failed).to_string();
+        (one.id.to_string(), one.state.as_str(), error, next, failed)
     });
     writes.add(sql, [json_of(rows).into()]);
 }

@@ -39,6 +39,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (25, "former addresses", include_str!("../../migrations/0025_former_addresses.sql")),
     (26, "decisions that go", include_str!("../../migrations/0026_decisions_that_go.sql")),
     (27, "departed addresses", include_str!("../../migrations/0027_departed_addresses.sql")),
+    (28, "failures of requests", include_str!("../../migrations/0028_failures_of_requests.sql")),
 ];
 
 /// Between two looks whether another process has migrated the file.

@@ -137,8 +137,13 @@ impl From<sqlx::Error> for StoreError {
 fn passes(code: &str) -> bool {
     match code.len() {
         5 => PASSING_STATES.contains(&code),
-        _ => code.parse::<u32>().is_ok_and(|code| PASSING_KINDS.contains(&(code & 0xff))),
+        _ => sqlite_kind(code).is_some_and(|kind| PASSING_KINDS.contains(&kind)),
     }
+}
+
+/// What kind of error a code of SQLite's is, without what of that kind it is.
+fn sqlite_kind(code: &str) -> Option<u32> {
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
 /// What the store gives back.

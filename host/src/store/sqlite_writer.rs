@@ -13,7 +13,7 @@ use sqlx::Connection as _;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
 use super::connect::prepare_connection;
-use super::{Conn, Dialect, Result, StoreError};
+use super::{Conn, Dialect, Result, StoreError, sqlite_kind};
 
 /// Memory of its page cache in KiB: it goes over the ledger's indexes all the time.
 const CACHE_KIB: u32 = 8192;
@@ -21,6 +21,8 @@ const CACHE_KIB: u32 = 8192;
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 /// SQLite: "no transaction is active", for which it has no code but this (https://sqlite.org/rescode.html#error).
 const NO_TRANSACTION: &str = "1";
+/// SQLite: another process has the file.
+const BUSY: u32 = 5;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -172,10 +174,8 @@ async fn connect_to_new(url: &str, patience: Duration) -> sqlx::Result<Conn> {
     }
 }
 
-/// SQLite's 5, whatever kind of it: the low byte of a code.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
+    error.as_database_error().and_then(|error| sqlite_kind(&error.code()?)) == Some(BUSY)
 }
 
 async fn connect(url: &str) -> sqlx::Result<Conn> {

@@ -187,6 +187,34 @@ async fn what_the_next_adapter_refuses_while_one_is_suspended_is_kept() {
     }
 }
 
+/// A request that an adapter failed at would fail as its probe, too, and keep it down.
+#[tokio::test]
+async fn what_an_adapter_failed_at_leaves_the_probe_to_others_and_is_it_where_none_come() {
+    let clock = Clock::manual(Timestamp::from_millis(NOW));
+    let host = host_at(&clock);
+    let fragile = r#"fn ingest(request, settings) { if request.query == "bad" { throw "broken" } #{ events: [] } }"#;
+    let fragile = named(&host, "provider", Hook::ProviderAdapter, fragile).await;
+    host.set_bindings(&[bind(Scope::System, &fragile)]);
+    let ask = async |query: &str, time: Time| {
+        let request = ingest::Request { query: query.to_owned(), ..Default::default() };
+        match host.ingest(&NOBODY, "provider", Arc::new(request), Arc::default(), time).await.decision {
+            Ingested::Unavailable { was_asked, .. } => Some(was_asked),
+            _ => None,
+        }
+    };
+    for _ in 0..5 {
+        assert_eq!(ask("bad", Time::First).await, Some(true), "the one that suspends it, too");
+    }
+    assert_eq!(ask("bad", Time::First).await, Some(false));
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(ask("bad", Time::Again).await, Some(false));
+    assert_eq!(ask("bad", Time::First).await, Some(true), "the probe");
+    clock.advance(Duration::from_secs(179));
+    assert_eq!(ask("good", Time::Again).await, Some(false));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!((ask("good", Time::Again).await, fragile.is_suspended()), (None, false));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_under_way_finishes_on_the_old_version_and_the_next_is_on_the_new() {
     let host = host();

@@ -23,8 +23,6 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Pool {
     connections: AnyPool,
-    /// How long a caller waits for a connection.
-    patience: Duration,
     question: Question,
 }
 
@@ -50,7 +48,7 @@ impl Pool {
             });
         let question = Question { url: url.clone(), most, asked: Arc::default() };
         match options.connect(&url.for_driver()).await {
-            Ok(connections) => Ok(Self { connections, patience, question }),
+            Ok(connections) => Ok(Self { connections, question }),
             // A server that refuses is given time to start; what it said is lost by then.
             Err(error @ sqlx::Error::PoolTimedOut) => {
                 Err(StoreError::Unavailable(question.answer().await.unwrap_or(error)))
@@ -75,9 +73,10 @@ impl Pool {
         self.connections.close().await;
     }
 
-    /// The pool bounds the wait for a connection, and nobody what is said first on it: a server that was cut off never answers.
+    /// The pool bounds the wait for a connection, and asks whether its server is there. What is said on it then is not cut
+    /// off: a BEGIN that was sent and not heard would leave the next who has the connection in a transaction.
     async fn lend<T>(&self, lent: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-        let lent = timeout(self.patience * 2, lent).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        let lent = lent.await;
         if matches!(lent, Err(sqlx::Error::PoolTimedOut)) {
             self.question.ask();
         }

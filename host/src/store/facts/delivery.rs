@@ -63,7 +63,17 @@ pub async fn lost(
     if retry_at.is_none() { release(tx, held).await } else { Ok(()) }
 }
 
-/// It can't be sent: its message could not be built, or the server takes none that is so large.
+/// The server takes no message of this size: an SMTP transaction as any other, and nobody's bounce.
+pub async fn too_large(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
+    if give_up(tx, held, ending, FAILED, now).await? {
+        reopen(tx, held).await?;
+        record(tx, held, FAILED, ending, now).await?;
+        counters::credential(tx, held.credential_id, CredentialCounter::Transaction, now).await?;
+    }
+    Ok(())
+}
+
+/// It can't be sent: its message could not be built.
 pub async fn failed(tx: &mut Tx, held: &ClaimedSend, ending: &Ending, now: Timestamp) -> Result<()> {
     if give_up(tx, held, ending, FAILED, now).await? {
         record(tx, held, FAILED, ending, now).await?;

@@ -44,10 +44,10 @@ async fn it_sends_nothing_meanwhile_and_goes_on_afterwards() -> anyhow::Result<(
     })
     .await?;
     // It lasts for a while, and is told once, whatever waits to be written.
+    let times_told = || serving.log().lines().filter(|line| line.contains(TOLD)).count();
+    eventually("the log to tell", async || if times_told() > 0 { Ok(()) } else { Err(serving.log()) }).await?;
     tokio::time::sleep(FULL_FOR).await;
-    let log = serving.log();
-    let told = log.lines().filter(|line| line.contains(TOLD)).count();
-    ensure!(told <= 1, "told {told} times: {log}");
+    ensure!(times_told() == 1, "told {} times: {}", times_told(), serving.log());
     let when_full = mailing.server.accepted();
     // Nobody tells a load balancer that all is well.
     let status = eventually("the status to tell", async || {
