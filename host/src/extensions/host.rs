@@ -158,9 +158,7 @@ impl ExtensionHost {
         engine: EngineKind,
         file: &str,
     ) -> Result<Arc<LoadedExtension>, LoadError> {
-        let extension = self.load_untried(bytes.into(), engine, file, owner).await?;
-        load::run_examples(self, &extension, Told::Before).await?;
-        Ok(Arc::new(extension))
+        self.load_and_try(owner, bytes.into(), engine, file, Told::Before).await
     }
 
     /// The same of a version that is new: its examples must be within reason.
@@ -171,8 +169,19 @@ impl ExtensionHost {
         engine: EngineKind,
         file: &str,
     ) -> Result<Arc<LoadedExtension>, LoadError> {
-        let extension = self.load_untried(bytes.into(), engine, file, owner).await?;
-        load::run_examples(self, &extension, Told::Now).await?;
+        self.load_and_try(owner, bytes.into(), engine, file, Told::Now).await
+    }
+
+    async fn load_and_try(
+        &self,
+        owner: Option<AccountId>,
+        bytes: Bytes,
+        engine: EngineKind,
+        file: &str,
+        limits: Told,
+    ) -> Result<Arc<LoadedExtension>, LoadError> {
+        let extension = self.load_untried(bytes, engine, file, owner).await?;
+        load::run_examples(self, &extension, limits).await?;
         Ok(Arc::new(extension))
     }
 

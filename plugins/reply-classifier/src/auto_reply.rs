@@ -40,8 +40,10 @@ fn tells(mail: &Mail<'_>, subject: SubjectKind) -> bool {
         SubjectKind::Away | SubjectKind::Automatic => true,
         SubjectKind::AutoPrefix => mail.answers_something(),
         // A person may be writing about a vacation; who is on one answers, and says so.
-        SubjectKind::MaybeAway => says(mail, AWAY) || (mail.answers_something() && !mail.reply_words().quote),
-        SubjectKind::BeginsAway => mail.headers.is_answer && says(mail, AWAY),
+        SubjectKind::MaybeAway => {
+            (says(mail, AWAY) && !talks_to_us(mail)) || (mail.answers_something() && !mail.reply_words().quote)
+        }
+        SubjectKind::BeginsAway => mail.headers.is_answer && says(mail, AWAY) && !talks_to_us(mail),
         // Who answers keeps the subject; a machine puts its own in its place.
         SubjectKind::MaybeAutomatic => mail.headers.is_answer || says(mail, AWAY | RECEIVED),
         // Machines that answer each other quote nothing.
@@ -49,6 +51,12 @@ fn tells(mail: &Mail<'_>, subject: SubjectKind) -> bool {
         // A person may write "thank you for your message" over an answer; a receipt has to be marked by a header too.
         SubjectKind::Receipt => false,
     }
+}
+
+/// Whether it quotes us and asks us something, as no machine does.
+fn talks_to_us(mail: &Mail<'_>) -> bool {
+    let words = mail.reply_words();
+    words.quote && words.above_signature().contains(['?', '？'])
 }
 
 /// Whether the text begins with a line of its own as the subject of an automatic reply would: `*** AUTO-REPLY ***`.

@@ -97,6 +97,8 @@ mod tests {
             "Vielen Dank. Diese E-Mail wurde automatisch generiert.",
             "Diese Nachricht wurde automatisch versendet, bitte antworten Sie nicht.",
             "Dies ist eine automatische Antwort.",
+            "This is an automated confirmation, please do not reply.",
+            "Ihre Anfrage ist da. Bitte antworten Sie nicht auf diese automatisch erzeugte E-Mail.",
             "Dies ist eine automatisch generierte Nachricht.",
             "Dit is een automatisch antwoord.",
             "Dit bericht is automatisch gegenereerd.",

@@ -112,6 +112,10 @@ pub(crate) const AUTOMATIC_WORDS: &[&str] = &[
 
 /// Statements that may go on in another way: "Diese E-Mail wurde automatisch auf Viren geprüft".
 pub(crate) const AUTOMATIC_BEGINNINGS: &[&str] = &[
+    "bitte antworten sie nicht auf diese automatisch",
+    "bitte nicht auf diese automatisch",
+    "this is an automated",
+    "diese automatisch",
     "this is an auto-generated",
     "this is an automatically generated",
     "this message was sent automatically",

@@ -41,6 +41,7 @@ pub(crate) static IN_TEXTS: Phrases<{ count(TEXT_LISTS) }> = Phrases::new(TEXT_L
 
 /// Subjects of bounces.
 const SUBJECTS: &[&str] = &[
+    "message you sent blocked by our bulk email filter",
     "undeliver",
     "considered unsolicited bulk e",
     "delivery status notification",
@@ -252,6 +253,7 @@ const SUBJECTS: &[&str] = &[
 
 /// Sentences that only a mail system writes.
 const TEXTS: &[&str] = &[
+    "was blocked by our spam firewall",
     "was considered unsolicited bulk e-mail",
     "our internal reference code for your message is",
     "duplicated message-id",

@@ -20,6 +20,7 @@ mod hearsay;
 mod mail;
 mod newsletter;
 mod opt_out;
+mod opt_out_closed;
 mod opt_out_sentence;
 mod opt_out_words;
 mod own_words;

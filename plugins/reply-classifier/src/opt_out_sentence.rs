@@ -5,9 +5,15 @@ use std::ops::ControlFlow;
 
 use ampout_plugin::phrases::Found;
 
+use crate::opt_out_closed;
+use crate::opt_out_words::beside::{
+    ARTICLES, DECLINES, JOINTS, LIMITS, NEGATED_VERBS, NEGATIONS, NEGATIONS_BEHIND, OBJECTED, OBJECTIONS, OFF_WHOM,
+    WRITERS,
+};
 use crate::opt_out_words::{
-    ASKING, ASKS, COURTESIES, DESCRIBES, FINALS, GREETINGS, IN_REQUESTS, LEGAL, LISTS, LONES, MAILS, NARROWS,
-    OF_THE_WRITER, OFFERS, POLITE, RECEIVES, REMOVES, RESERVES, SHOUTS, STOPS, TAILS, WANTS, WHOLES,
+    ASKING, ASKS, CLOSED, CLOSED_REMOVES, COURTESIES, DESCRIBES, FINALS, GREETINGS, IN_REQUESTS, LEGAL, LISTS, LONES,
+    MAILS, NARROWS, OBJECTLESS, OF_THE_WRITER, OFFERS, PASSIVES, POLITE, RECEIVES, REMOVES, RESERVES, SHOUTS, STOPS,
+    TAILED, TAILS, WANTS, WHOLES,
 };
 use crate::sentences::Sentence;
 
@@ -20,41 +26,6 @@ const REACH_OF_A_NEGATION: usize = 20;
 /// A name below a request has no more words, and neither has a curt "This is spam" above it.
 const WORDS_OF_A_NAME: usize = 4;
 const WORDS_OF_A_NO: usize = 6;
-
-/// Folded, as a negation stands before a request in different languages.
-const NEGATIONS: &[&str] = &[
-    "not ",
-    "n't ",
-    "dont ",
-    "never ",
-    "no need to ",
-    "without ",
-    "nicht ",
-    "pas ",
-    "niet ",
-    "ikke ",
-    "inte ",
-    "nie ",
-    "ne ",
-    "no me ",
-    "no nos ",
-    "no quiero ",
-    "non ",
-    "nao ",
-    "не ",
-    "不要",
-    "别",
-    "勿",
-];
-
-/// The same where it stands behind: `löschen Sie mich nicht aus …`.
-const NEGATIONS_BEHIND: &[&str] = &[" nicht ", " niet ", " pas ", " ikke ", " inte "];
-
-/// The same in languages that put it at the end of the verb.
-const NEGATED_VERBS: &[&str] = &["しないで", "하지 마", "하지 말"];
-
-/// Words that join requests: what stands before belongs to another.
-const JOINTS: &[&str] = &[" and ", " und ", " et ", " y ", " e ", " en ", " och ", " og ", " i "];
 
 /// A sentence and the phrases in it.
 pub(crate) struct Marked<'a> {
@@ -94,6 +65,19 @@ impl<'a> Marked<'a> {
         })
     }
 
+    /// Whether a list is named; English names it behind the verb.
+    fn names_a_list(&self, phrase: &Found) -> bool {
+        let is_behind = ["remove ", "delete "].iter().any(|verb| self.text[phrase.start..].starts_with(verb));
+        self.found.iter().any(|list| list.marks & LISTS != 0 && (!is_behind || list.start >= phrase.end))
+    }
+
+    /// Whether mail is what it speaks of, rather than the way: "no bills by mail".
+    fn names_mail(&self) -> bool {
+        const BY: &[&str] = &[" by ", " via ", " per ", " por ", " par ", " per e-", " pa "];
+        let is_way = |found: &Found| BY.iter().any(|by| self.text[..found.start].ends_with(by));
+        self.found.iter().any(|found| found.marks & MAILS != 0 && !is_way(found))
+    }
+
     pub(crate) fn words(&self) -> usize {
         self.text.split_ascii_whitespace().count()
     }
@@ -104,18 +88,21 @@ impl<'a> Marked<'a> {
         self.text[near..phrase.start]
             .rfind([',', ';', ':', '(', '"', '、', '，', '،'])
             .map_or(near, |at| self.text.ceil_char_boundary(near + at + 1))
+            .max(near + end_of_last(&self.text[near..phrase.start], &[" - ", " – ", " — "]))
     }
 
     /// The end of what stands before a phrase in its clause.
     fn near(&self, phrase: &Found) -> &'a str {
         let clause = &self.text[self.clause_of(phrase)..phrase.start];
+        let clause = &clause[end_of_last(clause, DECLINES)..];
         &clause[clause.floor_char_boundary(clause.len().saturating_sub(REACH_OF_A_NEGATION))..]
     }
 
     fn is_denied(&self, phrase: &Found) -> bool {
         // "If you don't stop …" asks.
         let threatens = self.text[self.clause_of(phrase)..].trim_start().starts_with("if you do");
-        let is_negated = NEGATIONS.iter().any(|negation| self.near(phrase).contains(negation));
+        let near = self.near(phrase);
+        let is_negated = NEGATIONS.iter().any(|negation| has_word(near, negation));
         let is_negated_verb = || NEGATED_VERBS.iter().any(|ending| self.text[phrase.end..].starts_with(ending));
         (is_negated && !threatens) || is_negated_verb()
     }
@@ -132,7 +119,10 @@ impl<'a> Marked<'a> {
         // "How do I get off this list" asks, "how do I" alone does not.
         let asks = |told: &Found| self.found.iter().any(|it| it.marks & POLITE != 0 && it.start == told.start);
         self.found.iter().any(|other| {
-            (other.marks & NARROWS != 0 && other.start >= phrase.end)
+            let narrows = other.marks & NARROWS != 0;
+            let limits = || LIMITS.iter().any(|limit| self.text[other.start..].starts_with(limit));
+            (narrows && other.start >= phrase.start && other.end > phrase.end)
+                || (narrows && (clause..phrase.start).contains(&other.start) && limits())
                 || (other.marks & DESCRIBES != 0 && (clause..phrase.start).contains(&other.start) && !asks(other))
         })
     }
@@ -175,7 +165,7 @@ fn is_request(marked: &[Marked<'_>], number: usize, phrase: &Found) -> bool {
     let clause = JOINTS.iter().fold(clause, |clause, joint| clause.rsplit(joint).next().unwrap_or(clause));
     if is(WANTS) {
         let is_whole = is(RECEIVES) && ends_there(after);
-        return is_whole || (it.has(RECEIVES) && it.has(MAILS));
+        return is_whole || (it.has(RECEIVES) && it.names_mail());
     }
     if is(SHOUTS) {
         return is_courtesy(clause) && ends_there(after);
@@ -183,7 +173,12 @@ fn is_request(marked: &[Marked<'_>], number: usize, phrase: &Found) -> bool {
     if it.is_denied(phrase) {
         return false;
     }
-    let stands_alone = || is_courtesy(before) && is_courtesy(after);
+    if is(CLOSED) {
+        let is_denied = is(CLOSED_REMOVES) && it.is_denied_behind(phrase);
+        let is_broken = goes_on_a_line(marked, number);
+        return !is_denied && !is_broken && opt_out_closed::asks(phrase.marks, it.text, phrase.start, phrase.end);
+    }
+    let stands_alone = || is_courtesy(&before[end_of_last(before, DECLINES)..]) && is_courtesy(after);
     if is(WHOLES) && stands_alone() {
         return true;
     }
@@ -199,9 +194,83 @@ fn is_request(marked: &[Marked<'_>], number: usize, phrase: &Found) -> bool {
     }
     if is(REMOVES) && !it.is_denied_behind(phrase) {
         let is_whole = || is_all(after) || (it.has(LEGAL) && begins_with_data(after));
-        return it.has(LISTS) || (is_courtesy(clause) && names_the_writer(it, phrase) && is_whole());
+        let names_a_list = if names_whose(it, phrase) { list_follows(it, phrase) } else { it.names_a_list(phrase) };
+        return names_a_list || (is_courtesy(clause) && names_the_writer(it, phrase) && is_whole());
     }
-    is(ASKS) || (is(STOPS) && ends_there(after))
+    if is(OBJECTLESS | PASSIVES) {
+        let is_written = || before.split(|c: char| !c.is_alphanumeric()).any(|word| WRITERS.contains(&word));
+        // "I'd like to be removed" says it all, "please remove" does not.
+        let is_wish = || it.text[phrase.start..phrase.end].contains(" to be ") && is_courtesy(after);
+        return (list_follows(it, phrase) && (is(OBJECTLESS) || is_written())) || (is(PASSIVES) && is_wish());
+    }
+    let is_legal =
+        || it.found.iter().any(|law| law.marks & LEGAL != 0 && !(phrase.start..phrase.end).contains(&law.start));
+    let is_data = || is(TAILED) && OBJECTED.iter().any(|data| it.text[phrase.start..phrase.end].contains(data));
+    if is_data() && is_legal() {
+        return true;
+    }
+    let is_tailed = || ends_there(after) || opt_out_closed::is_known(clause_at(after)) || list_follows(it, phrase);
+    (is(ASKS) && is_meant(it, phrase)) || (is(STOPS) && ends_there(after)) || (is(TAILED) && is_tailed())
+}
+
+/// Whether a negation stands in a text, and not the end of another word.
+fn has_word(text: &str, negation: &str) -> bool {
+    let is_ending = negation.starts_with("n't") || negation.chars().all(|c| c >= '\u{2e80}');
+    text.match_indices(negation).any(|(at, _)| is_ending || !text[..at].ends_with(char::is_alphabetic))
+}
+
+/// Whether the line before a sentence may belong to it: a day up to which, say.
+fn goes_on_a_line(marked: &[Marked<'_>], number: usize) -> bool {
+    let Some(before) = number.checked_sub(1).and_then(|before| marked.get(before)) else { return false };
+    let is_apart = before.sentence.is_ended || before.sentence.paragraph != marked[number].sentence.paragraph;
+    !is_apart && !before.text.ends_with(',') && !is_courtesy(before.text) && !opt_out_closed::is_known(before.text)
+}
+
+/// Whether a phrase that asks by itself speaks of the writer: who is taken off a list, and the use of what is objected to.
+fn is_meant(it: &Marked<'_>, phrase: &Found) -> bool {
+    let words = &it.text[phrase.start..phrase.end];
+    if words.starts_with("off ") {
+        let last = it.before(phrase).split_ascii_whitespace().next_back().unwrap_or_default();
+        let last = last.trim_end_matches(|c: char| !c.is_alphanumeric());
+        return last.contains('@') || WRITERS.contains(&last) || OFF_WHOM.contains(&last);
+    }
+    let objects = OBJECTIONS.iter().any(|objection| words.contains(objection));
+    !objects || OBJECTED.iter().any(|object| it.text.contains(object))
+}
+
+/// What stands before the end of a clause.
+fn clause_at(text: &str) -> &str {
+    let end = text.find([',', ';', ':', '(', '"']).unwrap_or(text.len());
+    let joint = [" and ", " or ", " und ", " oder ", " et ", " y ", " i will ", " i'll ", " e il ", " e o "]
+        .iter()
+        .filter_map(|joint| text.find(joint))
+        .min();
+    &text[..joint.map_or(end, |joint| joint.min(end))]
+}
+
+/// Where the last of some words in a text ends, or 0.
+fn end_of_last(text: &str, words: &[&str]) -> usize {
+    words.iter().filter_map(|word| text.rfind(word).map(|at| at + word.len())).max().unwrap_or(0)
+}
+
+/// Whether a list follows a phrase, and between them nobody but the writer stands.
+fn list_follows(it: &Marked<'_>, phrase: &Found) -> bool {
+    let mut lists = it.found.iter().filter(|other| other.marks & LISTS != 0 && other.start >= phrase.end);
+    let Some(list) = lists.next() else { return false };
+    let words_behind = it.after(phrase);
+    let between = &words_behind[..words_behind.len().saturating_sub(it.text.len() - list.start)];
+    let words = between.split(' ').filter(|word| !word.contains('@'));
+    let is_writers =
+        |word: &str| OF_THE_WRITER.contains(&word) || COURTESIES.contains(&word) || ARTICLES.contains(&word);
+    words.flat_map(|word| word.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty()).all(is_writers)
+}
+
+/// Whether a phrase names only whose the thing is that follows: `remove my …`.
+fn names_whose(it: &Marked<'_>, phrase: &Found) -> bool {
+    const WHOSE: &[&str] =
+        &[" my", " our", " meine", " unsere", " mijn", " min", " mon", " notre", " mi", " meu", " mio"];
+    let words = &it.text[phrase.start..phrase.end];
+    WHOSE.iter().any(|end| words.ends_with(end))
 }
 
 /// Whether a request to remove ends with whom: `remove me`, `delete my data`; `remove my` alone may go on in any way.

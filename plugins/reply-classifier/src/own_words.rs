@@ -101,10 +101,11 @@ impl ReplyWords {
         if !above.text.is_empty() {
             return above;
         }
-        // Some answer below. What stands between the lines of a quote may be a long line of it that was broken.
-        let last_quoted = text.rfind("\n>").map(|end| end + 1).or_else(|| text.starts_with('>').then_some(0));
-        let below = last_quoted.and_then(|start| text[start..].split_once('\n'));
-        below.map_or(above, |(_, below)| Self { quote: true, ..Self::until_quote(below) })
+        // Some answer below, or in between.
+        match between_quoted(text) {
+            Some(own) => Self { quote: true, ..Self::until_quote(&own) },
+            None => above,
+        }
     }
 
     fn until_quote(text: &str) -> Self {
@@ -180,6 +181,24 @@ impl ReplyWords {
     }
 }
 
+/// The paragraphs between and below quoted lines, if lines are quoted. What stands right between the lines of a quote may
+/// be a long line of it that was broken.
+fn between_quoted(text: &str) -> Option<String> {
+    let is_quoted = |line: &str| line.starts_with('>');
+    let first = text.lines().position(is_quoted)?;
+    let lines: Vec<_> = text.lines().skip(first).collect();
+    let last = lines.iter().rposition(|line| is_quoted(line))?;
+    let mut own = String::new();
+    for run in lines[..=last].chunk_by(|one, next| is_quoted(one) == is_quoted(next)) {
+        let is_empty = |line: Option<&&str>| line.is_some_and(|line| line.trim().is_empty());
+        if !is_quoted(run[0]) && is_empty(run.first()) && is_empty(run.last()) {
+            own.extend(run.iter().flat_map(|line| [line, "\n"]));
+        }
+    }
+    own.extend(lines[last + 1..].iter().flat_map(|line| [line, "\n"]));
+    Some(own)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +235,7 @@ mod tests {
     fn an_answer_below_a_quote_is_the_writers() {
         check("On Mon, Ana wrote:\n> our offer\n> unsubscribe\n\nNo, thanks.\nKim", &["no, thanks.", "kim"]);
         check("> our offer\nNo, thanks.", &["no, thanks."]);
+        check("> offer?\n\nNo. Let me go.\n\n> Ana\n", &["no. let me go."]);
         check("> a line that is broken\nand goes on\n> unsubscribe\nYes.", &["yes."]);
     }
 

@@ -32,7 +32,9 @@ pub(crate) fn find_made_by_a_machine(mail: &Mail<'_>) -> Option<Classification> 
 
 /// A person's clear request.
 pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
-    if mail.headers.has_list_unsubscribe || mail.headers.is_bulk {
+    // A person who answers through a CRM writes such headers, too.
+    let answers_us = mail.headers.in_reply_to && !mail.headers.is_list_post;
+    if (mail.headers.has_list_unsubscribe || mail.headers.is_bulk) && !answers_us {
         return None;
     }
     opt_out::is_asked(mail).then(|| Classification::unsubscribe_request().because("a reply that asks to be let go"))
@@ -40,7 +42,7 @@ pub(crate) fn find(mail: &Mail<'_>) -> Option<Classification> {
 
 #[cfg(test)]
 mod tests {
-    use ampout_plugin::{Message, Verdict};
+    use ampout_plugin::{Header, Message, Verdict};
 
     use super::*;
 
@@ -67,6 +69,20 @@ mod tests {
         ] {
             check(text, true);
         }
+    }
+
+    #[test]
+    fn an_answer_through_a_crm_is_heard_and_a_newsletter_is_not() {
+        let check = |names: &[&str], asks: bool| {
+            let header = |name: &&str| Header { name: (*name).to_owned(), value: "<x@acme.example>".to_owned() };
+            let headers = names.iter().map(header).collect();
+            let message =
+                Message { headers, text: "Please remove me from your list.".to_owned(), ..Message::default() };
+            assert_eq!(find(&Mail::new(&message)).is_some(), asks, "with {names:?}");
+        };
+        check(&["List-Unsubscribe", "In-Reply-To"], true);
+        check(&["List-Unsubscribe"], false);
+        check(&["List-Unsubscribe", "In-Reply-To", "List-Id"], false);
     }
 
     #[test]

@@ -17,13 +17,30 @@ fn who_wants_something_else_is_a_person() {
     every_reply_is("that-ask-for-something-else.txt", &Verdict::HumanReply);
 }
 
+/// The same six requests (`+`) and six other replies (`-`) in every language.
+#[test]
+fn every_language_is_heard_and_none_is_taken_at_a_word() {
+    let replies = fixture("in-each-language.txt");
+    let is_wrong = |line: &&str| match line.split_once(' ') {
+        Some(("+", reply)) => verdict(reply) != Verdict::UnsubscribeRequest,
+        Some(("-", reply)) => verdict(reply) != Verdict::HumanReply,
+        _ => false,
+    };
+    let misses: Vec<_> = replies.lines().filter(is_wrong).collect();
+    assert!(misses.is_empty(), "{misses:#?}");
+}
+
 #[track_caller]
 fn every_reply_is(file: &str, expected: &Verdict) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/replies").join(file);
-    let replies = std::fs::read_to_string(file).expect("the replies can be read");
+    let replies = fixture(file);
     let replies: Vec<_> = replies.lines().filter(|line| !line.is_empty()).collect();
     let misses: Vec<_> = replies.iter().filter(|reply| verdict(reply) != *expected).collect();
     assert!(misses.is_empty(), "{} of {}: {misses:#?}", misses.len(), replies.len());
+}
+
+fn fixture(file: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/replies").join(file);
+    std::fs::read_to_string(file).expect("the replies can be read")
 }
 
 fn verdict(reply: &str) -> Verdict {

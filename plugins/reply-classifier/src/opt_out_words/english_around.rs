@@ -104,6 +104,22 @@ pub(super) const OFFERS: &[&str] = &[
 
 /// What follows a request and narrows it, puts it off or turns it into another.
 pub(super) const NARROWS: &[&str] = &[
+    "when you",
+    "only the",
+    "just the",
+    "only your",
+    "only a ",
+    "after the ",
+    "after my",
+    "after our",
+    "when the ",
+    "when my",
+    "when our",
+    "once the ",
+    "once we",
+    "once our",
+    "if we",
+    "if i ",
     "but ",
     "though",
     "although",
@@ -170,6 +186,15 @@ pub(super) const NARROWS: &[&str] = &[
 
 /// What somebody writes who wants more than to be let go.
 pub(super) const RESERVES: &[&str] = &[
+    "get back to you",
+    "be in touch",
+    "contact you",
+    "reach out to you when",
+    "come back to you",
+    "send it",
+    "send that",
+    "send them",
+    "send those",
     "call me",
     "call us",
     "give me a call",
@@ -268,6 +293,8 @@ pub(super) const RESERVES: &[&str] = &[
 
 /// Who writes so knows what he asks, however long he writes.
 pub(super) const LEGAL: &[&str] = &[
+    "rodo",
+    "kvkk",
     "gdpr",
     "article 21",
     "art. 21",

@@ -12,9 +12,6 @@ pub(super) const REMOVES: &[&str] = &[
     "remove this contact",
     "remove him",
     "remove her",
-    "remove them",
-    "please remove",
-    "kindly remove",
     "take me off",
     "take us off",
     "take my name",
@@ -34,20 +31,10 @@ pub(super) const REMOVES: &[&str] = &[
     "get me off",
     "exclude me",
     "exclude us",
-    "be removed",
-    "am removed",
-    "are removed",
-    "is removed",
     "removed me",
     "removed us",
     "delete our",
     "remove our",
-    "be taken off",
-    "be deleted",
-    "get removed",
-    "opt out of",
-    "unsubscribe from",
-    "unsubscribed from",
     "removing me",
     "removing us",
     "removing my",
@@ -55,11 +42,34 @@ pub(super) const REMOVES: &[&str] = &[
     "deleting my",
     "taking me off",
     "taking us off",
-    "removal from",
+];
+
+/// The same without an object: between it and the list stands nothing but the writer.
+pub(super) const OBJECTLESS: &[&str] =
+    &["please remove", "kindly remove", "opt out of", "unsubscribe from", "unsubscribed from", "removal from"];
+
+/// The same where the writer stands before it.
+pub(super) const PASSIVES: &[&str] = &[
+    "like to be taken off",
+    "want to be taken off",
+    "wish to be taken off",
+    "like to be removed",
+    "want to be removed",
+    "wish to be removed",
+    "be removed",
+    "am removed",
+    "are removed",
+    "is removed",
+    "be taken off",
+    "be deleted",
+    "get removed",
 ];
 
 /// What somebody is to be removed from.
 pub(super) const LISTS: &[&str] = &[
+    "whatever list",
+    "every list",
+    "each list",
     "your list",
     "your mailing",
     "your email",
@@ -136,6 +146,24 @@ pub(super) const LISTS: &[&str] = &[
 
 /// A request where nothing follows that narrows it.
 pub(super) const STOPS: &[&str] = &[
+    "do not send me these",
+    "don't send me these",
+    "do not send me those",
+    "don't follow up again",
+    "do not follow up again",
+    "don't follow up anymore",
+    "do not consent to",
+    "don't consent to",
+    "am not contacted again",
+    "i'm not contacted again",
+    "mind not sending any more",
+    "mind not sending me any more",
+    "mind not emailing me",
+    "asked you before to remove me",
+    "discontinue sending",
+    "discontinue all",
+    "discontinue any",
+    "discontinue your",
     "do not contact me",
     "do not contact us",
     "don't contact me",

@@ -78,6 +78,21 @@ pub(super) const OFFERS: &[&str] = &[
 
 /// What follows a request and narrows it.
 pub(super) const NARROWS: &[&str] = &[
+    "wenn sie",
+    "wenn du",
+    "gefallen",
+    "geflogen",
+    "ruhe uberlegen",
+    "alleen ",
+    "bara ",
+    "endast ",
+    "kun ",
+    "nach ende",
+    "nach dem ",
+    "na afloop",
+    "nar vi",
+    "efter ",
+    "etter ",
     "aber ",
     "sondern",
     "bis ",
@@ -113,6 +128,17 @@ pub(super) const NARROWS: &[&str] = &[
 
 /// What somebody writes who wants more.
 pub(super) const RESERVES: &[&str] = &[
+    "wieder auf",
+    "ich melde mich",
+    "wir melden uns",
+    "melde mich",
+    "ik neem contact",
+    "ik bel u",
+    "jag aterkommer",
+    "jag hor av",
+    "jeg vender tilbage",
+    "jeg kontakter",
+    "jeg ringer",
     "rufen sie mich",
     "rufen sie an",
     "rufen sie uns",

@@ -6,7 +6,6 @@ pub(super) const REMOVES: &[&str] = &[
     "nehmen sie mich",
     "nehmen sie uns",
     "nehmen sie meine",
-    "nehmen sie bitte",
     "nimm mich",
     "nehmt mich",
     "mich aus",
@@ -23,7 +22,6 @@ pub(super) const REMOVES: &[&str] = &[
     "loschen sie uns",
     "loschen sie meine",
     "loschen sie unsere",
-    "loschen sie bitte",
     "losche mich",
     "losche meine",
     "loscht mich",
@@ -37,7 +35,6 @@ pub(super) const REMOVES: &[&str] = &[
     "entfernen sie uns",
     "entfernen sie meine",
     "entfernen sie unsere",
-    "entfernen sie bitte",
     "entferne mich",
     "entferne meine",
     "mich zu entfernen",
@@ -68,8 +65,6 @@ pub(super) const REMOVES: &[&str] = &[
     "verwijder ons",
     "verwijder mijn",
     "verwijder dit adres",
-    "graag verwijderen",
-    "verwijderen uit uw",
     "mij te verwijderen",
     "me te verwijderen",
     "mij verwijderen",
@@ -91,6 +86,18 @@ pub(super) const REMOVES: &[&str] = &[
     "fjern oss",
     "slett meg",
     "slett min",
+];
+
+/// The same without an object: between it and the list stands nothing but the writer.
+pub(super) const OBJECTLESS: &[&str] = &[
+    "melden sie mich von",
+    "melden sie mich bitte von",
+    "melden sie uns von",
+    "nehmen sie bitte",
+    "loschen sie bitte",
+    "entfernen sie bitte",
+    "graag verwijderen",
+    "verwijderen uit uw",
 ];
 
 /// What somebody is to be removed from.

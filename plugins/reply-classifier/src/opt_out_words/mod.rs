@@ -1,9 +1,10 @@
 //! The words by which a request to be let go is known, in some thirty languages, folded: lower case, no accents. All are
 //! looked for at once; what they make together is judged sentence by sentence in `opt_out_sentence`.
 
-mod eastern;
+pub(crate) mod beside;
+mod closed;
+pub(crate) mod closed_words;
 mod eastern_around;
-mod eastern_parts;
 mod english;
 mod english_around;
 mod english_parts;
@@ -53,38 +54,62 @@ pub(crate) const RESERVES: u32 = 1 << 14;
 pub(crate) const LEGAL: u32 = 1 << 15;
 /// What lawyers and devices put below letters.
 pub(crate) const DISCLAIMS: u32 = 1 << 16;
+/// A request where words of mail and of lists follow, or nothing.
+pub(crate) const TAILED: u32 = 1 << 17;
+/// As [`REMOVES`], where nothing but the writer stands between it and the list.
+pub(crate) const OBJECTLESS: u32 = 1 << 18;
+/// The same, where the writer stands before it.
+pub(crate) const PASSIVES: u32 = 1 << 19;
+/// A request where the whole sentence is known, see `opt_out_closed`.
+pub(crate) const CLOSED_STOPS: u32 = 1 << 20;
+/// The same, where mail is named.
+pub(crate) const CLOSED_REFUSES: u32 = 1 << 21;
+/// The same, where the writer or a list is named.
+pub(crate) const CLOSED_REMOVES: u32 = 1 << 22;
+
+/// What asks where the whole sentence is known.
+pub(crate) const CLOSED: u32 = CLOSED_STOPS | CLOSED_REFUSES | CLOSED_REMOVES;
 
 /// What asks.
-pub(crate) const ASKING: u32 = ASKS | REMOVES | STOPS | SHOUTS | WANTS | WHOLES | LONES;
+pub(crate) const ASKING: u32 =
+    ASKS | TAILED | REMOVES | OBJECTLESS | PASSIVES | STOPS | SHOUTS | WANTS | WHOLES | LONES | CLOSED;
 
 const ASKING_LISTS: &[(u32, &[&str])] = &[
     (ASKS, english::ASKS),
+    (TAILED, english::TAILED),
     (REMOVES, english_parts::REMOVES),
+    (OBJECTLESS, english_parts::OBJECTLESS),
+    (PASSIVES, english_parts::PASSIVES),
     (STOPS, english_parts::STOPS),
     (SHOUTS, english_parts::SHOUTS),
     (WANTS, english_parts::WANTS),
     (ASKS, germanic::ASKS),
+    (TAILED, germanic::TAILED),
     (REMOVES, germanic_parts::REMOVES),
+    (OBJECTLESS, germanic_parts::OBJECTLESS),
     (SHOUTS, germanic_parts::SHOUTS),
     (WANTS, germanic_parts::WANTS),
     (WANTS | RECEIVES, germanic_parts::SENDS_NONE),
     (ASKS, romance::ASKS),
+    (TAILED, romance::TAILED),
     (REMOVES, romance_parts::REMOVES),
     (STOPS, romance_parts::STOPS),
     (SHOUTS, romance_parts::SHOUTS),
     (WANTS, romance_parts::WANTS),
     (WANTS | RECEIVES, romance_parts::SENDS_NONE),
-    (ASKS, eastern::ASKS),
-    (ASKS, eastern::ASKS_IN_CJK),
-    (WANTS, eastern_parts::WANTS),
-    (WANTS | RECEIVES, eastern_parts::SENDS_NONE),
+    (CLOSED_STOPS, closed::STOPS),
+    (CLOSED_REFUSES, closed::REFUSES),
+    (CLOSED_REMOVES, closed::REMOVES),
     (WHOLES, single_words::WHOLES),
     (LONES, single_words::LONES),
 ];
 
 const ALL_LISTS: &[(u32, &[&str])] = &[
     (ASKS, english::ASKS),
+    (TAILED, english::TAILED),
     (REMOVES, english_parts::REMOVES),
+    (OBJECTLESS, english_parts::OBJECTLESS),
+    (PASSIVES, english_parts::PASSIVES),
     (LISTS, english_parts::LISTS),
     (STOPS, english_parts::STOPS),
     (SHOUTS, english_parts::SHOUTS),
@@ -100,7 +125,9 @@ const ALL_LISTS: &[(u32, &[&str])] = &[
     (LEGAL, english_around::LEGAL),
     (DISCLAIMS, english_around::DISCLAIMS),
     (ASKS, germanic::ASKS),
+    (TAILED, germanic::TAILED),
     (REMOVES, germanic_parts::REMOVES),
+    (OBJECTLESS, germanic_parts::OBJECTLESS),
     (LISTS, germanic_parts::LISTS),
     (SHOUTS, germanic_parts::SHOUTS),
     (WANTS, germanic_parts::WANTS),
@@ -114,6 +141,7 @@ const ALL_LISTS: &[(u32, &[&str])] = &[
     (NARROWS, germanic_around::NARROWS),
     (RESERVES, germanic_around::RESERVES),
     (ASKS, romance::ASKS),
+    (TAILED, romance::TAILED),
     (REMOVES, romance_parts::REMOVES),
     (LISTS, romance_parts::LISTS),
     (STOPS, romance_parts::STOPS),
@@ -128,17 +156,13 @@ const ALL_LISTS: &[(u32, &[&str])] = &[
     (OFFERS, romance_around::OFFERS),
     (NARROWS, romance_around::NARROWS),
     (RESERVES, romance_around::RESERVES),
-    (ASKS, eastern::ASKS),
-    (ASKS, eastern::ASKS_IN_CJK),
-    (WANTS, eastern_parts::WANTS),
-    (RECEIVES, eastern_parts::RECEIVES),
-    (MAILS, eastern_parts::MAILS),
-    (WANTS | RECEIVES, eastern_parts::SENDS_NONE),
-    (LISTS, eastern_parts::LISTS),
     (POLITE, eastern_around::POLITE),
     (DESCRIBES, eastern_around::DESCRIBES),
     (NARROWS, eastern_around::NARROWS),
     (RESERVES, eastern_around::RESERVES),
+    (CLOSED_STOPS, closed::STOPS),
+    (CLOSED_REFUSES, closed::REFUSES),
+    (CLOSED_REMOVES, closed::REMOVES),
     (WHOLES, single_words::WHOLES),
     (LONES, single_words::LONES),
 ];

@@ -83,6 +83,17 @@ pub(super) const OFFERS: &[&str] = &[
 
 /// What follows a request and narrows it.
 pub(super) const NARROWS: &[&str] = &[
+    "seulement",
+    "solamente",
+    "solo ",
+    "soltanto",
+    "somente",
+    "apres ",
+    "despues de",
+    "dopo ",
+    "depois d",
+    "dupa ",
+    "inainte de",
     ", mais ",
     "jusqu",
     "avant ",
@@ -130,6 +141,21 @@ pub(super) const NARROWS: &[&str] = &[
 
 /// What somebody writes who wants more.
 pub(super) const RESERVES: &[&str] = &[
+    "je vous recontact",
+    "je reviens vers",
+    "je reviendrai",
+    "nous reviendrons",
+    "je vous appelle",
+    "yo le contact",
+    "le llamo",
+    "le escribire",
+    "vi contatto",
+    "la contatto",
+    "la ricontatt",
+    "vi ricontatt",
+    "eu entro em contato",
+    "entrarei em contato",
+    "va contactez eu",
     "appelez-moi",
     "appelez moi",
     "appelez-nous",

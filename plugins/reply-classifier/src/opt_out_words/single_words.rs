@@ -56,7 +56,7 @@ pub(crate) const WHOLES: &[&str] = &[
 ];
 
 /// The same where it stands on a line of its own: words that begin other sentences, too.
-pub(crate) const LONES: &[&str] = &["stop", "remove", "baja", "remover", "cancellami", "стоп"];
+pub(crate) const LONES: &[&str] = &["הסר", "הסירו", "stop", "remove", "baja", "remover", "cancellami", "стоп"];
 
 /// Words that may stand beside any request, one a string.
 pub(crate) const COURTESIES: &[&str] = &[
@@ -224,6 +224,14 @@ pub(crate) const GREETINGS: &[&str] = &[
 
 /// Words that may follow a request and narrow nothing, one a string, besides the courtesies.
 pub(crate) const TAILS: &[&str] = &[
+    "op",
+    "rien",
+    "raus",
+    "follow",
+    "ups",
+    "des",
+    "receiving",
+    "getting",
     "to",
     "about",
     "with",
@@ -330,15 +338,10 @@ pub(crate) const FINALS: &[&str] = &[
     "et",
     "ou",
     "y",
-    "o",
-    "e",
     "ed",
-    "en",
-    "of",
     "och",
     "eller",
     "og",
-    "i",
     "asap",
     "immediately",
 ];
