@@ -196,12 +196,20 @@ pub(super) async fn run(
     let mut called = host.call_at(extension, &input, input.time(), Access::Canned(Arc::clone(&answers))).await;
     // A machine that is busy starting may keep a call from its processor; that says nothing of the extension.
     for _ in 1..TRIES_IN_TIME {
-        if !matches!(called.answer, Err(CallError::OutOfTime { .. })) {
+        if !is_late(&called) {
             break;
         }
         called = host.call_at(extension, &input, input.time(), Access::Canned(Arc::clone(&answers))).await;
     }
     Ok(called)
+}
+
+fn is_late(called: &Called) -> bool {
+    match &called.answer {
+        Err(CallError::OutOfTime { .. }) => true,
+        Err(CallError::Script(error)) => error.is_limit,
+        _ => false,
+    }
 }
 
 /// Whether an example came out as it says.

@@ -22,6 +22,10 @@ const SHORT: Duration = Duration::from_micros(100);
 /// those of a request of 1 MiB take about a fifth.
 pub(super) const MOST_BYTES: usize = 32 << 20;
 
+/// What one call may take beside its own time for compiling patterns. They are kept, and who comes first is not to blame for
+/// what they take; who needs many more than a script has is.
+const MOST_SPARED: Duration = Duration::from_millis(250);
+
 thread_local! {
     static CALL: Call = const { Call::idle() };
 }
@@ -32,6 +36,8 @@ struct Call {
     /// Once it is not short any more, the thread's own time: a machine that is busy with something else is not the script's
     /// fault. With it stands what was spent before.
     own: Cell<Option<(ThreadTime, Duration)>>,
+    /// What is not counted of it.
+    spared: Cell<Duration>,
     look_now: Cell<bool>,
     may_hand_over: Cell<bool>,
     stopped: Cell<Option<Stop>>,
@@ -75,6 +81,7 @@ impl Call {
         Self {
             began: Cell::new(None),
             own: Cell::new(None),
+            spared: Cell::new(Duration::ZERO),
             look_now: Cell::new(false),
             may_hand_over: Cell::new(false),
             stopped: Cell::new(None),
@@ -88,6 +95,7 @@ impl Call {
 
     fn is_over(&self) -> bool {
         let Some((began, limit)) = self.began.get() else { return false };
+        let limit = limit + self.spared.get();
         if let Some((since, before)) = self.own.get() {
             return since.try_elapsed().is_ok_and(|spent| before + spent >= limit);
         }
@@ -112,6 +120,7 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
         // One that has its whole time is not short, and it may be a single step that nobody looks at the clock in.
         let own = if budget.may_hand_over { None } else { ThreadTime::try_now().ok() };
         call.own.set(own.map(|now| (now, Duration::ZERO)));
+        call.spared.set(Duration::ZERO);
         call.look_now.set(false);
         call.may_hand_over.set(budget.may_hand_over);
         call.stopped.set(None);
@@ -181,6 +190,15 @@ pub(super) fn before_long_work() -> Result<(), Box<EvalAltResult>> {
         call.stopped.set(Some(Stop::HandOver));
         Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into())
     })
+}
+
+/// Does what is done once for all calls, and is not counted as this one's own time, up to a limit.
+pub(super) fn sparing<T>(work: impl FnOnce() -> T) -> T {
+    let began = ThreadTime::try_now().ok();
+    let done = work();
+    let took = began.and_then(|began| began.try_elapsed().ok()).unwrap_or_default();
+    CALL.with(|call| call.spared.set((call.spared.get() + took).min(MOST_SPARED)));
+    done
 }
 
 /// Counts memory that the interpreter's own limits don't see: values of the host's types.

@@ -128,7 +128,8 @@ impl Patterns {
             return Err(format!("the regular expression has over {LONGEST_PATTERN} bytes").into());
         }
         call::before_long_work()?;
-        let compiled = Arc::new(compile(pattern).map_err(|reason| format!("bad regular expression: {reason}"))?);
+        let compiled = call::sparing(|| compile(pattern));
+        let compiled = Arc::new(compiled.map_err(|reason| format!("bad regular expression: {reason}"))?);
         self.0.rcu(|kept| kept.with(pattern, &compiled));
         Ok(compiled)
     }
