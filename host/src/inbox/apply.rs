@@ -57,7 +57,9 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
     if unread.is_empty() {
         return Ok(Outcome::default());
     }
+    let taken = unread.len();
     let known = look_or_put_aside(app, look::parse_all(unread).await).await?;
+    let put_aside = taken - known.len();
     let asked = futures_util::stream::iter(known).map(|known| tokio::spawn(judge(app.clone(), known)));
     let mut answers = asked.buffered(AT_A_TIME).then(look::finished).boxed();
     let (mut judged, mut busy) = (Vec::new(), HashSet::new());
@@ -73,7 +75,6 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
         }
     }
     drop(answers);
-    let read = judged.len();
     if let Err(error) = write(app, &judged).await {
         if error.is_passing() {
             return Err(error);
@@ -86,7 +87,8 @@ pub(super) async fn step(app: &App) -> Result<Outcome> {
     for one in &judged {
         Metrics::count(&app.metrics.inbound_messages, one.decided.decision.verdict.word());
     }
-    Ok(Outcome { read })
+    // Others may wait behind those that were put aside.
+    Ok(Outcome { read: put_aside + judged.len() })
 }
 
 /// What a classifier is asked about a stored message, and for whom; `None` where it is not asked: we wrote it ourselves.
