@@ -170,6 +170,8 @@ pub(super) const STOPS: &[&str] = &[
     "발송 중단",
     "발송을 중단",
     "수신을 거부",
+    "sprzeciwiam sie przetwarzaniu",
+    "wnosze sprzeciw wobec",
 ];
 
 /// Not to send, to stop or not to want: a request where mail is named.

@@ -43,7 +43,7 @@ pub(crate) const WORDS: &[(u8, &str)] = &[
          messages communication communications correspondence contact newsletters further more any future this \
          address right away everything votre vos fichier fichiers donnees personnelles la mes mis sus datos \
          personales dalla vostro dati personali personal information systems system records now at once vostra listes \
-         bases contenant contacts courriels sollicitations",
+         bases contenant contacts courriels sollicitations przetwarzaniu przetwarzania celach marketingowych marketingu bezposredniego w wobec",
     ),
     (
         WHO,

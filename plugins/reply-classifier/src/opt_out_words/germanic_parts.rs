@@ -86,6 +86,9 @@ pub(super) const REMOVES: &[&str] = &[
     "fjern oss",
     "slett meg",
     "slett min",
+    "haal mij",
+    "haal me",
+    "haalt u me",
 ];
 
 /// The same without an object: between it and the list stands nothing but the writer.

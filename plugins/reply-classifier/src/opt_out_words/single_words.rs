@@ -322,6 +322,21 @@ pub(crate) const TAILS: &[&str] = &[
     "mailing",
     "newsletters",
     "newsletter",
+    "zu",
+    "kontaktieren",
+    "anzuschreiben",
+    "belastigen",
+    "ruhe",
+    "kunftig",
+    "zukunftig",
+    "werbung",
+    "te",
+    "mailen",
+    "benaderen",
+    "contacteren",
+    "versturen",
+    "berichten",
+    "rust",
 ];
 
 /// Words that end a request, whatever follows, one a string.
