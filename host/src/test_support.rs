@@ -21,7 +21,7 @@ use crate::store::enrollments::{self, Enrollment, NewEnrollment};
 use crate::store::events::{self, Event};
 use crate::store::facts::accepted::{self, Accepted};
 use crate::store::facts::delivery;
-use crate::store::sends::{self, ClaimedSend, Ending, Lease, NewSend, Obstacle, Places, Send};
+use crate::store::sends::{self, ClaimedSend, Ending, Intent, Lease, NewSend, Obstacle, Places, Send};
 use crate::store::webhooks::{self, Webhook};
 use crate::store::{Tx, accounts, campaigns, credentials};
 
@@ -269,9 +269,21 @@ fn step(position: u32, now: Timestamp) -> Step {
 /// Intents, written.
 pub(crate) async fn begin_sending(
     tx: &mut Tx,
-    intents: &[(SendId, CredentialId)],
+    claims: &[(SendId, CredentialId)],
     owner: NodeId,
 ) -> Vec<Result<(), Obstacle>> {
+    let (dialect, mut intents) = (tx.dialect(), Vec::new());
+    for (send, credential) in claims {
+        let held = sends::claimed(tx.conn(), dialect, &[*send], owner).await.unwrap();
+        // What is on its way by now has its recipient no longer looked at.
+        let recipient = held.first().map(|held| held.contact.email.clone()).unwrap_or_default();
+        intents.push(Intent { send: *send, credential: *credential, recipient });
+    }
+    begin_sending_to(tx, &intents.iter().collect::<Vec<_>>(), owner).await
+}
+
+/// The same, to whom they were claimed for.
+pub(crate) async fn begin_sending_to(tx: &mut Tx, intents: &[&Intent], owner: NodeId) -> Vec<Result<(), Obstacle>> {
     let mut writes = tx.writes();
     let moved = sends::begin_sending(&mut writes, intents, owner);
     if writes.counted(tx).await.unwrap().rows(moved) == intents.len() {

@@ -101,6 +101,11 @@ pub(super) async fn revoke(
     Ids(id): Ids<ApiKeyId>,
 ) -> Result<Answer> {
     let mut tx = api.app.store.begin().await?;
+    if accounts::is_last_admin(&mut tx, caller.account, id).await? {
+        // Nobody but the operator could make one then.
+        let message = "This is the last of the account's keys that may admin keys; make another one first.";
+        return Err(ApiError::new(Code::CannotRevokeLastKey, message));
+    }
     match accounts::revoke_key(&mut tx, caller.account, id, api.now()).await? {
         Revocation::Revoked => caller.commit(tx, StatusCode::OK, &Revoked { id, status: "revoked" }).await,
         Revocation::Missing => Err(ApiError::missing(Code::ApiKeyNotFound)),

@@ -15,7 +15,7 @@ use super::openapi::Error;
 use super::query::Parameters;
 use super::state::Api;
 use super::values::{id, line, word};
-use crate::catalog::{BindError, BindingScope, NewBinding, ScopeKind};
+use crate::catalog::{BindError, BindingScope, NewBinding, ScopeKind, check_scope};
 use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
 use crate::extensions::Mode;
@@ -90,7 +90,9 @@ struct Named {
 ///
 /// Without `scope`: the system's and all of the account's. The header `ETag` has the version of all bindings.
 #[utoipa::path(get, path = "/bindings", operation_id = "list_bindings", tag = "Extensions", params(ScopeParameters),
-    responses((status = OK, description = "In the order in which they are asked.", body = Bindings)))]
+    responses((status = OK, description = "In the order in which they are asked.", body = Bindings),
+        (status = NOT_FOUND, description = "`campaign_not_found`, `smtp_credential_not_found`: the scope is not yours.",
+            body = Error)))]
 pub(super) async fn list(
     State(api): State<Api>,
     MayRead(caller): MayRead,
@@ -99,6 +101,9 @@ pub(super) async fn list(
     let asked = asked_scope(&mut parameters, &caller);
     parameters.finish()?;
     let mut conn = api.app.store.read().await?;
+    if let Some(scope) = asked {
+        check_scope(&mut conn, scope).await.map_err(not_bound)?;
+    }
     let version = extensions::bindings_version(&mut conn).await?;
     let mut bindings = extensions::all_bindings(&mut conn).await?;
     bindings.retain(|binding| is_seen(binding, caller.account, asked));

@@ -19,7 +19,7 @@ use super::deleted::Deleted;
 use super::error::{ApiError, Code, Result};
 use super::input::{Reading, read};
 use super::json::Given;
-use super::openapi::Error;
+use super::openapi::{Bytes, Error};
 use super::query::{Asked, Listed, PageParameters, Parameters};
 use super::state::Api;
 use super::values::word;
@@ -27,10 +27,11 @@ use crate::catalog::{Catalog, CatalogError, UploadError, Uploaded};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, ExtensionId};
 use crate::domain::status::Hook;
+use crate::extensions::hooks::BadInput;
 use crate::extensions::{CallRecord, EngineKind, HookInput, LogLine, shipped};
 use crate::inbox::parse::parse;
-use crate::store::Conn;
 use crate::store::extensions::{self, StoredExtension};
+use crate::store::{Conn, deleted_versions};
 
 /// A version of an extension.
 #[derive(Serialize, ToSchema)]
@@ -122,7 +123,9 @@ pub(super) struct UploadParameters {
 pub(super) async fn list(State(api): State<Api>, MayRead(caller): MayRead, asked: Asked) -> Result<Listed> {
     let mut conn = api.app.store.read().await?;
     let rows = extensions::list(&mut conn, caller.account, &asked.page()).await?;
-    Ok(asked.answer(rows, |extension| extension.id, |extension| shown(&api.catalog, extension)))
+    drop(conn);
+    let account = asker_of(&api, &caller).await;
+    Ok(asked.answer(rows, |extension| extension.id, |extension| shown(&api.catalog, account, extension)))
 }
 
 /// Upload an extension
@@ -130,7 +133,7 @@ pub(super) async fn list(State(api): State<Api>, MayRead(caller): MayRead, asked
 /// A script becomes the account's own (`?scope=system` makes it the system's); a component is always the system's. It is
 /// checked and its examples are run; nothing is bound by it. The same content again gives the version that stands.
 #[utoipa::path(post, path = "/extensions", operation_id = "upload_extension", tag = "Extensions",
-    params(UploadParameters), request_body(content((Vec<u8> = "application/wasm"), (String = "text/rhai"))),
+    params(UploadParameters), request_body(content((Bytes = "application/wasm"), (String = "text/rhai"))),
     responses((status = CREATED, description = "It is stored.", body = UploadAnswer)))]
 pub(super) async fn upload(
     State(api): State<Api>,
@@ -157,7 +160,7 @@ pub(super) async fn upload(
     let _place = api.place_for_large_body().await?;
     let Raw(bytes) = Raw::from_request(request, &api).await?;
     let Uploaded { extension, examples_passed } = api.catalog.upload(owner, bytes, engine).await.map_err(refused)?;
-    let extension = shown(&api.catalog, extension);
+    let extension = shown(&api.catalog, asker_of(&api, &caller).await, extension);
     Ok((StatusCode::CREATED, Json(UploadAnswer { extension, examples: Examples { passed: examples_passed } })))
 }
 
@@ -171,8 +174,10 @@ pub(super) async fn show(
 ) -> Result<Json<ExtensionInFull>> {
     let mut conn = api.app.store.read().await?;
     let stored = visible(&mut conn, caller.account, id).await?;
+    drop(conn);
     let manifest = stored.manifest.clone();
-    Ok(Json(ExtensionInFull { extension: shown(&api.catalog, stored), manifest }))
+    let extension = shown(&api.catalog, asker_of(&api, &caller).await, stored);
+    Ok(Json(ExtensionInFull { extension, manifest }))
 }
 
 /// Read a script
@@ -215,6 +220,7 @@ pub(super) async fn delete(
     if extensions::is_bound(tx.conn(), id).await? {
         return Err(ApiError::unprocessable("The extension is bound; take it out of the bindings first."));
     }
+    deleted_versions::remember(tx.conn(), id).await?;
     extensions::delete(tx.conn(), id).await?;
     caller.commit(tx, StatusCode::OK, &Deleted::new(id)).await
 }
@@ -269,7 +275,10 @@ fn input_of(body: Given, stored: &StoredExtension) -> Result<HookInput> {
         }
         Some((hook?, input?))
     })?;
-    HookInput::from_json(hook, input).map_err(|error| ApiError::invalid_field("input", error.to_string()))
+    HookInput::from_json(hook, input).map_err(|BadInput { path, problem }| {
+        let field = if path.is_empty() { "input".to_owned() } else { format!("input.{path}") };
+        ApiError::invalid_field(field, problem)
+    })
 }
 
 /// An extension that the account may see: the system's or its own.
@@ -309,11 +318,16 @@ fn not_loaded(error: CatalogError) -> ApiError {
     }
 }
 
-/// The status is the store's, but for a breaker that is open on this node.
-fn shown(catalog: &Catalog, stored: StoredExtension) -> ExtensionShown {
-    let is_suspended = catalog.loaded_by_id(stored.id).is_some_and(|extension| extension.is_suspended());
+/// For whose questions a breaker matters to the caller: everybody's to the operator.
+async fn asker_of(api: &Api, caller: &Caller) -> Option<AccountId> {
+    caller.require_system(api).await.is_err().then_some(caller.account)
+}
+
+/// The status is the store's, but for a breaker that is open on this node, for this account or for anybody.
+fn shown(catalog: &Catalog, account: Option<AccountId>, stored: StoredExtension) -> ExtensionShown {
+    let is_suspended = catalog.loaded_by_id(stored.id).is_some_and(|it| it.last_failure(account).is_some());
     let owner = if stored.account_id.is_some() { "account" } else { "system" };
-    let last_error = catalog.last_error(&stored);
+    let last_error = catalog.last_error(&stored, account);
     let StoredExtension { id, name, version, engine, hooks, sha256, origin, status, created_at, .. } = stored;
     let status = if is_suspended { "suspended".to_owned() } else { status };
     ExtensionShown { id, name, version, engine, hooks, sha256, origin, owner, status, last_error, created_at }

@@ -125,7 +125,9 @@ fn refusal(answer: &Answer) -> Option<ApiError> {
 
 fn shown(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    let mut response = (status, answer.body).into_response();
+    // RFC 9110 section 8.6: such an answer has no content, and no length of one.
+    let has_content = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let mut response = if has_content { (status, answer.body).into_response() } else { status.into_response() };
     for (name, value) in answer.headers {
         let name = HeaderName::try_from(name);
         let value = HeaderValue::try_from(value);

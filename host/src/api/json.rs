@@ -42,8 +42,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Given> {
     Ok(Given { value, problems: problems.0.into_inner() })
 }
 
-/// A body as text.
+/// A body as text, without the mark of its encoding (RFC 8259 section 8.1).
 pub(super) fn text(bytes: &[u8]) -> Result<&str> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         ApiError::bad_request(format!("The body is not UTF-8; it goes wrong at byte {}.", error.valid_up_to()))
     })

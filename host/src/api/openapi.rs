@@ -29,6 +29,12 @@ pub(super) struct Error {
     details: Value,
 }
 
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "the shape alone")]
+pub(super) struct Bytes(Vec<u8>);
+
 /// The frame that the routes are added to.
 pub(super) fn frame() -> OpenApi {
     let info = InfoBuilder::new().title("ampout").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT));

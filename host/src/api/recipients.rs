@@ -26,7 +26,7 @@ const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 /// Whatever becomes of the look: a pixel of ours is always shown, so that no mail program shows a broken image.
 #[utoipa::path(get, path = "/t/{file}", operation_id = "load_pixel", tag = "Recipients", security(()),
     params(("file" = String, Path, description = "The token and `.gif`.")),
-    responses((status = OK, description = "A transparent pixel.", body = Vec<u8>, content_type = "image/gif")))]
+    responses((status = OK, description = "A transparent pixel.", body = super::openapi::Bytes, content_type = "image/gif")))]
 pub(super) async fn pixel(
     State(api): State<Api>,
     method: Method,

@@ -20,6 +20,7 @@ use crate::domain::status::{Hook, ResolvedAs, SendState};
 use crate::store::decisions::Decision;
 use crate::store::enrollments::Enrollment;
 use crate::store::resolutions::{Resolution, ResolutionShown};
+use crate::store::transactions::Transaction;
 use crate::store::{
     Conn, decisions, deliveries, enrollments, events, inbound, inbox, resolutions, sends, transactions,
 };
@@ -153,6 +154,9 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
     let id = enrollment.id;
     let batch_number = enrollment.batch_number;
     let mut entries = vec![Entry { at: enrollment.created_at, fact: Fact::Enrolled { batch_number } }];
+    let mut transactions = transactions::of_enrollment(conn, id).await?;
+    let mut resolutions = resolutions::of_enrollment(conn, id).await?;
+    // The next step is queued by the transaction of the one before, in the same millisecond.
     for send in sends::of_enrollment(conn, id).await? {
         let (send_id, step, state, due_at, reason) =
             (send.id, send.step_position, send.state, send.due_at, send.reason);
@@ -160,23 +164,12 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
         for decision in decisions::of_subject(conn, &send_id.to_string()).await? {
             entries.push(Entry { at: decision.at, fact: Fact::Gate { send_id, said: said(decision) } });
         }
+        entries.extend(transactions.extract_if(.., |done| done.send_id == send_id).map(transaction));
+        let of_send = resolutions.extract_if(.., |shown| shown.resolution.send_id == send_id);
+        entries.extend(of_send.map(resolved));
     }
-    for done in transactions::of_enrollment(conn, id).await? {
-        let fact = Fact::Transaction {
-            send_id: done.send_id,
-            smtp_credential_id: done.credential_id,
-            outcome: done.outcome,
-            smtp_code: done.smtp_code,
-            smtp_status: done.smtp_status,
-            reply: done.reply,
-        };
-        entries.push(Entry { at: done.at, fact });
-    }
-    for ResolutionShown { resolution, api_key_label } in resolutions::of_enrollment(conn, id).await? {
-        let Resolution { send_id, resolved_as, api_key_id, at, .. } = resolution;
-        let by = if api_key_id.is_some() { ResolvedBy::ApiKey } else { ResolvedBy::SentFolder };
-        entries.push(Entry { at, fact: Fact::Resolved { send_id, resolved_as, by, api_key_id, api_key_label } });
-    }
+    entries.extend(transactions.into_iter().map(transaction));
+    entries.extend(resolutions.into_iter().map(resolved));
     for message in inbox::of_enrollment(conn, id).await? {
         let decisions = decisions::of_subject(conn, &message.id.to_string()).await?;
         let by = decided_by(&decisions);
@@ -226,6 +219,18 @@ async fn gather(conn: &mut Conn, enrollment: &Enrollment) -> Result<Vec<Entry>> 
         entries.push(Entry { at, fact: Fact::Stopped { reason: enrollment.stop_reason.clone() } });
     }
     Ok(entries)
+}
+
+fn transaction(done: Transaction) -> Entry {
+    let Transaction { send_id, credential_id, outcome, smtp_code, smtp_status, reply, at, .. } = done;
+    let smtp_credential_id = credential_id;
+    Entry { at, fact: Fact::Transaction { send_id, smtp_credential_id, outcome, smtp_code, smtp_status, reply } }
+}
+
+fn resolved(ResolutionShown { resolution, api_key_label }: ResolutionShown) -> Entry {
+    let Resolution { send_id, resolved_as, api_key_id, at, .. } = resolution;
+    let by = if api_key_id.is_some() { ResolvedBy::ApiKey } else { ResolvedBy::SentFolder };
+    Entry { at, fact: Fact::Resolved { send_id, resolved_as, by, api_key_id, api_key_label } }
 }
 
 /// The author of the verdict in force: the last active one that answered without passing on.

@@ -39,7 +39,9 @@ pub(super) fn check_line(text: &str, least: usize, most: usize) -> Reading<()> {
 
 /// A whole number in a range.
 pub(super) fn whole(least: u64, most: u64) -> impl Fn(&Value) -> Reading<u64> {
-    move |value| match value.as_u64() {
+    // To JSON Schema `50.0` is a whole number, too.
+    let of_decimal = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);
+    move |value| match value.as_u64().or_else(|| value.as_f64().and_then(of_decimal)) {
         Some(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("must be a whole number from {least} to {most}")),
     }

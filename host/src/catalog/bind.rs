@@ -194,7 +194,8 @@ impl Catalog {
     }
 }
 
-async fn check_scope(conn: &mut Conn, scope: BindingScope) -> Result<(), BindError> {
+/// That a campaign or credential is the account's.
+pub async fn check_scope(conn: &mut Conn, scope: BindingScope) -> Result<(), BindError> {
     let exists = match scope {
         BindingScope::System | BindingScope::Account(_) => true,
         BindingScope::Campaign(account, id) => campaigns::find(conn, account, id).await?.is_some(),

@@ -35,7 +35,7 @@ use crate::store::extensions::StoredExtension;
 use crate::store::{self, StoreError};
 use crate::wake::Wake;
 
-pub use bind::{BindError, BindingScope, NewBinding, ScopeKind};
+pub use bind::{BindError, BindingScope, NewBinding, ScopeKind, check_scope};
 pub use error::CatalogError;
 pub use upload::{MOST_SCRIPTS_OF_AN_ACCOUNT, UploadError, Uploaded};
 pub use versions::{MoveError, RolledBack};
@@ -176,19 +176,20 @@ impl Catalog {
         self.loaded().get(&id).cloned()
     }
 
-    /// What is wrong with a version: why it is not loaded, why it rests, or why newer content of its file is not taken.
+    /// What is wrong with a version: why it is not loaded, why it rests for an account (or for anybody), or why newer content
+    /// of its file is not taken.
     ///
     /// Why one of the system's rests is told by the kind of its failure: the text may quote one account's mail.
-    pub fn last_error(&self, stored: &StoredExtension) -> Option<String> {
+    pub fn last_error(&self, stored: &StoredExtension, account: Option<AccountId>) -> Option<String> {
         let id = stored.id;
         let of = |errors: &Mutex<HashMap<ExtensionId, String>>| {
             errors.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
         };
         let told = |failure: Failure| match stored.account_id {
             Some(_) => failure.text,
-            None => news::told_to_all(&failure),
+            None => news::told_of_the_systems(&failure),
         };
-        let failure = || self.loaded_by_id(id).and_then(|extension| extension.last_failure()).map(told);
+        let failure = || self.loaded_by_id(id).and_then(|extension| extension.last_failure(account)).map(told);
         of(&self.0.errors).or_else(failure).or_else(|| of(&self.0.file_errors))
     }
 

@@ -1,14 +1,14 @@
-//! Telling of extensions that failed so often that they were suspended: the owner's app, or everybody's for the system's.
+//! Telling of extensions that failed so often that they were suspended: the app of the account for whose questions they rest.
 //!
-//! The text of a failure may quote the mail that the extension was asked about. It goes to the operator's log and to the
-//! account whose extension it is; of the system's everybody is told the kind of failure alone.
+//! The text of a failure goes to the operator's log and to the account whose extension it is; of the system's, whose source
+//! it may quote, the account is told the kind of failure alone.
 
 use serde_json::json;
 
 use super::Catalog;
 use crate::domain::event::EventType;
 use crate::extensions::{Author, Failure, Suspension, shipped};
-use crate::store::{Result, accounts, events, extensions};
+use crate::store::{Result, events, extensions};
 
 impl Catalog {
     /// Writes `extension.suspended` for what was suspended since the last time; what was brought back is logged.
@@ -39,6 +39,8 @@ impl Catalog {
 
     async fn tell(&self, news: &Suspension, failure: &Failure) -> Result<()> {
         let app = &self.0.app;
+        // A question that was nobody's is told to nobody.
+        let Some(account) = news.account else { return Ok(()) };
         let mut tx = app.store.begin().await?;
         let stored = match self.row_of(&news.extension) {
             Some(id) => extensions::get(tx.conn(), id).await?,
@@ -48,21 +50,19 @@ impl Catalog {
             // It is bound no more, and nobody is asked by it. A shipped one may have no row.
             return Ok(());
         }
-        let (told, error) = match stored.as_ref().and_then(|row| row.account_id) {
-            Some(owner) => (vec![owner], failure.text.clone()),
-            None => (accounts::list(tx.conn()).await?, told_to_all(failure)),
+        let error = match stored.as_ref().and_then(|row| row.account_id) {
+            Some(_) => failure.text.clone(),
+            None => told_of_the_systems(failure),
         };
         let subject = stored.map(|row| row.id.to_string()).unwrap_or_default();
         let Author { extension, version, sha256 } = Author::of(&news.extension);
         let data = json!({ "extension": extension, "version": version, "sha256": sha256, "hook": news.hook, "at": news.at, "error": error });
-        for account in told {
-            events::insert(&mut tx, account, EventType::ExtensionSuspended, &subject, &data, app.clock.now()).await?;
-        }
+        events::insert(&mut tx, account, EventType::ExtensionSuspended, &subject, &data, app.clock.now()).await?;
         tx.commit().await
     }
 }
 
-/// What everybody may read of a failure.
-pub(super) fn told_to_all(failure: &Failure) -> String {
+/// What may be read of a failure of the system's.
+pub(super) fn told_of_the_systems(failure: &Failure) -> String {
     format!("it failed five times in a row: {}", failure.kind)
 }

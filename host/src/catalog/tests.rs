@@ -65,12 +65,12 @@ async fn a_file_is_bound_swapped_when_it_changes_and_unbound_when_it_goes() {
         std::fs::write(&file, content).unwrap();
         catalog.look_for_changes().await;
         assert_eq!(verdict(&app, CallScope::default()).await, "unsubscribe-request");
-        let told = catalog.last_error(&active).unwrap();
+        let told = catalog.last_error(&active, None).unwrap();
         assert!(told.contains(why), "{told}");
     }
     std::fs::write(&file, script("1.1.0", "unsubscribe-request")).unwrap();
     catalog.look_for_changes().await;
-    assert_eq!(catalog.last_error(&active), None);
+    assert_eq!(catalog.last_error(&active, None), None);
 
     std::fs::remove_file(&file).unwrap();
     catalog.look_for_changes().await;
@@ -288,7 +288,7 @@ async fn an_extension_that_keeps_failing_is_told_of_to_its_owner() {
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].account_id, told[0].data["extension"].as_str()), (account, Some("folder-filter")));
     assert_eq!(catalog.sizes().suspended, 1);
-    assert!(catalog.last_error(&stored).unwrap().contains("folder-filter.rhai:7:5: no"));
+    assert!(catalog.last_error(&stored, Some(account)).unwrap().contains("folder-filter.rhai:7:5: no"));
 }
 
 fn adapter(name: &str) -> bytes::Bytes {

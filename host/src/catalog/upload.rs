@@ -8,7 +8,7 @@ use super::{Catalog, CatalogError};
 use crate::domain::ids::AccountId;
 use crate::extensions::{EngineKind, LoadError};
 use crate::store::extensions::{self, StoredExtension};
-use crate::store::{Conn, StoreError, accounts};
+use crate::store::{Conn, StoreError, accounts, deleted_versions};
 
 /// Versions of scripts that an account may have stored.
 pub const MOST_SCRIPTS_OF_AN_ACCOUNT: u64 = 20;
@@ -31,7 +31,7 @@ pub enum UploadError {
     #[error("{0}")]
     Refused(LoadError),
     /// The same name and version with other content is stored: a version never changes.
-    #[error("{name}@{version} is stored with other content, and a version never changes; raise the version")]
+    #[error("{name}@{version} is, or was, stored with other content, and a version never changes; raise the version")]
     VersionTaken {
         /// Its name.
         name: String,
@@ -98,6 +98,10 @@ impl Catalog {
                 return Err(UploadError::VersionTaken { name: row.name, version: row.version });
             }
             return Ok(Uploaded { extension: standing, examples_passed: loaded.examples_passed() });
+        }
+        let before = deleted_versions::sha256_of(tx.conn(), owner, &row.name, &row.version).await?;
+        if before.is_some_and(|sha256| sha256 != row.sha256) {
+            return Err(UploadError::VersionTaken { name: row.name, version: row.version });
         }
         check_room(tx.conn(), owner).await?;
         let id = extensions::insert(tx.conn(), &row, Some(bytes.to_vec())).await?;

@@ -23,7 +23,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, default_value = "7d")]
     since: String,
     /// Look at so many, the newest first
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// Of this account alone
     #[arg(long, value_name = "ID")]

@@ -11,6 +11,7 @@ use super::open_credential::OpenCredential;
 use super::sequence::Sequence;
 use super::sequences::Sequences;
 use super::standing::{Questions, Standing};
+use super::used_up::UsedUp;
 use crate::app::App;
 use crate::domain::Timestamp;
 use crate::domain::campaign::{Campaign, Waits};
@@ -72,11 +73,18 @@ enum Found {
     Nothing(Round),
 }
 
+/// What a node remembers from one claim to the next.
+#[derive(Default)]
+pub(super) struct Memory {
+    sequences: Sequences,
+    used_up: UsedUp,
+}
+
 /// Claims at most `room` due sends of a campaign.
 pub(super) async fn claim(
     app: &App,
     held: &Held,
-    sequences: &Sequences,
+    memory: &Memory,
     id: CampaignId,
     room: usize,
     now: Timestamp,
@@ -90,7 +98,7 @@ pub(super) async fn claim(
         tx.rollback().await?;
         return Ok(Round::Idle { next_due: Some(now.plus(BUSY_AGAIN)), is_quiet: true });
     };
-    match look(&mut tx, app, held, sequences, standing, room, now).await? {
+    match look(&mut tx, app, held, memory, standing, room, now).await? {
         Found::Due { context, ids, next_due, writes } => {
             tx.commit_with(writes).await?;
             // Read when others can write again. Where that fails, they are free once their leases have ended.
@@ -116,7 +124,7 @@ async fn look(
     tx: &mut Tx,
     app: &App,
     held: &Held,
-    sequences: &Sequences,
+    memory: &Memory,
     standing: Standing,
     room: usize,
     now: Timestamp,
@@ -163,6 +171,10 @@ async fn look(
         Some(_) => {
             next.planned = true;
             let capacities = capacities(&all, &reserved, held, most_held, now, &mut next);
+            let is_used_up = |one: &Credential| reserved.get(&one.id).copied().unwrap_or(0) >= one.effective_limit();
+            if !capacities.is_empty() && all.iter().filter(|one| one.is_usable(now)).all(is_used_up) {
+                memory.used_up.tell(id, now);
+            }
             let free: u64 = capacities.iter().map(|capacity| capacity.left).sum();
             let wanted = usize::try_from(free).unwrap_or(usize::MAX).min(room.saturating_sub(ids.len()));
             let due = sends::due_first_steps(tx, id, now, allowance.range(as_limit(wanted))).await?;
@@ -189,7 +201,7 @@ async fn look(
     }
     allowance.reserve(&mut writes);
     reserve(&mut writes, &taken_today, now);
-    let sequence = sequences.of(tx, id, step_ids).await?;
+    let sequence = memory.sequences.of(tx, id, step_ids).await?;
     let open = |credential: Credential| (credential.id, OpenCredential::open(app, credential));
     let credentials = all.into_iter().map(open).collect();
     let context = Arc::new(CampaignContext { claimed_at, campaign, sequence, credentials });

@@ -13,11 +13,10 @@ use super::unwritten::{Unwritten, Waiting};
 use super::worker::Line;
 use crate::app::App;
 use crate::domain::Timestamp;
-use crate::domain::ids::{CredentialId, SendId};
 use crate::store::decisions::{self, Decision};
 use crate::store::facts::accepted::{self, Accepted, Known};
 use crate::store::facts::delivery;
-use crate::store::sends::{self, ClaimedSend, Obstacle};
+use crate::store::sends::{self, ClaimedSend, Intent, Obstacle};
 use crate::store::{self, Tx};
 
 /// Entries of one transaction.
@@ -34,7 +33,7 @@ pub(super) struct Ledger {
 }
 
 enum Entry {
-    Intent { send: SendId, credential: CredentialId, answer: oneshot::Sender<store::Result<Result<(), Obstacle>>> },
+    Intent { intent: Intent, answer: oneshot::Sender<store::Result<Result<(), Obstacle>>> },
     Outcome { finished: Arc<Finished>, answer: oneshot::Sender<store::Result<()>> },
 }
 
@@ -53,9 +52,9 @@ impl Ledger {
     }
 
     /// Writes that a send is about to leave. An error or an obstacle means: it must not.
-    pub(super) async fn intent(&self, send: SendId, credential: CredentialId) -> store::Result<Result<(), Obstacle>> {
+    pub(super) async fn intent(&self, intent: Intent) -> store::Result<Result<(), Obstacle>> {
         let (answer, answered) = oneshot::channel();
-        if self.entries.send(Entry::Intent { send, credential, answer }).await.is_err() {
+        if self.entries.send(Entry::Intent { intent, answer }).await.is_err() {
             return Ok(Err(Obstacle::Lost));
         }
         let begun = answered.await.unwrap_or(Ok(Err(Obstacle::Lost)));
@@ -142,7 +141,7 @@ async fn write_group(app: &App, entries: &[Entry]) -> store::Result<Vec<Result<(
     let (mut taken, mut others, mut intents, mut decided) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
-            Entry::Intent { send, credential, .. } => intents.push((*send, *credential)),
+            Entry::Intent { intent, .. } => intents.push(intent),
             Entry::Outcome { finished, .. } => {
                 decided.extend_from_slice(&finished.decisions);
                 match finished.accepted() {
@@ -199,11 +198,7 @@ async fn write_one_by_one(
 
 /// What stands in the way of each intent. That so many rows were `moved` as there are intents tells all, which is nearly
 /// always so. Otherwise it is looked at once they are committed: what is on its way by then was let go.
-async fn begun(
-    app: &App,
-    intents: &[(SendId, CredentialId)],
-    moved: usize,
-) -> store::Result<Vec<Result<(), Obstacle>>> {
+async fn begun(app: &App, intents: &[&Intent], moved: usize) -> store::Result<Vec<Result<(), Obstacle>>> {
     if moved == intents.len() {
         return Ok(vec![Ok(()); intents.len()]);
     }

@@ -10,6 +10,7 @@ mod connect;
 mod gate_question;
 mod held;
 mod lasting;
+mod leases;
 mod ledger;
 mod open_credential;
 mod outcome;
@@ -22,6 +23,7 @@ mod standing;
 pub mod test_send;
 mod turns;
 mod unwritten;
+mod used_up;
 mod worker;
 
 use std::sync::Arc;
@@ -32,27 +34,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::Timestamp;
+use crate::domain::campaign::Campaign;
 use crate::domain::ids::SendId;
-use crate::store::sends::{self, Lease};
+use crate::store::sends;
 use crate::store::{self, campaigns, facts};
 use crate::wake::Wake;
-use claim::Round;
+use claim::{Memory, Round};
 use held::Held;
 use lasting::Lasting;
 use ledger::Ledger;
 use quiet::Quiet;
-use sequences::Sequences;
 use turns::Turns;
 
 /// Sends that a node holds at once, whatever its settings: leases of all of them are extended together.
 const MOST_HELD: usize = 2_048;
 /// Without a bell the due work is looked for this often: another node may have planned it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// Sends of dead nodes are looked for this often, by an idle node, too: with the lease it is how long a dead node's work lies.
-const RECOVER_AGAIN: Duration = Duration::from_secs(2);
 /// After an error of the database.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-const MOST_RECOVERED: i64 = 500;
 
 /// What rounds and workers share. Cheap to clone.
 #[derive(Clone)]
@@ -72,47 +71,32 @@ pub fn most_held(app: &App) -> u64 {
 /// Sends until `shutdown`; then what is on its way is finished and written, and what is only held given back, before it
 /// returns.
 pub async fn run(app: App, shutdown: CancellationToken) {
-    let (ledger, writer) = Ledger::start(app.clone(), shutdown.clone());
+    let (ledger, mut writer) = Ledger::start(app.clone(), shutdown.clone());
     let held = Held::default();
     let turns = Turns::new(app.config.smtp_connections_per_credential, app.config.smtp_connections_per_account);
     let dispatcher =
         Dispatcher { app: app.clone(), ledger, held: held.clone(), turns: turns.clone(), shutdown: shutdown.clone() };
-    let sequences = Sequences::default();
+    let memory = Memory::default();
     let mut quiet = Quiet::default();
     let mut workers = JoinSet::new();
     let mut rounds: usize = 0;
-    let mut recover_at = app.clock.now();
-    let mut next = recover_at;
+    let mut next = app.clock.now();
     let mut woken = Woken::Time;
-    let (mut recovering, mut claiming) = (Lasting::default(), Lasting::default());
-    let heartbeat = tokio::spawn(keep_leases(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
+    let mut has_writer = true;
+    let mut claiming = Lasting::default();
+    let heartbeat = tokio::spawn(leases::keep(app.clone(), held.clone(), turns.clone(), shutdown.clone()));
+    let recovering = tokio::spawn(leases::free_those_of_the_dead(app.clone(), held.clone()));
     while !shutdown.is_cancelled() {
-        // Further away than ever planned: the clock was set back.
-        let is_time = |at: Timestamp, after: Duration, now: Timestamp| now >= at || at > now.plus(after);
-        let now = app.clock.now();
-        if is_time(recover_at, RECOVER_AGAIN, now) {
-            recover_at = now.plus(RECOVER_AGAIN);
-            match recover(&app, &held).await {
-                Ok(freed) => {
-                    recovering.works(Instant::now());
-                    if freed > 0 {
-                        woken = Woken::Bell;
-                    }
-                }
-                Err(error) if recovering.fails(Instant::now()) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "Freeing the sends of dead nodes failed");
-                }
-                Err(_) => {}
-            }
-        }
         if woken == Woken::Bell {
             quiet.forget();
         }
-        // Looking through all campaigns whenever it looks for the dead would keep an idle node busy.
-        if woken != Woken::Time || is_time(next, LOOK_AGAIN, now) {
+        let now = app.clock.now();
+        // Further away than ever planned: the clock was set back.
+        let is_time = now >= next || next > now.plus(LOOK_AGAIN);
+        if woken != Woken::Time || is_time {
             rounds = rounds.wrapping_add(1);
             held.mark();
-            next = match round(&dispatcher, &sequences, &mut quiet, &mut workers, rounds).await {
+            next = match round(&dispatcher, &memory, &mut quiet, &mut workers, rounds).await {
                 Ok(next) => {
                     claiming.works(Instant::now());
                     next
@@ -125,15 +109,24 @@ pub async fn run(app: App, shutdown: CancellationToken) {
                 }
             };
         }
-        woken = wait_for_work(&app, &held, &mut workers, next.min(recover_at), &shutdown).await;
+        woken = tokio::select! {
+            woken = wait_for_work(&app, &held, &mut workers, next, &shutdown) => woken,
+            // Without it a node would claim on and on and send nothing.
+            _ = &mut writer => {
+                has_writer = false;
+                shutdown.cancel();
+                break;
+            }
+        };
     }
     while let Some(ended) = workers.join_next().await {
         reap(ended);
     }
     heartbeat.abort();
+    recovering.abort();
     // The last handle: the writer writes what it has and ends.
     drop(dispatcher);
-    if writer.await.is_err() {
+    if !has_writer || writer.await.is_err() {
         tracing::error!("The ledger's writer ended by a panic");
     }
     app.smtp.close_all_idle().await;
@@ -189,7 +182,7 @@ async fn wait_for_work(
 /// Claims what is due and starts a worker for each. Gives the time to look again.
 async fn round(
     dispatcher: &Dispatcher,
-    sequences: &Sequences,
+    memory: &Memory,
     quiet: &mut Quiet,
     workers: &mut JoinSet<()>,
     rounds: usize,
@@ -206,6 +199,8 @@ async fn round(
     let most = held_by(app.config.smtp_connections);
     let most_of_account = held_by(app.config.smtp_connections_per_account);
     for (campaign, account) in active {
+        // A round over thousands of campaigns may take longer than a lease.
+        let now = app.clock.now();
         let room = most.saturating_sub(held.len());
         if room == 0 {
             break;
@@ -219,7 +214,7 @@ async fn round(
             continue;
         }
         quiet.end(campaign);
-        let round = match claim::claim(app, held, sequences, campaign, room, now).await {
+        let round = match claim::claim(app, held, memory, campaign, room, now).await {
             // What is wrong with one, or in the way of one, keeps no other waiting.
             Err(error) if error.is_conflict() || !error.is_passing() => {
                 tracing::warn!(campaign.id = %campaign, error = &error as &dyn std::error::Error,
@@ -244,13 +239,24 @@ async fn round(
                 }
             }
             Round::NothingLeft(campaign) => {
-                let mut tx = app.store.begin().await?;
-                facts::campaign::finish_if_done(&mut tx, &campaign, now).await?;
-                tx.commit().await?;
+                if let Err(error) = finish_if_done(app, &campaign, now).await {
+                    if error.is_passing() && !error.is_conflict() {
+                        return Err(error);
+                    }
+                    tracing::warn!(campaign.id = %campaign.id, error = &error as &dyn std::error::Error,
+                        "A campaign could not be finished");
+                    next = next.min(now.plus(AFTER_ERROR));
+                }
             }
         }
     }
     Ok(next)
+}
+
+async fn finish_if_done(app: &App, campaign: &Campaign, now: Timestamp) -> store::Result<()> {
+    let mut tx = app.store.begin().await?;
+    facts::campaign::finish_if_done(&mut tx, campaign, now).await?;
+    tx.commit().await
 }
 
 async fn hold(dispatcher: Dispatcher, context: Arc<claim::CampaignContext>, send: sends::ClaimedSend) {
@@ -274,54 +280,4 @@ fn reap(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "A worker ended by a panic; its send is free when its lease ends");
     }
-}
-
-/// Leases that ended belonged to a node that died. Gives how many sends are due again.
-async fn recover(app: &App, held: &Held) -> store::Result<usize> {
-    let now = app.clock.now();
-    let mut tx = app.store.begin().await?;
-    // After a step of the clock our own leases look ended, too.
-    let lease = Lease { owner: app.node, until: now.plus(app.lease()) };
-    sends::extend_leases(&mut tx, &held.ids(), lease).await?;
-    let (freed, in_doubt) = sends::recover_expired(&mut tx, now, MOST_RECOVERED).await?;
-    facts::doubt::left_behind(&mut tx, &in_doubt, now).await?;
-    facts::delivery::release_all(&mut tx, &freed).await?;
-    tx.commit().await?;
-    if !in_doubt.is_empty() {
-        tracing::warn!(sends = in_doubt.len(), "Sends are in doubt: a node stopped while it was sending them");
-    }
-    Ok(freed.len())
-}
-
-/// Holds on to what is being worked on, for as long as it takes.
-async fn keep_leases(app: App, held: Held, turns: Turns, shutdown: CancellationToken) {
-    let mut extending = Lasting::default();
-    loop {
-        app.clock.sleep(app.lease() / 3).await;
-        app.smtp.close_idle().await;
-        turns.forget_idle();
-        let ids = held.ids();
-        if ids.is_empty() {
-            if shutdown.is_cancelled() {
-                return;
-            }
-            continue;
-        }
-        let lease = Lease { owner: app.node, until: app.clock.now().plus(app.lease()) };
-        match extend(&app, &ids, lease).await {
-            Ok(()) => {
-                extending.works(Instant::now());
-            }
-            Err(error) if extending.fails(Instant::now()) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "Leases could not be extended");
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-async fn extend(app: &App, ids: &[SendId], lease: Lease) -> store::Result<()> {
-    let mut tx = app.store.begin().await?;
-    sends::extend_leases(&mut tx, ids, lease).await?;
-    tx.commit().await
 }

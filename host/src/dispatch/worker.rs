@@ -21,7 +21,7 @@ use crate::extensions::hooks::gate;
 use crate::smtp::{Envelope, PooledConnection, TransactionOutcome, Unsuitable};
 use crate::store::counters::SkipCounter;
 use crate::store::decisions::Decision;
-use crate::store::sends::{ClaimedSend, Ending, Obstacle};
+use crate::store::sends::{ClaimedSend, Ending, Intent, Obstacle};
 use crate::telemetry::Metrics;
 
 /// What the contract calls a domain that takes no mail.
@@ -29,8 +29,6 @@ const MX_CHECK_FAILED: &str = "MX check failed at dispatch";
 /// Look-ups without an answer before the message is sent all the same.
 const MX_TRIES: u32 = 3;
 const MX_AGAIN: Duration = Duration::from_secs(60);
-/// A connection that broke for the first time before the message left is tried again after this.
-const LOST_AGAIN: Duration = Duration::from_secs(30);
 /// The least that a gate puts a message off.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// And where it puts it off to a time that is over.
@@ -106,7 +104,7 @@ async fn attempt(
         Ok(connection) => line.insert(Line { connection, _turn: turn }),
         Err(outcome) => return Some(rest(turns, held, outcome)),
     };
-    match ledger.intent(held.send.id, held.credential_id).await {
+    match ledger.intent(Intent::of(held)).await {
         Ok(Ok(())) => {}
         Ok(Err(obstacle)) => return stopped_by(obstacle, app),
         // The ledger tells of it.
@@ -235,11 +233,7 @@ fn judged(
         }
         TransactionOutcome::LostBeforeData { error } => Outcome::Lost {
             ending: because(format!("the connection broke before the message left: {error}")),
-            // The first time is mostly chance; a server that always breaks it off is asked ever more rarely.
-            retry_at: match held.send.attempts {
-                0 => Some(now.plus(LOST_AGAIN)),
-                tried => pacing::retry(now, tried),
-            },
+            retry_at: pacing::retry_lost(now, held.send.attempts),
         },
         TransactionOutcome::LostAfterData { error } => Outcome::InDoubt {
             ending: because(format!("the connection broke when the server may have had it: {error}")),
@@ -286,6 +280,7 @@ fn stopped_by(obstacle: Obstacle, app: &App) -> Option<Outcome> {
         Obstacle::Suppressed => {
             Some(Outcome::PassedOver { why: SkipCounter::Suppressed, reason: "suppressed".to_owned() })
         }
+        Obstacle::OtherAddress => Some(given_back(now, "its contact has another address by now")),
         Obstacle::Gone => Some(given_back(now, "what stood in its way a moment ago is gone")),
         Obstacle::CampaignNotActive => Some(given_back(now, "the campaign was paused")),
         Obstacle::CredentialOff => Some(given_back(now, "the credential was disabled")),

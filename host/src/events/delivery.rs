@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The answer's body is not read for what it says; a little is, so that the connection can be used again.
 const LONGEST_ANSWER: usize = 16 << 10;
 /// Longer than a request can take: only a node that died leaves one behind.
-const LEASE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(20);
 
 /// What is posted.
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::breaker::{Change, Failure, Permission};
+use super::breaker::{Asker, Change, Failure, Permission};
 use super::chain::{CallScope, Line};
 use super::decision::{Author, Decided, DecisionRecord, Mode, Suspension};
 use super::error::{CallError, HostBusy};
@@ -54,10 +54,17 @@ enum Asked {
     Nobody,
 }
 
+/// What a line is asked, and for whom.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    input: &'a HookInput,
+    asker: Asker,
+    time: Time,
+}
+
 /// How an extension is asked.
 struct Asking {
     permission: Permission,
-    time: Time,
     mode: Mode,
 }
 
@@ -70,7 +77,7 @@ impl ExtensionHost {
         message: Arc<reply::Message>,
     ) -> Result<Decided<reply::Classification>, HostBusy> {
         let line = self.line(Hook::ReplyClassifier, scope);
-        let (asked, records) = self.ask(line, HookInput::ReplyClassifier(message), Time::First).await;
+        let (asked, records) = self.ask(scope, line, HookInput::ReplyClassifier(message), Time::First).await;
         let unclassified =
             |reason: String| reply::Classification::new(reply::Verdict::Unclassified, Some(reason), Default::default());
         Ok(match asked {
@@ -96,7 +103,7 @@ impl ExtensionHost {
         let Some(first) = line.active.first().cloned() else {
             return Decided { decision: Ingested::UnknownProvider, by: None, records: Vec::new() };
         };
-        let (asked, records) = self.ask(line, HookInput::ProviderAdapter(request, settings), time).await;
+        let (asked, records) = self.ask(scope, line, HookInput::ProviderAdapter(request, settings), time).await;
         // The failure that suspends it, and that of a probe, are failures at this very request.
         let has_failed = records.iter().any(|record| record.mode == Mode::Active && record.error.is_some());
         let unavailable = |reason: String, was_asked| Ingested::Unavailable { reason, was_asked };
@@ -127,7 +134,7 @@ impl ExtensionHost {
     /// Are these bounces too many? Where no policy can tell, the host's own threshold rule does.
     pub async fn judge(&self, scope: &CallScope, stats: Arc<bounce::Stats>) -> Decided<bounce::Judgement> {
         let line = self.line(Hook::BouncePolicy, scope);
-        let (asked, records) = self.ask(line, HookInput::BouncePolicy(Arc::clone(&stats)), Time::First).await;
+        let (asked, records) = self.ask(scope, line, HookInput::BouncePolicy(Arc::clone(&stats)), Time::First).await;
         match asked {
             Asked::Answered(HookDecision::BouncePolicy(decision), author) => {
                 Decided { decision, by: Some(author), records }
@@ -140,7 +147,7 @@ impl ExtensionHost {
     pub async fn admit(&self, scope: &CallScope, send: Arc<gate::Send>) -> Decided<gate::Admission> {
         let line = self.line(Hook::SendGate, scope);
         let is_open = line.active.is_empty();
-        let (asked, records) = self.ask(line, HookInput::SendGate(send), Time::First).await;
+        let (asked, records) = self.ask(scope, line, HookInput::SendGate(send), Time::First).await;
         let wait = |reason: String| gate::Admission::Defer { until: self.now().plus(GATE_FAILED_WAIT), reason };
         match asked {
             Asked::Answered(HookDecision::SendGate(decision), author) => {
@@ -161,31 +168,27 @@ impl ExtensionHost {
     }
 
     /// Asks the active ones in turn and all shadows beside them.
-    async fn ask(&self, line: Line, input: HookInput, time: Time) -> (Asked, Vec<DecisionRecord>) {
-        let in_turn = self.ask_in_turn(&line.active, &input, time);
+    async fn ask(&self, scope: &CallScope, line: Line, input: HookInput, time: Time) -> (Asked, Vec<DecisionRecord>) {
+        let question = Question { input: &input, asker: scope.account, time };
+        let in_turn = self.ask_in_turn(&line.active, question);
         if line.shadows.is_empty() {
             return in_turn.await;
         }
-        let shadows = line.shadows.iter().map(|shadow| self.shadow(shadow, &input, time));
+        let shadows = line.shadows.iter().map(|shadow| self.shadow(shadow, question));
         let ((asked, mut records), shadowed) = tokio::join!(in_turn, join_all(shadows));
         records.extend(shadowed.into_iter().flatten());
         (asked, records)
     }
 
-    async fn ask_in_turn(
-        &self,
-        line: &[Arc<LoadedExtension>],
-        input: &HookInput,
-        time: Time,
-    ) -> (Asked, Vec<DecisionRecord>) {
+    async fn ask_in_turn(&self, line: &[Arc<LoadedExtension>], question: Question<'_>) -> (Asked, Vec<DecisionRecord>) {
         let mut records = Vec::with_capacity(1);
         for extension in line {
-            let permission = self.permission(extension, time);
+            let permission = self.permission(extension, question);
             if permission == Permission::Rest {
                 continue;
             }
-            let asking = Asking { permission, time, mode: Mode::Active };
-            let (answer, change) = self.ask_one(extension, input, asking, &mut records).await;
+            let asking = Asking { permission, mode: Mode::Active };
+            let (answer, change) = self.ask_one(extension, question, asking, &mut records).await;
             match answer {
                 Ok(HookDecision::ReplyClassifier(reply::Answer::Pass)) => {}
                 Ok(decision) => return (Asked::Answered(decision, Author::of(extension)), records),
@@ -197,42 +200,43 @@ impl ExtensionHost {
         (Asked::Nobody, records)
     }
 
-    async fn shadow(&self, extension: &Arc<LoadedExtension>, input: &HookInput, time: Time) -> Option<DecisionRecord> {
-        let permission = self.permission(extension, time);
+    async fn shadow(&self, extension: &Arc<LoadedExtension>, question: Question<'_>) -> Option<DecisionRecord> {
+        let permission = self.permission(extension, question);
         if permission == Permission::Rest {
             return None;
         }
         let mut records = Vec::with_capacity(1);
-        let asking = Asking { permission, time, mode: Mode::Shadow };
-        self.ask_one(extension, input, asking, &mut records).await.0.ok();
+        let asking = Asking { permission, mode: Mode::Shadow };
+        self.ask_one(extension, question, asking, &mut records).await.0.ok();
         records.pop()
     }
 
-    fn permission(&self, extension: &LoadedExtension, time: Time) -> Permission {
+    fn permission(&self, extension: &LoadedExtension, Question { asker, time, .. }: Question<'_>) -> Permission {
         match time {
-            Time::First => extension.breaker.permission(self.now()),
-            Time::Again => extension.breaker.permission_again(self.now()),
+            Time::First => extension.breaker.permission(asker, self.now()),
+            Time::Again => extension.breaker.permission_again(asker, self.now()),
         }
     }
 
     async fn ask_one(
         &self,
         extension: &Arc<LoadedExtension>,
-        input: &HookInput,
-        Asking { permission, time, mode }: Asking,
+        Question { input, asker, time }: Question<'_>,
+        Asking { permission, mode }: Asking,
         records: &mut Vec<DecisionRecord>,
     ) -> (Result<HookDecision, CallError>, Change) {
         let Called { answer, record } = self.call(extension, input).await;
         let change = match &answer {
-            Ok(_) => extension.breaker.answered(permission),
+            Ok(_) => extension.breaker.answered(asker, permission),
             Err(error) if time == Time::First && error.is_the_extensions_fault() => {
-                extension.breaker.failed(self.now(), error)
+                extension.breaker.failed(asker, self.now(), error)
             }
             Err(_) => Change::None,
         };
         if change != Change::None {
             let failure = answer.as_ref().err().map(Failure::of);
-            self.tell(Suspension { extension: Arc::clone(extension), hook: input.hook(), at: self.now(), failure });
+            let extension = Arc::clone(extension);
+            self.tell(Suspension { extension, account: asker, hook: input.hook(), at: self.now(), failure });
         }
         records.push(DecisionRecord::of(extension, input.hook(), mode, &answer, record));
         (answer, change)

@@ -1,19 +1,25 @@
 //! Rests an extension that fails again and again: five failures in a row suspend it, one probe a minute may bring it
-//! back. Time comes from the caller.
+//! back. It rests for the account alone whose questions it failed at: what one account is sent must not take the
+//! system's extensions from the others. Time comes from the caller.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::error::CallError;
 use crate::domain::Timestamp;
+use crate::domain::ids::AccountId;
 
 const FAILURES_IN_A_ROW: u32 = 5;
 const BETWEEN_PROBES: Duration = Duration::from_secs(60);
 const LEFT_TO_OTHERS: Duration = Duration::from_secs(120);
 
-/// One extension's failures. A lock is held for a few instructions, never across a call.
+/// Whose question it is; none where it is nobody's.
+pub(super) type Asker = Option<AccountId>;
+
+/// One extension's failures, of those for whom it has any. A lock is held for a few instructions, never across a call.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct Breaker(Mutex<HashMap<Asker, State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -62,48 +68,44 @@ pub(super) enum Change {
 
 impl Breaker {
     /// Asks for permission at `now`. A probe is given to one caller a minute.
-    pub(super) fn permission(&self, now: Timestamp) -> Permission {
-        self.permission_after(Duration::ZERO, now)
+    pub(super) fn permission(&self, asker: Asker, now: Timestamp) -> Permission {
+        self.permission_after(asker, Duration::ZERO, now)
     }
 
     /// The same for a question that it failed at before, which leaves the probe to others: it would fail again, most likely.
     /// Where no others come, it is the probe.
-    pub(super) fn permission_again(&self, now: Timestamp) -> Permission {
-        self.permission_after(LEFT_TO_OTHERS, now)
+    pub(super) fn permission_again(&self, asker: Asker, now: Timestamp) -> Permission {
+        self.permission_after(asker, LEFT_TO_OTHERS, now)
     }
 
-    fn permission_after(&self, overdue: Duration, now: Timestamp) -> Permission {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.next_probe {
-            None => Permission::Ask,
-            // Further away than ever planned: the clock was set back.
-            Some(at) if now < at.plus(overdue) && at <= now.plus(BETWEEN_PROBES) => Permission::Rest,
-            Some(_) => {
-                state.next_probe = Some(now.plus(BETWEEN_PROBES));
-                Permission::Probe
-            }
+    fn permission_after(&self, asker: Asker, overdue: Duration, now: Timestamp) -> Permission {
+        let mut states = self.states();
+        let Some(next_probe) = states.get_mut(&asker).and_then(|state| state.next_probe.as_mut()) else {
+            return Permission::Ask;
+        };
+        // Further away than ever planned: the clock was set back.
+        if now < next_probe.plus(overdue) && *next_probe <= now.plus(BETWEEN_PROBES) {
+            return Permission::Rest;
         }
+        *next_probe = now.plus(BETWEEN_PROBES);
+        Permission::Probe
     }
 
     /// Tells of an answer. Of a suspended extension only the probe's counts: others began before it was suspended.
-    pub(super) fn answered(&self, permission: Permission) -> Change {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (state.next_probe, permission) {
-            (None, _) => {
-                state.failures = 0;
-                Change::None
-            }
-            (Some(_), Permission::Probe) => {
-                *state = State::default();
-                Change::Resumed
-            }
-            (Some(_), _) => Change::None,
+    pub(super) fn answered(&self, asker: Asker, permission: Permission) -> Change {
+        let mut states = self.states();
+        let is_suspended = states.get(&asker).is_some_and(|state| state.next_probe.is_some());
+        if is_suspended && permission != Permission::Probe {
+            return Change::None;
         }
+        states.remove(&asker);
+        if is_suspended { Change::Resumed } else { Change::None }
     }
 
     /// Tells of a failure at `now`.
-    pub(super) fn failed(&self, now: Timestamp, why: &CallError) -> Change {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn failed(&self, asker: Asker, now: Timestamp, why: &CallError) -> Change {
+        let mut states = self.states();
+        let state = states.entry(asker).or_default();
         if state.next_probe.is_some() {
             return Change::None;
         }
@@ -116,13 +118,17 @@ impl Breaker {
         Change::Suspended
     }
 
-    /// The failure that suspended it; none while it is well.
+    /// The failure that suspended it for somebody; none while it is well for all.
     pub(super) fn why(&self) -> Option<Failure> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).why.clone()
+        self.states().values().find_map(|state| state.why.clone())
     }
 
-    /// Whether it is suspended.
-    pub(super) fn is_suspended(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).next_probe.is_some()
+    /// The same for one account.
+    pub(super) fn why_for(&self, asker: Asker) -> Option<Failure> {
+        self.states().get(&asker).and_then(|state| state.why.clone())
+    }
+
+    fn states(&self) -> MutexGuard<'_, HashMap<Asker, State>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

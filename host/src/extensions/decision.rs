@@ -11,6 +11,7 @@ use super::extension::LoadedExtension;
 use super::hooks::HookDecision;
 use super::record::{CallRecord, LogLine};
 use crate::domain::Timestamp;
+use crate::domain::ids::AccountId;
 use crate::domain::status::{Hook, words};
 
 words! {
@@ -76,6 +77,8 @@ pub struct DecisionRecord {
 pub struct Suspension {
     /// Which: the very one that is bound, as another account may have a script of the same content.
     pub extension: Arc<LoadedExtension>,
+    /// For whom it rests; none where it was asked for nobody.
+    pub account: Option<AccountId>,
     /// Where it was asked.
     pub hook: Hook,
     /// When.

@@ -121,14 +121,17 @@ impl LoadedExtension {
         }
     }
 
-    /// Whether it failed so often that it rests.
+    /// Whether it failed so often that it rests, for one account at least.
     pub fn is_suspended(&self) -> bool {
-        self.breaker.is_suspended()
+        self.last_failure(None).is_some()
     }
 
-    /// The failure for which it rests.
-    pub fn last_failure(&self) -> Option<Failure> {
-        self.breaker.why()
+    /// The failure for which it rests for an account, or for anybody.
+    pub fn last_failure(&self, account: Option<AccountId>) -> Option<Failure> {
+        match account {
+            Some(_) => self.breaker.why_for(account),
+            None => self.breaker.why(),
+        }
     }
 }
 

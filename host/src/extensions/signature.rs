@@ -325,6 +325,7 @@ mod tests {
         let whole = with_section(bare.clone(), "ampout:manifest", manifest);
         assert!(ada.sign_file(&whole, EngineKind::Component, "x.wasm").is_ok());
         let signed = ada.sign(&whole, EngineKind::Component);
+        let twice = with_section(whole.clone(), "ampout:manifest", manifest);
         let text = b"Dear Ada,\n".as_slice();
         let module = wat::parse_str("(module)").unwrap();
         for (bytes, engine, told) in [
@@ -333,6 +334,7 @@ mod tests {
             (b"".as_slice(), EngineKind::Component, "x: is no WebAssembly"),
             (module.as_slice(), EngineKind::Component, "x: is a core module, not a component"),
             (bare.as_slice(), EngineKind::Component, "x: has no manifest"),
+            (&twice, EngineKind::Component, "x: has 2 manifests"),
             (&whole[..whole.len() - 1], EngineKind::Component, "x: is no WebAssembly"),
             (&signed[..signed.len() - 9], EngineKind::Component, "x: is no whole component"),
         ] {

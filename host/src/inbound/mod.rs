@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -28,11 +28,10 @@ use crate::wake::Wake;
 pub use answer::Answer;
 pub use read::question;
 
-/// Requests that are read again in one round, and at a time.
-const MOST_REQUESTS: i64 = 32;
-const AT_A_TIME: usize = 8;
+/// Requests that are read again in one round, all at a time: none waits while its lease runs.
+const MOST_REQUESTS: i64 = 8;
 /// A request whose reading was begun is nobody else's for so long.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(20);
 /// Without a bell the stored requests are looked through this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -143,8 +142,7 @@ pub async fn step(app: &App) -> Result<Outcome> {
     let taken = inbound::take_to_retry(&mut tx, now, now.plus(LEASE), MOST_REQUESTS).await?;
     tx.commit().await?;
     let count = taken.len();
-    let readings = futures_util::stream::iter(taken).map(|request| read_again(app, request));
-    let readings: Vec<_> = readings.buffer_unordered(AT_A_TIME).collect().await;
+    let readings = join_all(taken.into_iter().map(|request| read_again(app, request))).await;
     readings.into_iter().collect::<Result<()>>()?;
     Ok(Outcome { read: count })
 }

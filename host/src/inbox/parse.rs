@@ -72,13 +72,13 @@ fn unreadable(raw: &[u8], received_at: Timestamp) -> Parsed {
     Parsed { message, references: References::default(), message_id: None }
 }
 
-/// All headers, decoded, until their sum is as large as any part may be.
+/// All headers, decoded, whose sum is no larger than any part may be: one that is too large hides none behind it.
 fn headers(fields: &[Field<'_>]) -> Vec<Header> {
     let mut room = MAX_TEXT_BYTES;
     let mut headers = Vec::with_capacity(fields.len());
     for field in fields {
         let value = header_text(field.value);
-        let Some(left) = room.checked_sub(field.name.len() + value.len()) else { break };
+        let Some(left) = room.checked_sub(field.name.len() + value.len()) else { continue };
         room = left;
         headers.push(Header { name: field.name.to_owned(), value });
     }

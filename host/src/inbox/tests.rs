@@ -65,6 +65,14 @@ fn check_dsn(container: &str, status_type: &str, returned_type: &str) {
 }
 
 #[test]
+fn a_header_that_is_too_large_hides_none_behind_it() {
+    let large = "x".repeat(70_000);
+    let parsed = read(&format!("X-Large: {large}\nAuto-Submitted: auto-replied\nSubject: Away\n\nUntil Monday.\n"));
+    let names: Vec<_> = parsed.message.headers.iter().map(|header| header.name.as_str()).collect();
+    assert_eq!(names, ["Auto-Submitted", "Subject"]);
+}
+
+#[test]
 fn a_delivery_status_is_found_whatever_its_container_says() {
     let rfc822 = "Content-Type: message/rfc822";
     let status = "Content-Type: message/delivery-status\n";

@@ -88,6 +88,7 @@ fn play(sheet: &mut Sheet, one: &Judged, now: Timestamp) -> bool {
             }
             _ => return false,
         },
+        (Verdict::Unclassified | Verdict::Challenge, Some(_)) if proven.is_some_and(may_be_untold) => return false,
         (Verdict::Unclassified, Some(send)) => sheet.unclassified(send.enrollment_id),
         (Verdict::Complaint { .. } | Verdict::UnsubscribeRequest, _) => return false,
         (Verdict::AutoReply { .. } | Verdict::Unclassified, None) | (Verdict::Challenge | Verdict::Ignore, _) => {}
@@ -149,8 +150,12 @@ async fn apply_alone(tx: &mut Tx, one: &Judged, now: Timestamp) -> Result<()> {
             }
             None => Ok(()),
         },
-        (Verdict::Unclassified, Some(send)) => reply::unclassified(tx, send.enrollment_id, now).await,
-        (Verdict::AutoReply { .. } | Verdict::Unclassified, None) | (Verdict::Challenge | Verdict::Ignore, _) => Ok(()),
+        (Verdict::Unclassified, Some(send)) => {
+            has_left(tx, one, send, now).await?;
+            reply::unclassified(tx, send.enrollment_id, now).await
+        }
+        (Verdict::Challenge, Some(send)) => has_left(tx, one, send, now).await,
+        (Verdict::AutoReply { .. } | Verdict::Unclassified | Verdict::Challenge, None) | (Verdict::Ignore, _) => Ok(()),
     }
 }
 
@@ -184,6 +189,10 @@ async fn bounces(
     }
     for recipient in told {
         if recipient.action == Action::Delayed {
+            // Nothing came of it yet, but a server has it.
+            if let Some(send) = about(tx, one, recipient, told.len(), send).await? {
+                has_left(tx, one, &send, now).await?;
+            }
             continue;
         }
         let about = about(tx, one, recipient, told.len(), send).await?;

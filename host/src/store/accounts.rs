@@ -142,6 +142,15 @@ pub async fn owner_of_key(conn: &mut Conn, id: ApiKeyId) -> Result<Option<Accoun
     row.as_ref().map(|row| row.id("account_id")).transpose()
 }
 
+/// Whether a key is the last of its account by which keys are made and revoked. Others wait for the transaction before they
+/// revoke any.
+pub async fn is_last_admin(tx: &mut Tx, account: AccountId, id: ApiKeyId) -> Result<bool> {
+    lock(tx.conn(), account).await?;
+    let keys = list_keys(tx.conn(), account, &Page::first(i64::MAX)).await?;
+    let mut admins = keys.iter().filter(|key| key.scopes.contains(&Scope::Admin));
+    Ok(admins.next().is_some_and(|key| key.id == id) && admins.next().is_none())
+}
+
 /// Revokes a key, but never an account's last one: revocations of one account wait for each other.
 pub async fn revoke_key(tx: &mut Tx, account: AccountId, id: ApiKeyId, now: Timestamp) -> Result<Revocation> {
     lock(tx.conn(), account).await?;

@@ -154,10 +154,10 @@ pub async fn next_try_after(conn: &mut Conn, now: Timestamp) -> Result<Option<Ti
 /// Notes how an attempt ended.
 pub async fn attempted(conn: &mut Conn, delivery: &Delivery, outcome: &Attempted, now: Timestamp) -> Result<()> {
     let delivered_at = (outcome.state == "delivered").then(|| now.as_millis());
-    sqlx::query(
+    let done = sqlx::query(
         "UPDATE webhook_deliveries SET state = $2, attempt = attempt + 1, status_code = $3, error = $4, next_try_at = $5,
-                delivered_at = $6, lease_until = NULL
-         WHERE id = $1",
+                delivered_at = COALESCE($6, delivered_at), lease_until = NULL
+         WHERE id = $1 AND (attempt = $7 OR $2 = 'delivered')",
     )
     .bind(delivery.id.to_string())
     .bind(outcome.state)
@@ -165,8 +165,15 @@ pub async fn attempted(conn: &mut Conn, delivery: &Delivery, outcome: &Attempted
     .bind(outcome.error.as_deref())
     .bind(outcome.next_try_at.map(Timestamp::as_millis))
     .bind(delivered_at)
+    .bind(i64::from(delivery.attempt))
     .execute(&mut *conn)
     .await?;
+    if done.rows_affected() == 0 {
+        // Meanwhile somebody asked for it to be tried anew.
+        let sql = "UPDATE webhook_deliveries SET lease_until = NULL WHERE id = $1";
+        sqlx::query(sql).bind(delivery.id.to_string()).execute(conn).await?;
+        return Ok(());
+    }
     let Some(next) = outcome.next_try_at else { return Ok(()) };
     // What waits for it is not due before it is, so that nobody looks through it in vain meanwhile. Some of it, for the
     // transaction's sake: the rest is only looked at.
@@ -205,10 +212,11 @@ pub async fn about(conn: &mut Conn, subject_id: &str) -> Result<Vec<Delivery>> {
     rows.iter().map(delivery_of).collect()
 }
 
-/// Tries a delivery anew from its first attempt; false when there is none.
+/// Tries a delivery anew from its first attempt, and keeps when it had arrived before; false when there is none.
 pub async fn redeliver(tx: &mut Tx, webhook: WebhookId, id: DeliveryId, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(
-        "UPDATE webhook_deliveries SET state = 'pending', attempt = 0, next_try_at = $3, lease_until = NULL
+        // An attempt that is under way ends first.
+        "UPDATE webhook_deliveries SET state = 'pending', attempt = 0, next_try_at = $3
          WHERE id = $1 AND webhook_id = $2",
     )
     .bind(id.to_string())

@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 use crate::domain::ids::{InboundRequestId, ProviderEventId};
 
 /// Until a request is read: if the node dies before, another reads it after so many milliseconds.
-const READ_WITHIN_MILLIS: i64 = 60_000;
+const READ_WITHIN_MILLIS: i64 = 20_000;
 /// Bodies of one statement, in bytes; one body may have more.
 const MOST_BYTES: usize = 8 << 20;
 /// Events of one statement.

@@ -40,6 +40,7 @@ const NUMBERED: &[(i64, &str, &str)] = &[
     (26, "decisions that go", include_str!("../../migrations/0026_decisions_that_go.sql")),
     (27, "departed addresses", include_str!("../../migrations/0027_departed_addresses.sql")),
     (28, "failures of requests", include_str!("../../migrations/0028_failures_of_requests.sql")),
+    (29, "what waits in order", include_str!("../../migrations/0029_what_waits_in_order.sql")),
 ];
 
 /// Between two looks whether another process has migrated the file.

@@ -13,6 +13,7 @@ pub mod counters;
 pub mod credential_days;
 pub mod credentials;
 pub mod decisions;
+pub mod deleted_versions;
 pub mod deletions;
 pub mod deliveries;
 mod dialect;

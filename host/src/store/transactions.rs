@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::dialect::json_of;
 use super::row::RowExt;
+use super::sends::ClaimedSend;
 use super::{Conn, Result, Tx};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, CredentialId, EnrollmentId, SendId, TransactionId};
@@ -31,6 +32,18 @@ pub struct Transaction {
     pub reply: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// How often the server has put a send off.
+pub async fn deferrals(conn: &mut Conn, held: &ClaimedSend) -> Result<u32> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS count FROM transactions WHERE enrollment_id = $1 AND send_id = $2 AND outcome = 'deferred'",
+    )
+    .bind(held.send.enrollment_id.to_string())
+    .bind(held.send.id.to_string())
+    .fetch_one(conn)
+    .await?;
+    row.small("count")
 }
 
 /// Records attempts that were not accepted.

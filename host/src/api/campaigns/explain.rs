@@ -79,6 +79,7 @@ async fn gather(conn: &mut Conn, api: &Api, campaign: Campaign) -> Result<Facts>
     Ok(Facts {
         now,
         plan: account_months::plan(conn, campaign.account_id, now.utc_month()).await?,
+        has_enrollments: enrollments::has_any(conn, id).await?,
         has_undispatched: enrollments::has_undispatched(conn, id).await?,
         in_doubt: sends::in_doubt_of(conn, id).await?,
         first_step: sends::next(conn, id, None).await?,

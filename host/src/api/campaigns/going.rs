@@ -16,7 +16,7 @@ use super::{check_plan, found, requests};
 use crate::dispatch::plan::{PlanError, Planned, Planning};
 use crate::domain::ids::CampaignId;
 use crate::domain::status::CampaignStatus;
-use crate::store::{campaigns, credentials, facts};
+use crate::store::{campaigns, credentials, enrollments, facts, sends};
 use crate::wake::Wake;
 
 /// Where a campaign stands.
@@ -40,7 +40,7 @@ pub(in super::super) struct Dispatched {
 ///
 /// Every enrollment that waits is given its time: within a batch spaced by the waits, batches side by side.
 #[utoipa::path(post, path = "/campaigns/{id}/dispatch", operation_id = "dispatch_campaign", tag = "Campaigns",
-    request_body = Option<requests::Dispatch>,
+    request_body(content = requests::Dispatch, description = "It may be left out."),
     responses(
         (status = ACCEPTED, description = "It goes.", body = Dispatched),
         (status = 402, description = "`plan_limit_reached`", body = super::super::openapi::Error),
@@ -117,7 +117,10 @@ pub(in super::super) async fn resume(
         return Err(ApiError::new(Code::CampaignNotPaused, message));
     }
     let credentials = credentials::of_campaign(tx.conn(), id).await?;
-    if credentials.iter().all(|credential| credential.disabled.is_some()) {
+    let has_none = credentials.iter().all(|credential| credential.disabled.is_some());
+    // One with nothing left to send needs none to be finished.
+    if has_none && (sends::is_any_planned(tx.conn(), id).await? || enrollments::has_undispatched(tx.conn(), id).await?)
+    {
         return Err(ApiError::unprocessable("No credential is enabled; reenable one, or add one, before resuming."));
     }
     campaigns::move_status(tx.conn(), id, &[CampaignStatus::Paused], CampaignStatus::Active, None).await?;

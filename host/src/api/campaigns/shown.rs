@@ -88,7 +88,8 @@ struct CredentialFigures {
     disabled_reason: Option<String>,
 }
 
-/// Contacts that were not enrolled or not mailed, by the reason.
+/// How often contacts were not enrolled or not mailed, by the reason: one that is passed over at each of three enrollments
+/// counts thrice.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SkippedShown)]
 struct Skipped {

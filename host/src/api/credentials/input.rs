@@ -16,6 +16,7 @@ use crate::store::credentials::{IMAP_PASSWORD, SMTP_PASSWORD};
 
 const LARGEST_DAILY_LIMIT: u64 = 1_000_000_000;
 const LONGEST_USERNAME: usize = 320;
+const KEPT_IMAP_FIELDS: [&str; 4] = ["imap_port", "imap_username", "imap_password", "imap_tls"];
 const IMAP_FIELDS: [&str; 4] = ["imap_host", "imap_port", "imap_username", "imap_password"];
 
 /// A new credential of a campaign, its passwords sealed for its id.
@@ -103,6 +104,7 @@ fn needs_password(host: &str) -> String {
 /// The mailbox: none of the four fields, or all of them together with what stands.
 fn imap(fields: &mut Fields<'_>, api: &Api, id: CredentialId, standing: Option<Endpoint>) -> Option<Option<Endpoint>> {
     let is_given = IMAP_FIELDS.map(|key| fields.has(key)).contains(&true);
+    let nulls: Vec<_> = KEPT_IMAP_FIELDS.into_iter().filter(|key| fields.is_null(key)).collect();
     let imap_host = fields.optional("imap_host", host);
     let imap_port = fields.optional("imap_port", port);
     let username = fields.optional("imap_username", line(1, LONGEST_USERNAME));
@@ -129,6 +131,10 @@ fn imap(fields: &mut Fields<'_>, api: &Api, id: CredentialId, standing: Option<E
             tls: tls.unwrap_or(TlsMode::Auto),
         }));
     };
+    for key in nulls {
+        fields
+            .note(key, "can't be null; leave it out to keep it, or set imap_host to null to turn reply detection off");
+    }
     let is_elsewhere = imap_host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&standing.host));
     if is_elsewhere && password.is_none() && !fields.is_wrong("imap_password") {
         fields.note("imap_password", needs_password("imap_host"));

@@ -81,11 +81,12 @@ struct CredentialChanges {
     /// Null turns reply detection off.
     #[schema(min_length = 1, max_length = 253)]
     imap_host: Option<String>,
-    #[schema(minimum = 1, maximum = 65535)]
+    #[schema(nullable = false, minimum = 1, maximum = 65535)]
     imap_port: Option<u16>,
-    #[schema(min_length = 1, max_length = 320)]
+    #[schema(nullable = false, min_length = 1, max_length = 320)]
     imap_username: Option<String>,
-    #[schema(format = Password, min_length = 1, max_length = 1024)]
+    #[schema(nullable = false, format = Password, min_length = 1, max_length = 1024)]
     imap_password: Option<String>,
+    #[schema(nullable = false)]
     imap_tls: Option<TlsMode>,
 }

@@ -29,6 +29,7 @@ struct ReplayAsked {
     /// A time, or how long ago, such as `24h`; 7 days without it.
     since: Option<String>,
     /// How many messages or requests, the newest first; 1000 without it.
+    #[schema(minimum = 1, maximum = 10000)]
     limit: Option<u64>,
     /// Where the extension serves both hooks that can be replayed.
     hook: Option<Hook>,

@@ -271,6 +271,15 @@ async fn a_campaign_without_a_credential_says_what_it_needs_before_it_is_resumed
     let told = reason().await;
     assert!(!told["message"].as_str().unwrap().contains("first"), "{told}");
     api.call("POST", &key, &path("resume"), None).await.expect(StatusCode::OK);
+
+    // With nothing left to send it needs none.
+    api.call("POST", &key, &path("pause"), None).await.expect(StatusCode::OK);
+    let only = api.get(&key, &all).await.json()[0]["id"].as_str().unwrap().to_owned();
+    api.call("DELETE", &key, &format!("{all}/{only}"), None).await.expect(StatusCode::OK);
+    api.call("POST", &key, &path("resume"), None).await.expect_error(422, "unprocessable");
+    let nobody = json!({"suppression": {"email": "a@example.org"}});
+    api.post(&key, "/suppressions", nobody).await.expect(StatusCode::CREATED);
+    api.call("POST", &key, &path("resume"), None).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]
@@ -305,6 +314,9 @@ async fn a_credential_is_added_changed_and_deleted() {
     assert_eq!(shown.expect(StatusCode::OK)["imap_tls"], "auto");
     assert!(!shown.json()["mailbox"].is_null() && !shown.text.contains("hunter"));
 
+    let kept = json!({"smtp_credential": {"daily_limit": 50.0, "imap_password": null}});
+    let details = api.call("PATCH", &key, &one, Some(kept)).await.expect_error(422, "validation_failed");
+    check(&details, &[("smtp_credential.imap_password", "can't be null")]);
     let change = json!({"smtp_credential": {"daily_limit": 5, "imap_host": null}});
     let changed = api.call("PATCH", &key, &one, Some(change)).await.expect(StatusCode::OK);
     assert_eq!(

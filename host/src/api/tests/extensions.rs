@@ -106,6 +106,40 @@ async fn anothers_script_is_neither_seen_nor_bound() {
     let foreign = Some(json!({"bindings": []}));
     let path = format!("/bindings?scope=campaign&scope_id={campaign}");
     api.call("PUT", &theirs, &path, foreign).await.expect_error(404, "campaign_not_found");
+    api.get(&theirs, &path).await.expect_error(404, "campaign_not_found");
+    assert_eq!(api.get(&ours, &path).await.expect(StatusCode::OK)["bindings"], json!([]));
+}
+
+#[tokio::test]
+async fn a_version_that_was_deleted_comes_back_as_it_was_or_not_at_all() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let made = upload(&api, &key, "text/rhai", script("1.0.0", "ignore")).await.expect(StatusCode::CREATED);
+    let one = format!("/extensions/{}", made["id"].as_str().unwrap());
+    api.call("DELETE", &key, &one, None).await.expect(StatusCode::OK);
+    let other = upload(&api, &key, "text/rhai", script("1.0.0", "human-reply")).await;
+    other.expect_error(422, "unprocessable");
+    assert!(other.json()["message"].as_str().unwrap().contains("raise the version"), "{}", other.text);
+    upload(&api, &key, "text/rhai", script("1.0.0", "ignore")).await.expect(StatusCode::CREATED);
+    upload(&api, &key, "text/rhai", script("1.0.1", "human-reply")).await.expect(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn facts_that_cannot_be_read_are_told_by_their_path() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let made = upload(&api, &key, "text/rhai", script("1.0.0", "ignore")).await.expect(StatusCode::CREATED);
+    let test = format!("/extensions/{}/test", made["id"].as_str().unwrap());
+    for (input, field) in [
+        (json!({"text": 5}), "input.text"),
+        (json!({"headers": [{"name": "From", "value": 1}]}), "input.headers[0].value"),
+        (json!({"enrollment": {"enrollment_id": "x"}}), "input.enrollment"),
+        (json!([]), "input"),
+    ] {
+        let told = api.post(&key, &test, json!({"hook": "reply-classifier", "input": input})).await;
+        let details = told.expect_error(422, "validation_failed");
+        assert_eq!(details.as_object().unwrap().keys().collect::<Vec<_>>(), [field], "{details}");
+    }
 }
 
 #[tokio::test]

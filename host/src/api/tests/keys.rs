@@ -27,6 +27,21 @@ async fn a_new_key_works_until_it_is_revoked_and_the_last_one_stays() {
 }
 
 #[tokio::test]
+async fn the_last_key_that_may_admin_keys_stays_beside_others() {
+    let api = TestApi::start().await;
+    let key = api.key().await;
+    let own = api.get(&key, "/api_keys").await.json()[0]["id"].as_str().unwrap().to_owned();
+    let reader = json!({"label": "reader", "scopes": ["read"]});
+    let reader = api.post(&key, "/api_keys", reader).await.expect(StatusCode::CREATED);
+    let revoke = async |id: &str| api.call("DELETE", &key, &format!("/api_keys/{id}"), None).await;
+    revoke(&own).await.expect_error(422, "cannot_revoke_last_key");
+    revoke(reader["id"].as_str().unwrap()).await.expect(StatusCode::OK);
+    let other = json!({"label": "other", "scopes": ["read", "admin"]});
+    api.post(&key, "/api_keys", other).await.expect(StatusCode::CREATED);
+    revoke(&own).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
 async fn anybody_signs_up_where_that_is_open() {
     let closed = TestApi::start().await;
     let body = json!({"email": "ada@example.org"});

@@ -26,6 +26,8 @@ pub struct Facts {
     pub campaign: Campaign,
     /// The account's plan.
     pub plan: Plan,
+    /// Whether anybody is enrolled.
+    pub has_enrollments: bool,
     /// Whether enrollments wait for a dispatch.
     pub has_undispatched: bool,
     /// Sends whose server may have them.
@@ -93,8 +95,12 @@ struct Way {
 pub fn explain(facts: &Facts) -> Explanation {
     let mut explanation = explain_status(facts);
     // Whatever else binds: nothing follows these by itself.
-    let is_told = explanation.reasons.iter().any(|reason| reason.code == ReasonCode::InDoubt);
-    explanation.reasons.extend(in_doubt(facts).filter(|_| !is_told));
+    let is_active = facts.campaign.status == CampaignStatus::Active;
+    for reason in not_dispatched(facts).filter(|_| is_active).into_iter().chain(in_doubt(facts)) {
+        if explanation.reasons.iter().all(|told| told.code != reason.code) {
+            explanation.reasons.push(reason);
+        }
+    }
     explanation
 }
 
@@ -106,13 +112,17 @@ fn explain_status(facts: &Facts) -> Explanation {
             let message = "The campaign was never dispatched: POST /campaigns/:id/dispatch.";
             told(ExplainState::Idle, vec![reason(ReasonCode::NeverDispatched, message)])
         }
+        CampaignStatus::Pending if facts.has_enrollments => {
+            let message = "Everybody who is enrolled has been stopped: suppressed, unsubscribed or deleted.";
+            told(ExplainState::Idle, vec![reason(ReasonCode::NothingToSend, message)])
+        }
         CampaignStatus::Pending => {
             let message = "Nobody is enrolled yet: POST /campaigns/:id/enroll.";
             told(ExplainState::Idle, vec![reason(ReasonCode::NobodyEnrolled, message)])
         }
         CampaignStatus::Finished => {
-            let finished = reason(ReasonCode::Finished, "Nothing is left to send.");
-            told(ExplainState::Idle, idle_reasons(facts).chain([finished]).collect())
+            let finished = (!facts.has_undispatched).then(|| reason(ReasonCode::Finished, "Nothing is left to send."));
+            told(ExplainState::Idle, idle_reasons(facts).chain(finished).collect())
         }
     }
 }
@@ -120,7 +130,10 @@ fn explain_status(facts: &Facts) -> Explanation {
 /// With what has to be done before a resume is taken.
 fn paused(facts: &Facts) -> Reason {
     let why = facts.campaign.paused_reason.as_deref().unwrap_or("no reason was given");
-    let mend = if facts.credentials.is_empty() {
+    let is_anything_left = facts.has_undispatched || is_planned(facts);
+    let mend = if !is_anything_left {
+        "Nothing is left to send; POST /campaigns/:id/resume lets it finish."
+    } else if facts.credentials.is_empty() {
         "Add a credential first (POST /campaigns/:id/smtp_credentials); then POST /campaigns/:id/resume lets it go on."
     } else if facts.credentials.iter().all(|one| one.credential.disabled.is_some()) {
         "Reenable a credential first (POST /campaigns/:id/smtp_credentials/:cid/reenable), or add one; then \
@@ -133,11 +146,10 @@ fn paused(facts: &Facts) -> Reason {
 
 fn explain_active(facts: &Facts) -> Explanation {
     let held: u64 = facts.credentials.iter().map(|one| one.held).sum();
-    let is_planned = facts.first_step.is_some() || facts.credentials.iter().any(|one| one.own.is_some());
-    if !is_planned && held > 0 {
+    if !is_planned(facts) && held > 0 {
         return told(ExplainState::Sending, Vec::new());
     }
-    if !is_planned {
+    if !is_planned(facts) {
         let nothing = reason(ReasonCode::NothingToSend, "Every enrollment was sent to, or has ended.");
         let mut reasons: Vec<Reason> = idle_reasons(facts).collect();
         if reasons.is_empty() {
@@ -162,13 +174,18 @@ fn explain_active(facts: &Facts) -> Explanation {
     told(state, std::iter::once(next.reason).chain(others).collect())
 }
 
+fn is_planned(facts: &Facts) -> bool {
+    facts.first_step.is_some() || facts.credentials.iter().any(|one| one.own.is_some())
+}
+
 /// What keeps a campaign idle that has nothing planned.
 fn idle_reasons(facts: &Facts) -> impl Iterator<Item = Reason> {
-    let not_dispatched = facts.has_undispatched.then(|| {
-        let message = "Enrollments wait for a dispatch of their own: POST /campaigns/:id/dispatch.";
-        reason(ReasonCode::NotDispatched, message)
-    });
-    not_dispatched.into_iter().chain(in_doubt(facts))
+    not_dispatched(facts).into_iter().chain(in_doubt(facts))
+}
+
+fn not_dispatched(facts: &Facts) -> Option<Reason> {
+    let message = "Enrollments wait for a dispatch of their own: POST /campaigns/:id/dispatch.";
+    facts.has_undispatched.then(|| reason(ReasonCode::NotDispatched, message))
 }
 
 /// What waits for evidence or for a person.

@@ -71,6 +71,7 @@ fn facts() -> Facts {
         now: NOW,
         campaign,
         plan: Plan { slug: "self_hosted".to_owned(), monthly_limit: None, current_period_sends: 0 },
+        has_enrollments: false,
         has_undispatched: false,
         in_doubt: 0,
         first_step: planned(NOW),
@@ -103,6 +104,9 @@ fn disable(one: &mut CredentialFacts) {
 fn a_campaign_that_is_not_active_says_what_it_waits_for() {
     let status = |status| move |facts: &mut Facts| facts.campaign.status = status;
     check(status(CampaignStatus::Pending), "idle", &[("nobody_enrolled", "")]);
+    let all_stopped =
+        |facts: &mut Facts| (facts.campaign.status, facts.has_enrollments) = (CampaignStatus::Pending, true);
+    check(all_stopped, "idle", &[("nothing_to_send", "")]);
     check(status(CampaignStatus::Paused), "blocked", &[("campaign_paused", "")]);
     check(status(CampaignStatus::Finished), "idle", &[("finished", "")]);
     let more = |status| {
@@ -111,7 +115,7 @@ fn a_campaign_that_is_not_active_says_what_it_waits_for() {
         }
     };
     check(more(CampaignStatus::Pending), "idle", &[("never_dispatched", ""), ("in_doubt", "")]);
-    check(more(CampaignStatus::Finished), "idle", &[("not_dispatched", ""), ("in_doubt", ""), ("finished", "")]);
+    check(more(CampaignStatus::Finished), "idle", &[("not_dispatched", ""), ("in_doubt", "")]);
 }
 
 #[test]
@@ -127,6 +131,8 @@ fn a_paused_campaign_says_what_has_to_be_done_before_it_is_resumed() {
     assert!(all_disabled.contains("Reenable a credential first"), "{all_disabled}");
     let none_left = told(|facts| facts.credentials.clear());
     assert!(none_left.contains("Add a credential first"), "{none_left}");
+    let nothing_left = told(|facts| (facts.first_step, facts.credentials) = (None, Vec::new()));
+    assert!(nothing_left.contains("lets it finish"), "{nothing_left}");
     let one_left = told(|facts| {
         facts.credentials.push(credential());
         disable(&mut facts.credentials[0]);
@@ -164,6 +170,13 @@ fn with_nothing_planned_it_says_whether_something_could_be() {
         facts.credentials[0].held = 1;
     };
     check(last_one_under_way, "sending", &[]);
+}
+
+#[test]
+fn what_was_enrolled_since_is_told_beside_what_is_planned() {
+    let waiting = |facts: &mut Facts| (facts.first_step, facts.has_undispatched) = (planned(minutes(7)), true);
+    let due = ("waiting_for_due_time", "2026-11-23T08:07:00.000Z");
+    check(waiting, "waiting", &[due, ("not_dispatched", "")]);
 }
 
 #[test]

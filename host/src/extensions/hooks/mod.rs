@@ -13,6 +13,7 @@ pub mod reply;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::domain::Timestamp;
@@ -79,15 +80,15 @@ impl HookInput {
 
     /// Reads the JSON form. Every fact has an empty default, so that an example states what it is about and no more;
     /// an unknown key is an error. A provider adapter takes `{"request": {…}, "settings": {…}}`.
-    pub fn from_json(hook: Hook, value: Value) -> Result<Self, serde_json::Error> {
+    pub fn from_json(hook: Hook, value: Value) -> Result<Self, BadInput> {
         Ok(match hook {
-            Hook::ReplyClassifier => Self::ReplyClassifier(Arc::new(serde_json::from_value(value)?)),
+            Hook::ReplyClassifier => Self::ReplyClassifier(Arc::new(facts_of(value)?)),
             Hook::ProviderAdapter => {
-                let input: IngestInput = serde_json::from_value(value)?;
+                let input: IngestInput = facts_of(value)?;
                 Self::ProviderAdapter(Arc::new(input.request), Arc::new(input.settings))
             }
-            Hook::BouncePolicy => Self::BouncePolicy(Arc::new(serde_json::from_value(value)?)),
-            Hook::SendGate => Self::SendGate(Arc::new(serde_json::from_value(value)?)),
+            Hook::BouncePolicy => Self::BouncePolicy(Arc::new(facts_of(value)?)),
+            Hook::SendGate => Self::SendGate(Arc::new(facts_of(value)?)),
         })
     }
 }
@@ -113,6 +114,26 @@ impl HookDecision {
             Self::SendGate(admission) => json_of(admission),
         }
     }
+}
+
+/// Facts that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{problem}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
+pub struct BadInput {
+    /// Where it goes wrong, such as `enrollment.campaign_id`; empty where it is the whole.
+    pub path: String,
+    /// What.
+    pub problem: String,
+}
+
+fn facts_of<T: DeserializeOwned>(value: Value) -> Result<T, BadInput> {
+    if !value.is_object() {
+        return Err(BadInput { path: String::new(), problem: "must be an object".to_owned() });
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        BadInput { path: if path == "." { String::new() } else { path }, problem: error.into_inner().to_string() }
+    })
 }
 
 /// Our own types always have a JSON form; a fault here would be a programming error and reads as `null`.

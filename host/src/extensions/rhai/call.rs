@@ -41,7 +41,9 @@ struct Call {
     look_now: Cell<bool>,
     may_hand_over: Cell<bool>,
     stopped: Cell<Option<Stop>>,
+    /// Of all functions together: the interpreter forgets those of a function that a list calls.
     operations: Cell<u64>,
+    most_operations: Cell<u64>,
     /// What this thread held when it began.
     held_before: Cell<i64>,
     opaque_bytes: Cell<usize>,
@@ -56,6 +58,8 @@ pub(super) enum Stop {
     Deadline,
     /// It holds too much.
     Memory,
+    /// It took too many steps.
+    Operations,
     /// It is about to do something long, which does not belong on an asynchronous thread.
     HandOver,
 }
@@ -65,6 +69,7 @@ pub(super) enum Stop {
 pub(super) struct Budget {
     pub(super) time: Duration,
     pub(super) now: Timestamp,
+    pub(super) operations: u64,
     /// Whether [`before_long_work`] stops it.
     pub(super) may_hand_over: bool,
 }
@@ -86,6 +91,7 @@ impl Call {
             may_hand_over: Cell::new(false),
             stopped: Cell::new(None),
             operations: Cell::new(0),
+            most_operations: Cell::new(u64::MAX),
             held_before: Cell::new(0),
             opaque_bytes: Cell::new(0),
             now: Cell::new(Timestamp::from_millis(0)),
@@ -107,6 +113,28 @@ impl Call {
         false
     }
 
+    /// The same at its end, which a single long step may have brought about that nobody looked at the clock in. One that is
+    /// not to have its whole time yet is begun again rather than asked what of it was its own.
+    fn was_too_long(&self, budget: Budget) -> bool {
+        match budget.may_hand_over && self.own.get().is_none() {
+            true => self.began.get().is_some_and(|(began, limit)| began.elapsed() >= limit),
+            false => self.is_over(),
+        }
+    }
+
+    fn why_to_stop(&self, operations: u64) -> Option<Stop> {
+        if operations > self.most_operations.get() {
+            return Some(Stop::Operations);
+        }
+        if !operations.is_multiple_of(OPERATIONS_PER_LOOK) && !self.look_now.take() {
+            return None;
+        }
+        match self.is_over() {
+            true => Some(Stop::Deadline),
+            false => self.holds_too_much().then_some(Stop::Memory),
+        }
+    }
+
     fn holds_too_much(&self) -> bool {
         let held = memory::held().wrapping_sub(self.held_before.get());
         usize::try_from(held).is_ok_and(|held| held > MOST_BYTES)
@@ -125,6 +153,7 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
         call.may_hand_over.set(budget.may_hand_over);
         call.stopped.set(None);
         call.operations.set(0);
+        call.most_operations.set(budget.operations);
         call.held_before.set(memory::held());
         call.opaque_bytes.set(0);
         call.now.set(budget.now);
@@ -132,7 +161,7 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
     });
     let result = evaluate();
     let spent = CALL.with(|call| {
-        if !budget.may_hand_over && call.stopped.get().is_none() && call.is_over() {
+        if call.stopped.get().is_none() && call.was_too_long(budget) {
             call.stopped.set(Some(Stop::Deadline));
         }
         call.began.set(None);
@@ -145,21 +174,16 @@ pub(super) fn within<T>(budget: Budget, evaluate: impl FnOnce() -> T) -> (T, Spe
     (result, spent)
 }
 
-/// The interpreter's progress hook: a value ends the evaluation.
-pub(super) fn progress(operations: u64) -> Option<Dynamic> {
+/// The interpreter's progress hook: a value ends the evaluation. Its own count is of the function alone that it is in.
+pub(super) fn progress(_operations: u64) -> Option<Dynamic> {
     CALL.with(|call| {
+        let operations = call.operations.get() + 1;
         call.operations.set(operations);
-        if !operations.is_multiple_of(OPERATIONS_PER_LOOK) && !call.look_now.take() {
-            return None;
+        // Whatever a script caught, and whatever swallowed it: what is stopped stays so.
+        if call.stopped.get().is_none() {
+            call.stopped.set(call.why_to_stop(operations));
         }
-        let stop = match call.is_over() {
-            true => Some(Stop::Deadline),
-            false => call.holds_too_much().then_some(Stop::Memory),
-        };
-        stop.map(|stop| {
-            call.stopped.set(Some(stop));
-            Dynamic::UNIT
-        })
+        call.stopped.get().map(|_| Dynamic::UNIT)
     })
 }
 

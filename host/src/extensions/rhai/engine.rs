@@ -1,13 +1,13 @@
 //! The interpreter, configured once: a raw engine with chosen packages, every limit set, no way to load or make code.
 
-use rhai::Engine;
 use rhai::module_resolvers::DummyModuleResolver;
 use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
     BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
 };
+use rhai::{Engine, OptimizationLevel};
 
-use super::{bytes, call, helpers, text, views};
+use super::{bytes, call, helpers, lists, text, views};
 use crate::extensions::limits::ScriptLimits;
 use crate::extensions::record::LogLevel;
 
@@ -31,7 +31,7 @@ pub(super) fn build(limits: &ScriptLimits) -> Engine {
     BasicIteratorPackage::new().register_into_engine(&mut engine);
     BasicFnPackage::new().register_into_engine(&mut engine);
     engine
-        .set_max_operations(limits.operations)
+        // Operations are counted by the call, see `call::progress`.
         .set_max_call_levels(limits.call_depth)
         .set_max_expr_depths(EXPRESSION_DEPTH, EXPRESSION_DEPTH_IN_FUNCTION)
         .set_max_string_size(limits.string_bytes)
@@ -40,6 +40,8 @@ pub(super) fn build(limits: &ScriptLimits) -> Engine {
         .set_max_variables(MOST_VARIABLES)
         .set_max_functions(MOST_FUNCTIONS)
         .set_max_modules(0)
+        // What is folded while a script compiles is bounded by none of this: constants made of constants fill a machine.
+        .set_optimization_level(OptimizationLevel::None)
         .set_strict_variables(true)
         .set_fail_on_invalid_map_property(true)
         .disable_symbol("eval")
@@ -54,6 +56,7 @@ pub(super) fn build(limits: &ScriptLimits) -> Engine {
     text::register(&mut engine, limits);
     bytes::register(&mut engine, limits.string_bytes);
     helpers::register(&mut engine);
+    lists::register(&mut engine);
     views::register(&mut engine);
     engine
 }

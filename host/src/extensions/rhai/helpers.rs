@@ -106,13 +106,12 @@ fn register_dates(engine: &mut Engine) {
         .register_fn("seconds_between", |from: &str, to: &str| -> Fallible<i64> {
             Ok(read(to)?.as_millis().saturating_sub(read(from)?.as_millis()).div_euclid(1000))
         })
-        .register_fn("date", |time: &str| -> Fallible<ImmutableString> {
-            Ok(read(time)?.to_string().split('T').next().unwrap_or_default().into())
-        })
+        .register_fn("date", |time: &str| -> Fallible<ImmutableString> { Ok(civil(time)?.to_string().into()) })
         .register_fn("add_days", |date: &str, days: i64| -> Fallible<String> {
             let date = civil(date)?;
             let days = jiff::Span::new().try_days(days).map_err(|_| "too many days")?;
-            Ok(date.checked_add(days).map_err(|_| "the date is out of range")?.to_string())
+            let moved = date.checked_add(days).ok().filter(|moved| moved.year() >= 0);
+            Ok(moved.ok_or("the date is out of range")?.to_string())
         })
         .register_fn("weekday", |date: &str| -> Fallible<i64> {
             Ok(i64::from(civil(date)?.weekday().to_monday_one_offset()))
@@ -123,11 +122,11 @@ fn read(time: &str) -> Fallible<Timestamp> {
     time.parse().map_err(|error: crate::domain::time::BadTimestamp| error.to_string().into())
 }
 
-/// The years 0 to 9999, which is what RFC 3339 can write.
+/// The years 0 to 9999, which is what RFC 3339 can write, but for the last hours, in which it is another year somewhere.
 fn at(millis: i64) -> Option<String> {
     const YEAR_0: i64 = -62_167_219_200_000;
-    const YEAR_10000: i64 = 253_402_300_800_000;
-    (YEAR_0..YEAR_10000).contains(&millis).then(|| Timestamp::from_millis(millis).to_string())
+    let last = jiff::Timestamp::MAX.as_millisecond();
+    (YEAR_0..=last).contains(&millis).then(|| Timestamp::from_millis(millis).to_string())
 }
 
 /// A date, or the date of a time in the zone that it is written in.

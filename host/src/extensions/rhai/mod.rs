@@ -11,6 +11,7 @@ mod call;
 mod decisions;
 mod engine;
 mod helpers;
+mod lists;
 mod memory;
 mod text;
 mod views;
@@ -31,6 +32,7 @@ use crate::domain::status::Hook;
 
 const LONGEST_LINE_SHOWN: usize = 120;
 const LONGEST_MESSAGE: usize = 400;
+const OR_FROM_HERE: &str = ", here or in what is called from here";
 
 /// An interpreter with its limits; nearly all scripts of a host share one. Cheap to clone.
 #[derive(Clone)]
@@ -100,8 +102,9 @@ impl ScriptProgram {
         record: &mut CallRecord,
     ) -> Result<HookDecision, CallError> {
         let ScriptEngine { engine, limits } = &self.0.engine;
+        let operations = limits.operations;
         if !self.0.slow.load(Ordering::Relaxed) {
-            let budget = Budget { time: limits.inline_time.min(limits.time), now, may_hand_over: true };
+            let budget = Budget { time: limits.inline_time.min(limits.time), may_hand_over: true, now, operations };
             let (answer, spent) = self.0.evaluate(engine, input, budget, limits);
             let lacked_time = matches!(spent.stopped, Some(Stop::Deadline | Stop::HandOver));
             if !lacked_time || limits.time <= limits.inline_time {
@@ -113,7 +116,7 @@ impl ScriptProgram {
         let begun = tokio::task::spawn_blocking(move || {
             let ScriptEngine { engine, limits } = &program.engine;
             let began = std::time::Instant::now();
-            let budget = Budget { time: limits.time, now, may_hand_over: false };
+            let budget = Budget { time: limits.time, may_hand_over: false, now, operations };
             let ended = program.evaluate(engine, &input, budget, limits);
             program.slow.store(began.elapsed() > limits.inline_time / 2, Ordering::Relaxed);
             ended
@@ -150,8 +153,8 @@ impl Compiled {
             catch_unwind(AssertUnwindSafe(|| self.ask(engine, input)))
         });
         let answer = match answer {
-            // Its last step took too long, which nobody could end.
-            Ok(Ok(_)) if spent.stopped == Some(Stop::Deadline) => {
+            // Its last step took too long, which nobody could end, or something swallowed that it was stopped.
+            Ok(Ok(_)) if spent.stopped.is_some() => {
                 let stopped = EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE);
                 Err(CallError::Script(self.fault_of(&stopped, input.hook(), spent.stopped, limits)))
             }
@@ -199,13 +202,15 @@ impl Compiled {
         if stopped.is_some() {
             let message = match stopped {
                 Some(Stop::Memory) => format!("took over {} MiB of memory", call::MOST_BYTES >> 20),
+                // The interpreter tells no place of it, but that of the function that it was asked for.
+                Some(Stop::Operations) => format!("took over {} operations{OR_FROM_HERE}", limits.operations),
                 _ => format!("ran past its limit of {:?}", limits.time),
             };
             return ScriptError { is_limit: true, ..fault(&self.name, &self.source, position, &message) };
         }
         if let Some(limit) = passed_limit(inner, limits) {
             // The interpreter tells no place of these, but that of the function that it was asked for.
-            let message = format!("{limit}, here or in what is called from here");
+            let message = format!("{limit}{OR_FROM_HERE}");
             return ScriptError { is_limit: true, ..fault(&self.name, &self.source, position, &message) };
         }
         let message = match inner {
@@ -223,9 +228,8 @@ impl Compiled {
 
 /// Which limit an evaluation went over, and what there is to do; none where it failed otherwise.
 fn passed_limit(error: &EvalAltResult, limits: &ScriptLimits) -> Option<String> {
-    let ScriptLimits { operations, call_depth, string_bytes, array_items, map_entries, .. } = limits;
+    let ScriptLimits { call_depth, string_bytes, array_items, map_entries, .. } = limits;
     Some(match error {
-        EvalAltResult::ErrorTooManyOperations(_) => format!("took over {operations} operations"),
         EvalAltResult::ErrorStackOverflow(_) => format!("calls went over {call_depth} deep"),
         EvalAltResult::ErrorTooManyVariables(_) => format!("had over {} variables at a time", engine::MOST_VARIABLES),
         EvalAltResult::ErrorDataTooLarge(what, _) if what.contains("string") => {

@@ -151,6 +151,15 @@ hostile! {
     a_list_bomb: Script("fn classify(message) { let a = []; loop { a.push(1); } }"), "a list went over 4096 elements";
     a_map_of_small_things: Script("fn classify(message) { let m = #{}; let i = 0; loop { i += 1; m[`k${i}`] = 1; } }"), "test.rhai:5:";
     a_bomb_of_parsed_json: Script("fn classify(message) { let s = \"[\"; s.pad(60000, \"[],\"); s += \"0]\"; let a = []; loop { a.push(parse_json(s)); } }"), "test.rhai:5:";
+    // Each of these a thousandth, or less, of what lists within lists would take if nobody counted.
+    a_loop_of_functions: Script("fn classify(message) { let b = []; b.pad(4096, 0); for i in 0..4096 { b.some(|x| false); } }"), "took over 200000 operations";
+    functions_within_functions: Script("fn b() { let b = []; b.pad(4096, 0); b } fn classify(message) { b().some(|x| { b().some(|y| false); false }); #{ verdict: \"pass\" } }"), "took over 200000 operations";
+    functions_that_fill_a_list: Script("fn classify(message) { let b = []; b.pad(4096, 0); b.map(|x| { let s = \"a\"; s.pad(60000, \"x\"); s }); }"), "took over 32 MiB of memory";
+    a_sort_that_never_ends: Script("fn classify(message) { [2, 1].sort(|x, y| { loop { } }); #{ verdict: \"pass\" } }"), "took over 200000 operations";
+    a_sort_that_throws: Script("fn classify(message) { [2, 1].sort(|x, y| { throw \"no order\" }); }"), "no order";
+    a_dedup_that_throws: Script("fn classify(message) { [2, 1].dedup(|x, y| x.nothing()); }"), "nothing";
+    constants_of_constants: Script("const A = [1,2,3,4,5,6,7,8]; const B = [A,A,A,A]; const C = [B,B,B,B]; const D = [C,C,C,C]; const E = [D,D,D,D]; const F = [E,E,E,E]; fn classify(message) { #{ verdict: \"pass\" } }"), "a list went over 4096 elements";
+    texts_of_constants: Script("const A = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"; const B = `${A}${A}${A}${A}`; const C = `${B}${B}${B}${B}`; const D = `${C}${C}${C}${C}`; const E = `${D}${D}${D}${D}`; const F = `${E}${E}${E}${E}`; const G = `${F}${F}${F}${F}`; fn classify(message) { #{ verdict: \"pass\" } }"), "the texts of one value went over 65536 bytes";
     a_pattern_bomb: Script("fn classify(message) { message.text.matches(\"((a{1,100}){1,100}){1,100}\") }"), "it has 1000000 places once its repetitions are written out; at most 1024 are taken";
     a_pattern_of_many_letters: Script("fn classify(message) { message.text.matches(\"\\\\w{100}\") }"), "over 1048576 bytes when compiled";
     a_word_outside_a_scripts_vocabulary: Script("fn classify(message) { #{ verdict: \"spam\" } }"), "expected one of pass, human-reply";
@@ -209,6 +218,17 @@ async fn many_words_in_a_long_text_are_stopped_by_time() {
     let host = host();
     let script = load_script(&host, Hook::ReplyClassifier, body).await.unwrap();
     assert!(answer(&host, &script, &message()).await.unwrap_err().contains("limit of 50ms"));
+}
+
+/// Nothing is worked out while a script compiles: this would have some million elements.
+#[tokio::test]
+async fn constants_are_not_folded_when_a_script_is_loaded() {
+    let mut script = "const A0 = [1, 2, 3, 4, 5, 6, 7, 8];".to_owned();
+    (1..10).for_each(|n| script += &format!(" const A{n} = [A{0}, A{0}, A{0}, A{0}];", n - 1));
+    script += " fn classify(message) { #{ verdict: \"pass\" } }";
+    let host = host();
+    let loaded = load_script(&host, Hook::ReplyClassifier, &script).await.unwrap();
+    assert!(answer(&host, &loaded, &message()).await.unwrap_err().contains("a list went over 4096 elements"));
 }
 
 /// What a function holds is seen by no limit: chains of them end in a full stack, cycles are never free again, and what two

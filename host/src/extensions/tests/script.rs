@@ -40,6 +40,20 @@ async fn decides(hook: Hook, body: &str, facts: Value, expected: Value) {
 }
 
 #[tokio::test]
+async fn lists_are_sorted_as_their_function_says() {
+    let body = r#"fn classify(message) {
+        let words = ["ccc", "a", "bb", "dd"];
+        words.sort(|a, b| b.len() - a.len());
+        let by_truth = [3, 1, 2].order(|a, b| a <= b);
+        let one_of_each = [1, 1, 2, 1, 1];
+        one_of_each.dedup(|a, b| a == b);
+        #{ verdict: "ignore", reason: `${words} ${by_truth} ${one_of_each} ${"abc".contains_any(['x', 'b'])}` }
+    }"#;
+    let reason = r#"["ccc", "bb", "dd", "a"] [1, 2, 3] [1, 2, 1] true"#;
+    decides(Hook::ReplyClassifier, body, json!({}), json!({ "verdict": "ignore", "reason": reason })).await;
+}
+
+#[tokio::test]
 async fn the_contracts_script_works_as_it_stands() {
     let source = r#"//! name: polite-declines
 //! version: 1.2.0
@@ -391,5 +405,12 @@ async fn times_are_read_in_their_zones_and_no_other_is_made_of_what_is_none() {
     let facts = json!({ "now": "2026-11-28T09:35:00.154Z", "local_time": "2026-11-28T09:35:00.154Z" });
     decides(Hook::SendGate, body, facts, json!({ "decision": "admit" })).await;
     check("fn classify(message) { from_unix(1795420800000) }", "divide milliseconds by 1000").await;
+    check("fn classify(message) { from_unix(253402300799) }", "is no time in seconds").await;
+    check(
+        "fn classify(message) { \"abc\".contains_any([1]) }",
+        "contains_any looks for texts, and one of these is i64",
+    )
+    .await;
+    check("fn classify(message) { [2, 1].sort(|a, b| \"x\") }", "the function that sort asks gave string").await;
     check(r#"fn classify(message) { add_seconds("2026-11-28T09:35:00Z", 300000000000) }"#, "out of range").await;
 }

@@ -23,21 +23,30 @@ pub(in crate::extensions) fn read_manifest(bytes: &[u8]) -> Result<&[u8], String
     if !bytes.starts_with(MAGIC) {
         return Err("is no WebAssembly: it does not begin with \\0asm".to_owned());
     }
-    let mut depth = 0_usize;
+    let (mut depth, mut manifests) = (0_usize, Vec::new());
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(no_webassembly)? {
+        let payload = match payload {
+            // What is wrong behind its manifest is told by whoever reads it whole.
+            Err(_) if !manifests.is_empty() => break,
+            payload => payload.map_err(no_webassembly)?,
+        };
+        match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err("is a core module, not a component; build it with `ampout plugin build`".to_owned());
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST_SECTION => {
-                return Ok(section.data());
+                manifests.push(section.data());
             }
             _ => {}
         }
     }
-    Err(format!("has no manifest (custom section {MANIFEST_SECTION}); build it with `ampout plugin build`"))
+    match manifests[..] {
+        [manifest] => Ok(manifest),
+        [] => Err(format!("has no manifest (custom section {MANIFEST_SECTION}); build it with `ampout plugin build`")),
+        _ => Err(format!("has {} manifests (custom sections {MANIFEST_SECTION}); leave one", manifests.len())),
+    }
 }
 
 /// The parser draws pictures over several lines.

@@ -53,9 +53,7 @@ pub(super) fn classification(answer: wit::Classification) -> Result<reply::Answe
         wit::Verdict::Bounce(told) => {
             reply::Verdict::Bounce(told.into_iter().map(bounced).collect::<Result<Vec<_>, _>>()?)
         }
-        wit::Verdict::Complaint(complaint) => {
-            reply::Verdict::Complaint { recipient: complaint.recipient, feedback_type: complaint.feedback_type }
-        }
+        wit::Verdict::Complaint(told) => reply::Verdict::complaint(told.recipient, told.feedback_type),
         wit::Verdict::UnsubscribeRequest => reply::Verdict::UnsubscribeRequest,
         wit::Verdict::Challenge => reply::Verdict::Challenge,
         wit::Verdict::Ignore => reply::Verdict::Ignore,

@@ -181,7 +181,7 @@ async fn a_reply_to_nothing_known_is_told_as_unmatched() {
 }
 
 #[tokio::test]
-async fn a_reply_settles_a_doubt_and_so_does_a_copy_of_our_own() {
+async fn a_reply_settles_a_doubt_and_so_do_a_report_of_a_delay_and_a_copy_of_our_own() {
     let room = Room::open(true).await;
     let _running = room.run();
     let (a, b) =
@@ -198,4 +198,7 @@ async fn a_reply_settles_a_doubt_and_so_does_a_copy_of_our_own() {
     assert_eq!(room.app.enrollment(b.enrollment_id).await.status, EnrollmentStatus::Sent);
     let steps = sends::of_enrollment(&mut room.app.store.read().await.unwrap(), b.enrollment_id).await.unwrap();
     assert_eq!(steps.len(), 2);
+    let c = room.app.in_doubt(room.sender, "c@example.com").await;
+    room.answer(&c, dsn("c@example.com", "delayed", "4.4.1", Some(c.id))).await;
+    assert_eq!(room.app.send(c.id).await.state, SendState::Sent, "a server has it");
 }

@@ -56,6 +56,12 @@ pub async fn hold_undispatched(
     packed::rows(&all, UNDISPATCHED)?.iter().map(undispatched_of).collect()
 }
 
+/// Whether anybody was ever enrolled into a campaign.
+pub async fn has_any(conn: &mut Conn, campaign: CampaignId) -> Result<bool> {
+    let sql = "SELECT CASE WHEN EXISTS (SELECT 1 FROM enrollments WHERE campaign_id = $1) THEN 1 ELSE 0 END AS found";
+    sqlx::query(sql).bind(campaign.to_string()).fetch_one(conn).await?.flag("found")
+}
+
 /// Whether any enrollment of a campaign waits for a dispatch.
 pub async fn has_undispatched(conn: &mut Conn, campaign: CampaignId) -> Result<bool> {
     let row = sqlx::query(

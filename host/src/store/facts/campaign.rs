@@ -92,6 +92,10 @@ pub async fn finish_if_done(tx: &mut Tx, campaign: &Campaign, now: Timestamp) ->
         tx.wake(Wake::Dispatch);
         return Ok(false);
     }
+    // Who settles a doubt at this moment plans what follows it, which nobody sees before it is committed.
+    if sends::is_any_doubt_being_settled(tx, campaign.id).await? {
+        return Ok(false);
+    }
     if !campaigns::finish_if_done(tx.conn(), campaign.id).await? {
         return Ok(false);
     }

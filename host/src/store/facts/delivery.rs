@@ -30,6 +30,11 @@ pub async fn deferred(
     retry_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<()> {
+    let retry_at = match retry_at {
+        // Connections that broke are tries, too, of which the server knows nothing.
+        None => pacing::retry(now, transactions::deferrals(tx.conn(), held).await? + 1),
+        at => at,
+    };
     let is_news = match retry_at {
         Some(at) => sends::put_off(tx.conn(), held, at, ending).await?,
         None => give_up(tx, held, ending, FAILED, now).await?,

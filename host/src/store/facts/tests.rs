@@ -205,6 +205,32 @@ async fn what_a_node_learns_after_its_lease_changes_nothing_of_a_send_that_was_c
     assert_eq!((send.state, send.reserved_day, send.attempts), (SendState::Sending, today.day, 1));
 }
 
+/// Tries whose connection broke are counted with those that a server put off, which alone may end a send.
+#[tokio::test]
+async fn a_server_puts_off_four_times_whatever_was_lost_before() {
+    let (app, sender) = start().await;
+    let held = app.sending(sender, "bob@example.com").await;
+    let now = app.clock.now();
+    let ending = Ending { smtp_code: Some(451), ..Ending::default() };
+    for tries in 1..=5 {
+        let mut tx = app.store.begin().await.unwrap();
+        delivery::deferred(&mut tx, &held, &ending, None, now).await.unwrap();
+        tx.commit().await.unwrap();
+        let send = app.send(held.send.id).await;
+        let expected = if tries <= 4 { SendState::Due } else { SendState::Failed };
+        assert_eq!(send.state, expected, "after {tries}");
+        if tries <= 4 {
+            let wait = now.until(send.due_at).as_secs() / 60;
+            assert_eq!(wait, [5, 15, 60, 240][tries - 1]);
+            let sql = "UPDATE sends SET state = 'sending', lease_owner = $2 WHERE id = $1";
+            let mut tx = app.store.begin().await.unwrap();
+            let query = sqlx::query(sql).bind(held.send.id.to_string()).bind(app.node.to_string());
+            query.execute(tx.conn()).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_doubt_of_a_sender_that_lives_is_settled_by_what_it_has_seen() {
     let (app, sender) = start().await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use sqlx::AssertSqlSafe;
 
-use super::Obstacle;
+use super::{ClaimedSend, Obstacle};
 use crate::domain::ids::{CredentialId, NodeId, SendId};
 use crate::domain::status::{CampaignStatus, SendState};
 use crate::store::deletions::DELETED;
@@ -13,20 +13,38 @@ use crate::store::dialect::json_of;
 use crate::store::row::RowExt;
 use crate::store::{Conn, Dialect, Nth, Result, Writes};
 
+/// A send that is about to leave, as it was claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Which.
+    pub send: SendId,
+    /// By what it leaves.
+    pub credential: CredentialId,
+    /// To whom. Who has another address by now is claimed again: what came back for the old one would be charged to it.
+    pub recipient: String,
+}
+
+impl Intent {
+    /// That a claimed send leaves.
+    pub fn of(held: &ClaimedSend) -> Self {
+        Self { send: held.send.id, credential: held.credential_id, recipient: held.contact.email.clone() }
+    }
+}
+
 /// Which of [`begin_sending`]'s intents stand once it is written, where not all did: what stands in the way of each, in their
 /// order.
 pub async fn begun(
     conn: &mut Conn,
     dialect: Dialect,
-    intents: &[(SendId, CredentialId)],
+    intents: &[&Intent],
     owner: NodeId,
 ) -> Result<Vec<std::result::Result<(), Obstacle>>> {
     let begun = begun_of(&mut *conn, dialect, intents, owner).await?;
     let mut answers = Vec::with_capacity(intents.len());
-    for (send, credential) in intents {
-        answers.push(match begun.contains(send) {
+    for intent in intents {
+        answers.push(match begun.contains(&intent.send) {
             true => Ok(()),
-            false => Err(obstacle(&mut *conn, *send, *credential, owner).await?),
+            false => Err(obstacle(&mut *conn, intent, owner).await?),
         });
     }
     Ok(answers)
@@ -34,7 +52,7 @@ pub async fn begun(
 
 /// From `claimed` to `sending`, each send with the credential that it was claimed for, unless something stands in the way.
 /// The leases stay as they are: `owner` extends those of all that it holds.
-pub fn begin_sending(writes: &mut Writes, intents: &[(SendId, CredentialId)], owner: NodeId) -> Option<Nth> {
+pub fn begin_sending(writes: &mut Writes, intents: &[&Intent], owner: NodeId) -> Option<Nth> {
     if intents.is_empty() {
         return None;
     }
@@ -47,43 +65,38 @@ pub fn begin_sending(writes: &mut Writes, intents: &[(SendId, CredentialId)], ow
            AND EXISTS (SELECT 1 FROM campaigns k WHERE k.id = sends.campaign_id AND k.status = 'active')
            AND EXISTS (SELECT 1 FROM smtp_credentials x WHERE x.id = sends.smtp_credential_id
                          AND x.disabled_at IS NULL AND x.deleted_at IS NULL)
-           AND EXISTS (SELECT 1 FROM contacts c WHERE c.id = sends.contact_id AND c.unsubscribed_at IS NULL
-                         AND c.deleted_at IS NULL
+           AND EXISTS (SELECT 1 FROM contacts c WHERE c.id = sends.contact_id AND c.email = given.c2
+                         AND c.unsubscribed_at IS NULL AND c.deleted_at IS NULL
                          AND NOT EXISTS (SELECT 1 FROM contact_imports i WHERE i.id = c.contact_import_id
                                AND i.deleted_at IS NOT NULL)
                          AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
                                AND p.kind = 'address' AND p.value = c.email_key)
                          AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.account_id = c.account_id
                                AND p.kind = 'domain' AND p.value = c.domain))",
-        writes.dialect().json_rows(2)
+        writes.dialect().json_rows(3)
     );
     Some(writes.add(sql, [rows_of(intents).into(), owner.to_string().into()]))
 }
 
-fn rows_of(intents: &[(SendId, CredentialId)]) -> String {
-    json_of(intents.iter().map(|(send, credential)| (send.to_string(), credential.to_string())))
+fn rows_of(intents: &[&Intent]) -> String {
+    json_of(intents.iter().map(|it| (it.send.to_string(), it.credential.to_string(), &it.recipient)))
 }
 
 /// Which of them are on their way by now. One that was so before is the same intent, whose commit was answered for a failure.
-async fn begun_of(
-    conn: &mut Conn,
-    dialect: Dialect,
-    intents: &[(SendId, CredentialId)],
-    owner: NodeId,
-) -> Result<HashSet<SendId>> {
+async fn begun_of(conn: &mut Conn, dialect: Dialect, intents: &[&Intent], owner: NodeId) -> Result<HashSet<SendId>> {
     let sql = format!(
         "SELECT s.id FROM {} AS given JOIN sends s ON s.id = given.c0 AND s.smtp_credential_id = given.c1
          WHERE s.state = 'sending' AND s.lease_owner = $2",
-        dialect.json_rows(2)
+        dialect.json_rows(3)
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(rows_of(intents)).bind(owner.to_string());
     let rows = query.fetch_all(conn).await?;
     rows.iter().map(|row| row.id("id")).collect()
 }
 
-async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: NodeId) -> Result<Obstacle> {
+async fn obstacle(conn: &mut Conn, intent: &Intent, owner: NodeId) -> Result<Obstacle> {
     let row = sqlx::query(
-        "SELECT s.state, s.lease_owner, s.smtp_credential_id, e.stopped_at, e.stop_reason, k.status, c.unsubscribed_at,
+        "SELECT s.state, s.lease_owner, s.smtp_credential_id, e.stopped_at, e.stop_reason, k.status, c.email, c.unsubscribed_at,
                 CASE WHEN c.deleted_at IS NOT NULL OR EXISTS (SELECT 1 FROM contact_imports i
                                WHERE i.id = c.contact_import_id AND i.deleted_at IS NOT NULL)
                      THEN 1 ELSE 0 END AS deleted,
@@ -97,13 +110,13 @@ async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: 
               JOIN contacts c ON c.id = s.contact_id LEFT JOIN smtp_credentials x ON x.id = s.smtp_credential_id
          WHERE s.id = $1",
     )
-    .bind(id.to_string())
+    .bind(intent.send.to_string())
     .fetch_optional(conn)
     .await?;
     let Some(row) = row else { return Ok(Obstacle::Lost) };
     let is_held = row.text("state")? == SendState::Claimed.as_str()
         && row.opt_text("lease_owner")? == Some(owner.to_string())
-        && row.opt_text("smtp_credential_id")? == Some(credential.to_string());
+        && row.opt_text("smtp_credential_id")? == Some(intent.credential.to_string());
     if !is_held {
         return Ok(Obstacle::Lost);
     }
@@ -122,8 +135,12 @@ async fn obstacle(conn: &mut Conn, id: SendId, credential: CredentialId, owner: 
     if row.flag("credential_off")? {
         return Ok(Obstacle::CredentialOff);
     }
+    if row.flag("suppressed")? {
+        return Ok(Obstacle::Suppressed);
+    }
     // Between the two looks a campaign may have been resumed: nothing is concluded from finding nothing else.
-    if row.flag("suppressed")? { Ok(Obstacle::Suppressed) } else { Ok(Obstacle::Gone) }
+    let is_same = row.text("email")? == intent.recipient;
+    Ok(if is_same { Obstacle::Gone } else { Obstacle::OtherAddress })
 }
 
 #[cfg(test)]
@@ -134,6 +151,24 @@ mod tests {
     use crate::store::enrollments;
     use crate::store::sends::{self, Lease, Places};
     use crate::test_support::{self, TestApp};
+
+    #[tokio::test]
+    async fn whose_address_was_changed_since_is_claimed_again() {
+        let app = TestApp::start().await;
+        let sender = app.sender(app.account().await, None).await;
+        let send = app.planned(sender, "bob@example.com").await;
+        let now = app.clock.now();
+        let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
+        let mut tx = app.store.begin().await.unwrap();
+        let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
+        tx.make(|writes| sends::claim(writes, &[(send.id, sender.credential)], places, lease)).await.unwrap();
+        let dialect = tx.dialect();
+        let held = sends::claimed(tx.conn(), dialect, &[send.id], app.node).await.unwrap().remove(0);
+        let sql = "UPDATE contacts SET email = 'bo@example.org', email_key = 'bo@example.org' WHERE id = $1";
+        sqlx::query(sql).bind(held.contact.id.to_string()).execute(tx.conn()).await.unwrap();
+        let begun = test_support::begin_sending_to(&mut tx, &[&Intent::of(&held)], app.node).await;
+        assert_eq!(begun, [Err(Obstacle::OtherAddress)]);
+    }
 
     #[tokio::test]
     async fn what_stands_in_the_way_of_one_keeps_no_other_and_an_intent_that_stands_is_not_refused() {

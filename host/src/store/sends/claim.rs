@@ -155,9 +155,15 @@ pub async fn due_spans(
     batches: RangeInclusive<i64>,
 ) -> Result<Vec<(i64, DueSpan)>> {
     let rows = sqlx::query(
-        "SELECT batch_number, MIN(due_at) AS first, MAX(due_at) AS last FROM sends
-         WHERE state = 'due' AND smtp_credential_id IS NULL AND campaign_id = $1 AND batch_number BETWEEN $2 AND $3
-         GROUP BY batch_number",
+        // Both ends of each batch by its index: of a batch of a million all between them would be read for each transaction.
+        "SELECT batch_number, first, last FROM (
+            SELECT b.batch_number,
+                   (SELECT s.due_at FROM sends s WHERE s.state = 'due' AND s.smtp_credential_id IS NULL AND s.campaign_id = $1
+                      AND s.batch_number = b.batch_number ORDER BY s.due_at LIMIT 1) AS first,
+                   (SELECT s.due_at FROM sends s WHERE s.state = 'due' AND s.smtp_credential_id IS NULL AND s.campaign_id = $1
+                      AND s.batch_number = b.batch_number ORDER BY s.due_at DESC LIMIT 1) AS last
+            FROM batch_counters b WHERE b.campaign_id = $1 AND b.batch_number BETWEEN $2 AND $3) AS found
+         WHERE first IS NOT NULL",
     )
     .bind(campaign.to_string())
     .bind(*batches.start())

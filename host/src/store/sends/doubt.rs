@@ -1,12 +1,13 @@
 //! Sends in doubt, for the people who settle them.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::{Send, send_of};
 use crate::domain::Timestamp;
 use crate::domain::ids::{AccountId, CampaignId, NodeId, SendId};
 use crate::store::row::RowExt;
-use crate::store::{Conn, Page, Result};
+use crate::store::{Conn, Dialect, Page, Result, Tx};
 
 /// A send in doubt, with what a person looks for it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,21 @@ pub async fn in_doubt(
     .fetch_all(conn)
     .await?;
     rows.iter().map(doubt_of).collect()
+}
+
+/// Whether another node is settling a doubt of this campaign at this moment. Those that are left stay as they are until the
+/// transaction ends.
+pub async fn is_any_doubt_being_settled(tx: &mut Tx, campaign: CampaignId) -> Result<bool> {
+    if tx.dialect() == Dialect::Sqlite {
+        // It has one writer at a time.
+        return Ok(false);
+    }
+    let sql =
+        format!("SELECT id FROM sends WHERE state = 'in_doubt' AND campaign_id = $1{}", tx.dialect().skip_locked());
+    let free = sqlx::query(AssertSqlSafe(sql)).bind(campaign.to_string()).fetch_all(tx.conn()).await?.len();
+    let sql = "SELECT COUNT(*) AS count FROM sends WHERE state = 'in_doubt' AND campaign_id = $1";
+    let all = sqlx::query(sql).bind(campaign.to_string()).fetch_one(tx.conn()).await?.count("count")?;
+    Ok(u64::try_from(free).unwrap_or(u64::MAX) < all)
 }
 
 /// Sends that came into doubt since then, of credentials whose mailboxes `owner` watches: at most `limit`, others each time,

@@ -174,6 +174,8 @@ pub enum Obstacle {
     CampaignNotActive,
     /// The credential was disabled or deleted.
     CredentialOff,
+    /// Its contact has another address than the one that it was claimed for.
+    OtherAddress,
     /// What stood in its way a moment ago is gone again.
     Gone,
     /// Another node has taken it over, or it was moved otherwise.

@@ -1,5 +1,6 @@
 //! What lies ahead of a campaign, for those who ask why and when: the next send of each kind, and all of them in groups.
 
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::domain::Timestamp;
@@ -54,6 +55,12 @@ pub(in crate::store) const ANY_PLANNED: &str = "(
 /// The same for what nodes hold of it. The lease names the index, which only the held ones are in.
 pub(in crate::store) const ANY_HELD: &str = "EXISTS (
     SELECT 1 FROM sends WHERE lease_owner IS NOT NULL AND state IN ('claimed', 'sending') AND campaign_id = $1)";
+
+/// Whether anything of a campaign is planned.
+pub async fn is_any_planned(conn: &mut Conn, campaign: CampaignId) -> Result<bool> {
+    let sql = format!("SELECT CASE WHEN {ANY_PLANNED} THEN 1 ELSE 0 END AS found");
+    sqlx::query(AssertSqlSafe(sql)).bind(campaign.to_string()).fetch_one(conn).await?.flag("found")
+}
 
 /// Times that are nearer to each other than this count as the same.
 const ABOUT_MILLIS: i64 = 60_000;

@@ -91,6 +91,14 @@ async fn who_says_nothing_is_written_to_again_and_nobody_else(database: Database
         };
         ensure!(at(0)?.until(at(1)?) >= Duration::from_secs(3600), "{times:?}");
         ensure!(at(1)?.until(at(2)?) >= Duration::from_secs(7200), "{times:?}");
+        let timeline = campaign.timeline_of(recipient).await?;
+        let steps = timeline.iter().filter_map(|fact| fact["kind"].as_str());
+        let steps: Vec<_> = steps.filter(|kind| ["queued", "transaction"].contains(kind)).collect();
+        assert_eq!(
+            steps,
+            ["queued", "transaction"].repeat(3),
+            "{recipient}: a step is queued when the one before has left"
+        );
     }
     for (recipient, reason) in [("answers", "replied"), ("leaves", "unsubscribed"), ("gone", "bounced")] {
         assert_eq!(campaign.enrollment_of(&format!("{recipient}@there.test")).await?["stop_reason"], reason);

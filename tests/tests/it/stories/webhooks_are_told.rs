@@ -168,6 +168,11 @@ async fn what_is_refused_is_tried_again_by_the_schedule(database: Database) -> a
     let delivered = world.delivery(&hook, "it to be taken", |delivery| delivery["state"] == "delivered").await?;
     assert_eq!((&delivered["status_code"], &delivered["error"]), (&json!(204), &Value::Null));
     ensure!(delivered["delivered_at"].is_string(), "{delivered}");
+    // Told once more and refused: that it had arrived stays known.
+    app.answer(Answer::Status(500));
+    world.engine.api.call(Method::POST, &path, None).await?.succeeded()?;
+    let refused = world.delivery(&hook, "it to be refused", |delivery| delivery["status_code"] == 500).await?;
+    assert_eq!((&refused["state"], &refused["delivered_at"]), (&json!("pending"), &delivered["delivered_at"]));
     world.engine.stop().await;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::answer::{BadAnswer, Fields, clip, unknown_word};
+use super::super::answer::{BadAnswer, Fields, unknown_word};
 use super::super::json_of;
 use super::{Answer, BouncedRecipient, Classification, Verdict};
 
@@ -32,8 +32,7 @@ impl Answer {
             }
             "complaint" => {
                 keys.extend(["recipient", "feedback_type"]);
-                let (recipient, feedback_type) = (fields.text("recipient")?, fields.text("feedback_type")?);
-                Some(Verdict::Complaint { recipient: recipient.map(clip), feedback_type: feedback_type.map(clip) })
+                Some(Verdict::complaint(fields.text("recipient")?, fields.text("feedback_type")?))
             }
             "unsubscribe-request" => Some(Verdict::UnsubscribeRequest),
             "challenge" => Some(Verdict::Challenge),

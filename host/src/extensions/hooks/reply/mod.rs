@@ -239,6 +239,11 @@ impl Verdict {
         })
     }
 
+    /// A complaint, about whom it names.
+    pub fn complaint(recipient: Option<String>, feedback_type: Option<String>) -> Self {
+        Self::Complaint { recipient: recipient.map(clip), feedback_type: feedback_type.map(clip) }
+    }
+
     /// The word of the contract. A report that tells of nothing but delays is `delayed`; one that tells of deliveries, and
     /// at most of delays, is nobody's bounce and `ignore`.
     pub fn word(&self) -> &'static str {
