@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::domain::campaign::{Campaign, Step, Waits};
 use crate::domain::credential::{Credential, Endpoint};
 use crate::domain::ids::{
-    AccountId, CampaignId, ContactId, ContactImportId, CredentialId, EnrollmentId, NodeId, SendId, StepId, WebhookId,
+    AccountId, CampaignId, ContactId, ContactImportId, CredentialId, EnrollmentId, SendId, StepId, WebhookId,
 };
 use crate::domain::status::{CampaignStatus, SendState, TlsMode};
 use crate::domain::{EmailAddress, Timestamp};
@@ -178,8 +178,8 @@ impl TestApp {
         self.send(held.send.id).await
     }
 
-    /// The same, on its way: its server has not answered yet.
-    pub(crate) async fn sending(&self, sender: Sender, email: &str) -> ClaimedSend {
+    /// The same, held by this node.
+    pub(crate) async fn claimed(&self, sender: Sender, email: &str) -> ClaimedSend {
         let send = self.planned(sender, email).await;
         let now = self.clock.now();
         let lease = Lease { owner: self.node, until: now.plus(Duration::from_secs(30)) };
@@ -188,8 +188,15 @@ impl TestApp {
         tx.make(|writes| sends::claim(writes, &[(send.id, sender.credential)], places, lease)).await.unwrap();
         let dialect = tx.dialect();
         let held = sends::claimed(tx.conn(), dialect, &[send.id], self.node).await.unwrap().remove(0);
-        let begun = begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await;
-        assert_eq!(begun, [Ok(())]);
+        tx.commit().await.unwrap();
+        held
+    }
+
+    /// The same, on its way: its server has not answered yet.
+    pub(crate) async fn sending(&self, sender: Sender, email: &str) -> ClaimedSend {
+        let held = self.claimed(sender, email).await;
+        let mut tx = self.store.begin().await.unwrap();
+        assert_eq!(begin_sending(&mut tx, &[&held]).await, [Ok(())]);
         tx.commit().await.unwrap();
         held
     }
@@ -266,31 +273,17 @@ fn step(position: u32, now: Timestamp) -> Step {
     }
 }
 
-/// Intents, written.
-pub(crate) async fn begin_sending(
-    tx: &mut Tx,
-    claims: &[(SendId, CredentialId)],
-    owner: NodeId,
-) -> Vec<Result<(), Obstacle>> {
-    let (dialect, mut intents) = (tx.dialect(), Vec::new());
-    for (send, credential) in claims {
-        let held = sends::claimed(tx.conn(), dialect, &[*send], owner).await.unwrap();
-        // What is on its way by now has its recipient no longer looked at.
-        let recipient = held.first().map(|held| held.contact.email.clone()).unwrap_or_default();
-        intents.push(Intent { send: *send, credential: *credential, recipient });
-    }
-    begin_sending_to(tx, &intents.iter().collect::<Vec<_>>(), owner).await
-}
-
-/// The same, to whom they were claimed for.
-pub(crate) async fn begin_sending_to(tx: &mut Tx, intents: &[&Intent], owner: NodeId) -> Vec<Result<(), Obstacle>> {
+/// Intents of one node, written.
+pub(crate) async fn begin_sending(tx: &mut Tx, held: &[&ClaimedSend]) -> Vec<Result<(), Obstacle>> {
+    let intents: Vec<_> = held.iter().map(|held| Intent::of(held)).collect();
+    let (intents, owner) = (intents.iter().collect::<Vec<_>>(), held[0].owner);
     let mut writes = tx.writes();
-    let moved = sends::begin_sending(&mut writes, intents, owner);
+    let moved = sends::begin_sending(&mut writes, &intents, owner);
     if writes.counted(tx).await.unwrap().rows(moved) == intents.len() {
         return vec![Ok(()); intents.len()];
     }
     let dialect = tx.dialect();
-    sends::begun(tx.conn(), dialect, intents, owner).await.unwrap()
+    sends::begun(tx.conn(), dialect, &intents, owner).await.unwrap()
 }
 
 /// A server took a send; the bounce policy is not asked for it.

@@ -7,7 +7,7 @@ use crate::domain::status::{BounceClass, SendState};
 use crate::store::deletions::{Busy, Marked, mark_campaign, mark_contact, mark_import};
 use crate::store::facts::bounce::{self, Bounce, Source};
 use crate::store::facts::{delivery, unsubscribe};
-use crate::store::sends::{self, Ending, Lease, NewSend, Obstacle, Places, Send};
+use crate::store::sends::{self, Ending, NewSend, Obstacle, Send};
 use crate::store::{Page, campaigns, contacts, counters, credential_days, credentials, former_addresses, suppressions};
 use crate::test_support::{self, Sender, TestApp, accept};
 
@@ -70,25 +70,20 @@ async fn the_figures_follow_and_the_rates_stay() {
 async fn what_was_claimed_before_the_deletion_does_not_leave_after_it() {
     for with_import in [true, false] {
         let (app, sender) = start().await;
-        let send = app.planned(sender, "bob@example.com").await;
+        let held = app.claimed(sender, "bob@example.com").await;
         let now = app.clock.now();
-        let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
         let mut tx = app.store.begin().await.unwrap();
-        let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
-        tx.make(|writes| sends::claim(writes, &[(send.id, sender.credential)], places, lease)).await.unwrap();
         credential_days::reserve(&mut tx, sender.credential, now.utc_day(), 1).await.unwrap();
-        let dialect = tx.dialect();
-        let held = sends::claimed(tx.conn(), dialect, &[send.id], app.node).await.unwrap().remove(0);
         tx.commit().await.unwrap();
-        let doomed = mark(&app, &send, with_import).await;
+        let doomed = mark(&app, &held.send, with_import).await;
         assert!(!finish(&app, doomed).await.unwrap(), "somebody holds it");
         let mut tx = app.store.begin().await.unwrap();
-        let begun = test_support::begin_sending(&mut tx, &[(send.id, sender.credential)], lease.owner).await;
+        let begun = test_support::begin_sending(&mut tx, &[&held]).await;
         assert_eq!(begun, [Err(Obstacle::Stopped("deleted".to_owned()))]);
         delivery::skipped(&mut tx, &held, "deleted", None, now).await.unwrap();
         tx.commit().await.unwrap();
         assert!(finish(&app, doomed).await.unwrap());
-        assert!(is_gone(&app, &send).await);
+        assert!(is_gone(&app, &held.send).await);
         let mut conn = app.store.read().await.unwrap();
         assert_eq!(credential_days::reserved(&mut conn, sender.credential, now.utc_day()).await.unwrap(), 0);
     }

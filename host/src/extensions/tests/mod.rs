@@ -10,6 +10,7 @@ mod guests;
 mod hostile;
 mod raised;
 mod script;
+mod script_values;
 mod trial;
 mod wasi;
 

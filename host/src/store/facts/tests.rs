@@ -193,8 +193,8 @@ async fn what_a_node_learns_after_its_lease_changes_nothing_of_a_send_that_was_c
     let other = Lease { owner: NodeId::new(now), ..lease };
     let today = Places { day: Some(now.utc_day()), month };
     tx.make(|writes| sends::claim(writes, &claims, today, other)).await.unwrap();
-    let begun = test_support::begin_sending(&mut tx, &claims, other.owner).await;
-    assert_eq!(begun, [Ok(())]);
+    let held = sends::claimed(tx.conn(), dialect, &[planned.id], other.owner).await.unwrap().remove(0);
+    assert_eq!(test_support::begin_sending(&mut tx, &[&held]).await, [Ok(())]);
     let ending = Ending { smtp_code: Some(451), ..Ending::default() };
     delivery::skipped(&mut tx, &late, "the gate said no", None, now).await.unwrap();
     delivery::deferred(&mut tx, &late, &ending, Some(now), now).await.unwrap();

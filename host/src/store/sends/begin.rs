@@ -145,28 +145,19 @@ async fn obstacle(conn: &mut Conn, intent: &Intent, owner: NodeId) -> Result<Obs
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::store::enrollments;
-    use crate::store::sends::{self, Lease, Places};
     use crate::test_support::{self, TestApp};
 
     #[tokio::test]
     async fn whose_address_was_changed_since_is_claimed_again() {
         let app = TestApp::start().await;
         let sender = app.sender(app.account().await, None).await;
-        let send = app.planned(sender, "bob@example.com").await;
-        let now = app.clock.now();
-        let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
+        let held = app.claimed(sender, "bob@example.com").await;
         let mut tx = app.store.begin().await.unwrap();
-        let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
-        tx.make(|writes| sends::claim(writes, &[(send.id, sender.credential)], places, lease)).await.unwrap();
-        let dialect = tx.dialect();
-        let held = sends::claimed(tx.conn(), dialect, &[send.id], app.node).await.unwrap().remove(0);
         let sql = "UPDATE contacts SET email = 'bo@example.org', email_key = 'bo@example.org' WHERE id = $1";
         sqlx::query(sql).bind(held.contact.id.to_string()).execute(tx.conn()).await.unwrap();
-        let begun = test_support::begin_sending_to(&mut tx, &[&Intent::of(&held)], app.node).await;
+        let begun = test_support::begin_sending(&mut tx, &[&held]).await;
         assert_eq!(begun, [Err(Obstacle::OtherAddress)]);
     }
 
@@ -174,23 +165,19 @@ mod tests {
     async fn what_stands_in_the_way_of_one_keeps_no_other_and_an_intent_that_stands_is_not_refused() {
         let app = TestApp::start().await;
         let sender = app.sender(app.account().await, None).await;
-        let mut planned = Vec::new();
+        let mut held = Vec::new();
         for email in ["ann@example.com", "bob@example.com", "cleo@example.com"] {
-            planned.push(app.planned(sender, email).await);
+            held.push(app.claimed(sender, email).await);
         }
-        let now = app.clock.now();
-        let lease = Lease { owner: app.node, until: now.plus(Duration::from_secs(30)) };
-        let intents: Vec<_> = planned.iter().map(|send| (send.id, sender.credential)).collect();
         let mut tx = app.store.begin().await.unwrap();
-        let places = Places { day: Some(now.utc_day()), month: now.utc_month() };
-        tx.make(|writes| sends::claim(writes, &intents, places, lease)).await.unwrap();
-        enrollments::stop(tx.conn(), planned[1].enrollment_id, "replied", now).await.unwrap();
-        let answers = test_support::begin_sending(&mut tx, &intents, app.node).await;
+        let now = app.clock.now();
+        enrollments::stop(tx.conn(), held[1].send.enrollment_id, "replied", now).await.unwrap();
+        let answers = test_support::begin_sending(&mut tx, &held.iter().collect::<Vec<_>>()).await;
         assert_eq!(answers, [Ok(()), Err(Obstacle::Stopped("replied".to_owned())), Ok(())]);
 
         // The commit was answered for a failure: its entries are written once more.
-        assert_eq!(test_support::begin_sending(&mut tx, &intents[..1], app.node).await, [Ok(())]);
+        assert_eq!(test_support::begin_sending(&mut tx, &[&held[0]]).await, [Ok(())]);
         tx.commit().await.unwrap();
-        assert_eq!(app.send(planned[0].id).await.attempts, 1);
+        assert_eq!(app.send(held[0].send.id).await.attempts, 1);
     }
 }
